@@ -1,0 +1,1 @@
+"""Where Kubernetes comes from: bundles of programs and images, and how they are made."""

@@ -1,0 +1,1 @@
+"""Boxes: the disk image every node starts from."""

@@ -1,0 +1,1 @@
+"""Pod networks: one file a CNI."""

@@ -1,0 +1,159 @@
+"""Commands on the host: one way to start them, with a deadline and their output kept."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from typing import IO, TYPE_CHECKING
+
+from provision.errors import Cancelled, LabError, MissingTool, ToolFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+KEPT_LINES = 200
+KILL_GRACE = 5.0
+# How long to read on after the program ended: what it left in the background may hold its streams.
+DRAIN_GRACE = 1.0
+POLL = 0.2
+
+
+def run_tool(
+    argv: Sequence[str],
+    *,
+    deadline: float,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    on_line: Callable[[str], None] | None = None,
+    cancel: threading.Event | None = None,
+    hint: str = "",
+) -> str:
+    """Run a program on the host and return its standard output.
+
+    `env` is added to this process's environment. `on_line` sees every line of both streams as it
+    comes. The program leads a process group of its own, which is ended as a whole at the deadline
+    (seconds), on `cancel` and on Ctrl-C; what a program that ended by itself leaves in the background
+    runs on. Raises MissingTool, ToolFailed, Cancelled.
+    """
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        if cwd is not None and not cwd.is_dir():
+            raise LabError(f"the folder {cwd} does not exist", hint=hint) from error
+        raise MissingTool(f"the program `{argv[0]}` is not installed", hint="kubelab doctor --fix") from None
+    except OSError as error:
+        raise ToolFailed(argv, 126, f"it could not be started: {error.strerror}", hint=hint) from error
+    try:
+        stdout, tail = _follow(process, stdin, deadline, on_line, cancel)
+    except _CancelSeen:
+        raise Cancelled(f"`{argv[0]}` was given up") from None
+    except _DeadlinePassed as passed:
+        raise ToolFailed(argv, 124, f"{passed}\nit did not end within {deadline:.0f} s", hint=hint) from None
+    finally:
+        _end_group(process)
+    if process.returncode != 0:
+        raise ToolFailed(argv, process.returncode, tail, hint=hint)
+    return stdout
+
+
+class _DeadlinePassed(Exception):
+    pass
+
+
+class _CancelSeen(Exception):
+    pass
+
+
+def _follow(
+    process: subprocess.Popen[str],
+    stdin: str,
+    deadline: float,
+    on_line: Callable[[str], None] | None,
+    cancel: threading.Event | None,
+) -> tuple[str, str]:
+    """Return all of stdout and the last lines of both streams, once the process ended."""
+    lines: queue.Queue[tuple[str, str] | None] = queue.Queue()
+    streams = {"out": process.stdout, "err": process.stderr}
+    for name, stream in streams.items():
+        assert stream is not None
+        threading.Thread(target=_pump, args=(name, stream, lines), daemon=True).start()
+    threading.Thread(target=_feed, args=(process, stdin), daemon=True).start()
+    end = time.monotonic() + deadline
+    out: list[str] = []
+    tail: deque[str] = deque(maxlen=KEPT_LINES)
+    open_streams = len(streams)
+    quiet = 0.0
+    while open_streams or process.poll() is None:
+        if cancel is not None and cancel.is_set():
+            raise _CancelSeen
+        if time.monotonic() > end:
+            raise _DeadlinePassed("".join(tail))
+        if not open_streams:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(POLL)
+            continue
+        try:
+            item = lines.get(timeout=POLL)
+        except queue.Empty:
+            quiet += POLL if process.poll() is not None else 0.0
+            if quiet >= DRAIN_GRACE:
+                break
+            continue
+        if item is None:
+            open_streams -= 1
+            continue
+        name, line = item
+        tail.append(line)
+        if name == "out":
+            out.append(line)
+        if on_line is not None:
+            on_line(line.rstrip("\n"))
+    return "".join(out), "".join(tail)
+
+
+def _pump(name: str, stream: IO[str], lines: queue.Queue[tuple[str, str] | None]) -> None:
+    with stream:
+        for line in stream:
+            lines.put((name, line))
+    lines.put(None)
+
+
+def _feed(process: subprocess.Popen[str], stdin: str) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+        pipe.write(stdin)
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """End a program that still runs, with all of its group: politely first."""
+    if process.poll() is not None:
+        return
+    for sig in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sig)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(KILL_GRACE)
+    # The second signal is sent even if the first ended the leader: its children may have ignored it.
+
+
+def as_root(argv: Sequence[str]) -> list[str]:
+    """Return `argv` as root runs it: as it is, or through a sudo that never asks."""
+    return list(argv) if os.geteuid() == 0 else ["sudo", "-n", *argv]

@@ -1,0 +1,1 @@
+"""The subcommands, one file each; every file has a `command`."""

@@ -1,0 +1,88 @@
+"""What the subcommands share: their options, and the way an error ends them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from provision.errors import Cancelled, LabError, StepFailed
+from provision.report import make_reporter
+from provision.report_tee import TeeReporter
+from provision.runlog import RunLog
+from provision.workspace import Workspace
+
+F = TypeVar("F", bound=Callable[..., Any])
+LAB_FILE = "lab.yaml"
+
+
+@dataclass
+class Options:
+    """The options every command has."""
+
+    file: Path
+    json: bool
+    debug: bool
+    resume: str | None = None
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+
+def common_options(function: F) -> F:
+    """Add --file, --json and --debug; the command gets them as one `options`."""
+
+    def gather(file: Path, json: bool, debug: bool, **rest: Any) -> Any:
+        return function(options=Options(file, json, debug), **rest)
+
+    gather.__doc__ = function.__doc__
+    gather.__name__ = function.__name__
+    gather.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+    file = click.option(
+        "--file",
+        "-f",
+        type=click.Path(path_type=Path),
+        default=LAB_FILE,
+        show_default=True,
+        help="The lab's file.",
+    )
+    json = click.option("--json", is_flag=True, help="Print one JSON object a line.")
+    debug = click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
+    return file(json(debug(gather)))  # type: ignore[return-value]
+
+
+@contextmanager
+def reporting(options: Options, workspace: Workspace | None = None) -> Iterator[TeeReporter]:
+    """Give the reporter; a LabError inside is told and ends the command with its exit code.
+
+    With a `workspace` everything also goes to its run log.
+    """
+    log = None
+    if workspace is not None:
+        workspace.prepare()
+        log = RunLog(workspace.run_log)
+    with make_reporter(json=options.json, log=log) as reporter:
+        try:
+            yield reporter
+        except KeyboardInterrupt:
+            options.cancel.set()
+            error: LabError = Cancelled("interrupted")
+        except LabError as raised:
+            error = raised
+        else:
+            return
+        _tell(error, reporter, options, workspace)
+    sys.exit(error.exit_code)
+
+
+def _tell(error: LabError, reporter: TeeReporter, options: Options, workspace: Workspace | None) -> None:
+    if options.debug:
+        traceback.print_exception(error)
+    step = error.step_id if isinstance(error, StepFailed) else None
+    log = workspace.run_log if workspace is not None else None
+    reporter.error(error, step=step, log=log, resume=options.resume)

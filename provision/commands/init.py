@@ -1,0 +1,25 @@
+"""`kubelab init`."""
+
+from __future__ import annotations
+
+import click
+
+from provision.commands.common import Options, common_options, reporting
+
+
+@click.command("init", short_help="Write a commented lab.yaml.")
+@click.option("--force", is_flag=True, help="Write over an existing file.")
+@common_options
+def command(options: Options, force: bool) -> None:
+    """Write a commented lab.yaml to start from."""
+    from provision.config import sample
+    from provision.errors import ConfigError
+    from provision.workspace import write_atomic
+
+    with reporting(options) as report:
+        if options.file.exists() and not force:
+            raise ConfigError(f"{options.file} exists", hint="kubelab init --force writes over it")
+        write_atomic(options.file, sample())
+        report.info(f"wrote {options.file}")
+        report.result({"file": str(options.file)})
+        report.next_commands(["kubelab doctor", "kubelab up"])

@@ -1,0 +1,31 @@
+"""`kubelab kubectl`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from provision.commands.common import Options, common_options, reporting
+
+
+@click.command(
+    "kubectl",
+    short_help="Run kubectl against the cluster.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@common_options
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def command(options: Options, arguments: tuple[str, ...]) -> None:
+    """Run the bundle's own kubectl against the cluster: kubelab kubectl -- get nodes."""
+    from provision.errors import LabError
+    from provision.lab import open_lab, read_lab
+
+    with reporting(options) as report:
+        config, workspace = read_lab(options.file)
+        lab = open_lab(config, workspace, report, options.cancel)
+        if not workspace.kubeconfig.exists():
+            raise LabError(f"the lab {config.name} has no cluster yet", hint="kubelab up")
+        program = str(lab.kubectl.program)
+        report.close()
+        os.execv(program, [program, f"--kubeconfig={workspace.kubeconfig}", *arguments])

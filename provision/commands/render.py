@@ -1,0 +1,29 @@
+"""`kubelab render`."""
+
+from __future__ import annotations
+
+import click
+
+from provision.commands.common import Options, common_options, reporting
+
+
+@click.command("render", short_help="Write the Vagrantfile that `up` would use.")
+@common_options
+def command(options: Options) -> None:
+    """Write the Vagrantfile that `up` would use.
+
+    It stands alone: `vagrant up` in its folder makes the same VMs without kubelab.
+    """
+    from provision.lab import open_lab, read_lab
+    from provision.steps.machines import VagrantfileStep
+
+    with reporting(options) as report:
+        config, workspace = read_lab(options.file)
+        with workspace.lock():
+            lab = open_lab(config, workspace, report, options.cancel)
+            step = VagrantfileStep()
+            changed = not step.is_done(lab)
+            if changed:
+                step.apply(lab)
+        report.info(f"{'wrote' if changed else 'unchanged:'} {workspace.vagrantfile}")
+        report.result({"file": str(workspace.vagrantfile), "changed": changed})

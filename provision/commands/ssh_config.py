@@ -1,0 +1,24 @@
+"""`kubelab ssh-config`."""
+
+from __future__ import annotations
+
+import click
+
+from provision.commands.common import Options, common_options, reporting
+
+
+@click.command("ssh-config", short_help="Print the OpenSSH configuration of the nodes.")
+@common_options
+def command(options: Options) -> None:
+    """Print the OpenSSH configuration of the nodes, for ssh -F and for pytest --ssh-config."""
+    from provision.errors import LabError
+    from provision.lab import read_lab
+
+    with reporting(options) as report:
+        config, workspace = read_lab(options.file)
+        if not workspace.ssh_config.exists():
+            raise LabError(f"the lab {config.name} has no machines yet", hint="kubelab up")
+        if options.json:
+            report.result({"file": str(workspace.ssh_config)})
+        else:
+            click.echo(workspace.ssh_config.read_text(), nl=False)

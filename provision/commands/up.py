@@ -1,0 +1,37 @@
+"""`kubelab up`."""
+
+from __future__ import annotations
+
+import click
+
+from provision.commands.common import Options, common_options, reporting
+
+
+@click.command("up", short_help="Make the cluster, or go on making it.")
+@click.option("--from", "from_id", help="Begin at this step.")
+@click.option("--until", "until_id", help="End with this step.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@common_options
+def command(options: Options, from_id: str | None, until_id: str | None, dry_run: bool) -> None:
+    """Make the cluster of lab.yaml, or go on making it.
+
+    What is there already is left alone: on a ready cluster `up` changes nothing. After a failure or
+    Ctrl-C, run it again and it goes on from there.
+    """
+    from provision.host import gather
+    from provision.lab import open_lab, read_lab
+    from provision.up import dry_run as plan
+    from provision.up import up
+
+    options.resume = f"kubelab up --file {options.file}"
+    with reporting(options) as early:
+        facts = gather()
+        config, workspace = read_lab(options.file, facts=facts)
+        early.close()
+        with reporting(options, workspace) as report:
+            lab = open_lab(config, workspace, report, options.cancel, facts)
+            if dry_run:
+                plan(lab, from_id, until_id)
+            else:
+                with workspace.lock():
+                    up(lab, report, from_id, until_id)

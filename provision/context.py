@@ -1,0 +1,60 @@
+"""What a step may use: frozen, and the same for every step of a run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from provision.artifacts.bundle import Bundle
+from provision.box.recipe import BoxRecipe
+from provision.cni.base import Cni
+from provision.config import ClusterConfig
+from provision.host import Acceleration
+from provision.inventory import Inventory, Node
+from provision.kubectl import Kubectl
+from provision.machines import Machines
+from provision.providers.base import Provider
+from provision.report import Reporter
+from provision.retry import RealClock
+from provision.runner import Runner
+from provision.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Context:
+    """The lab, the seams to reach it, and who is told about it."""
+
+    config: ClusterConfig
+    inventory: Inventory
+    version: str
+    workspace: Workspace
+    acceleration: Acceleration
+    provider: Provider
+    machines: Machines
+    cni: Cni
+    report: Reporter
+    find_bundle: Callable[[], Bundle | None]
+    build_bundle: Callable[[], Bundle]
+    recipe: BoxRecipe
+    connect: Callable[[Node], Runner]
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def clock(self) -> RealClock:
+        return RealClock(self.cancel)
+
+    @property
+    def bundle(self) -> Bundle:
+        """Return the bundle, which an earlier step has made sure of."""
+        return self.find_bundle() or self.build_bundle()
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """Return the bundle's kubectl with the lab's kubeconfig."""
+        program = self.bundle.root / "binaries" / "kubectl"
+        return Kubectl(program, self.workspace.kubeconfig, self.scaled(20), self.cancel)
+
+    def scaled(self, seconds: float) -> float:
+        """Return a deadline that suits the speed of the machines, in seconds."""
+        return seconds * self.acceleration.factor

@@ -1,0 +1,22 @@
+"""The host doctor: what a lab needs of the machine it runs on, and how to mend it."""
+
+from __future__ import annotations
+
+from provision.doctor.checks import CHECKS, checks_for, diagnose, essentials
+from provision.doctor.findings import Check, Command, Finding
+from provision.doctor.fix import fix
+from provision.doctor.shell import Host, HostTools, Tools
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "Command",
+    "Finding",
+    "Host",
+    "HostTools",
+    "Tools",
+    "checks_for",
+    "diagnose",
+    "essentials",
+    "fix",
+]

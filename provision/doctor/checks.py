@@ -1,0 +1,49 @@
+"""All checks, in the order in which they are asked and mended: each relies on those before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.doctor import libvirt, machine, packages, probe_trap
+from provision.doctor.findings import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from ipaddress import IPv4Network
+
+    from provision.doctor.findings import Finding
+    from provision.doctor.shell import Host
+
+CHECKS: tuple[Check, ...] = (
+    Check("arch", "architecture", machine.probe_arch, gate=True),
+    Check("os", "operating system", machine.probe_os),
+    Check("python", "Python", machine.probe_python, gate=True),
+    Check("cpu", "acceleration", machine.probe_cpu),
+    Check("memory", "memory", machine.probe_memory),
+    Check("disk", "disk", machine.probe_disk),
+    Check("qemu", "QEMU", packages.probe_qemu),
+    Check("packages", "packages", packages.probe_packages),
+    Check("vagrant", "Vagrant", packages.probe_vagrant),
+    Check("go", "Go", packages.probe_go, essential=False),
+    Check("group", "group libvirt", libvirt.probe_group),
+    Check("daemons", "libvirt", libvirt.probe_daemons),
+    Check("probe-trap", "QEMU probe cache", probe_trap.probe),
+    Check("pool", "storage pool", libvirt.probe_pool),
+)
+
+
+def checks_for(lab: Sequence[IPv4Network] = (), own: Sequence[str] = ()) -> tuple[Check, ...]:
+    """Return all checks; with the networks of a lab, also whether the host's overlap with them."""
+    if not lab:
+        return CHECKS
+    return (*CHECKS, Check("networks", "host networks", machine.network_probe(lab, own)))
+
+
+def diagnose(host: Host, checks: Iterable[Check] = CHECKS) -> list[Finding]:
+    """Ask every check; changes nothing."""
+    return [check.ask(host) for check in checks]
+
+
+def essentials(host: Host, checks: Iterable[Check] = CHECKS) -> list[Finding]:
+    """Ask only what `up` cannot do without and what is answered in a fraction of a second."""
+    return diagnose(host, [check for check in checks if check.essential])

@@ -1,0 +1,180 @@
+"""Every error kubelab raises on purpose.
+
+LabError                 1   something failed; carries a hint
+  ConfigError            2   lab.yaml or the command line is wrong; names the key
+    ConfigDrift          2   a field changed that cannot change in place
+  ResourceError          1   the host lacks memory, disk or a device
+  MissingTool            1   a program that is needed is not installed
+  ToolFailed             1   a program on the host ended with an error
+  VagrantError           1   Vagrant or the hypervisor failed
+  RemoteError            1   something failed on one node
+    ConnectFailed            no SSH session could be had
+    CommandFailed            a command ended with an error
+    CommandTimeout           a command did not end before its deadline
+  NodesError             1   several nodes failed at once
+  WaitTimeout            1   the awaited state never came
+  Cancelled              130 interrupted, or another part of the same work failed
+  StepFailed             1   wraps any of these with the step's id
+  VerifyFailed           3   the cluster is up, but a check is red
+  SnapshotError          1   a snapshot could not be saved or restored
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from provision.runner import Result
+
+LAST_LINES = 10
+
+
+def last_lines(text: str, count: int = LAST_LINES) -> str:
+    """Return the last `count` non-empty lines of `text`."""
+    return "\n".join([line for line in text.splitlines() if line.strip()][-count:])
+
+
+class LabError(Exception):
+    """An error meant for the user: a message, and a hint that says what to do next."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    @property
+    def details(self) -> str:
+        """Return the last lines of output that explain the error, or an empty string."""
+        return ""
+
+
+class ConfigError(LabError):
+    """lab.yaml or the command line is wrong; `key` is the path of the offending key."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, key: str = "", hint: str = "") -> None:
+        super().__init__(f"{key}: {message}" if key else message, hint=hint)
+        self.key = key
+
+
+class ConfigDrift(ConfigError):
+    """A field of lab.yaml changed that cannot change on a living cluster."""
+
+
+class ResourceError(LabError):
+    """The host lacks memory, disk or a device."""
+
+
+class MissingTool(LabError):
+    """A program that is needed on the host is not installed."""
+
+
+class ToolFailed(LabError):
+    """A program on the host failed: carries its argv, exit code and last lines."""
+
+    def __init__(self, argv: Sequence[str], code: int, output: str, *, hint: str = "") -> None:
+        super().__init__(f"`{' '.join(argv[:6])}` ended with exit code {code}", hint=hint)
+        self.argv = tuple(argv)
+        self.code = code
+        self.output = output
+
+    @property
+    def details(self) -> str:
+        return last_lines(self.output)
+
+
+class VagrantError(ToolFailed):
+    """Vagrant failed."""
+
+
+class RemoteError(LabError):
+    """Something failed on one node."""
+
+    def __init__(self, node: str, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{node}: {message}", hint=hint)
+        self.node = node
+
+
+class ConnectFailed(RemoteError):
+    """No SSH session could be had with a node."""
+
+
+class CommandFailed(RemoteError):
+    """A command on a node ended with an error; carries its Result."""
+
+    def __init__(self, node: str, what: str, result: Result, *, hint: str = "") -> None:
+        super().__init__(node, f"`{what}` ended with exit code {result.code}", hint=hint)
+        self.what = what
+        self.result = result
+
+    @property
+    def details(self) -> str:
+        return last_lines(self.result.stderr) or last_lines(self.result.stdout)
+
+
+class CommandTimeout(RemoteError):
+    """A command on a node did not end before its deadline (seconds)."""
+
+    def __init__(self, node: str, what: str, deadline: float, output: str = "") -> None:
+        super().__init__(node, f"`{what}` did not end within {deadline:.0f} s")
+        self.what = what
+        self.output = output
+
+    @property
+    def details(self) -> str:
+        return last_lines(self.output)
+
+
+class NodesError(LabError):
+    """Several nodes failed at once: `errors` maps node name to its error."""
+
+    def __init__(self, errors: Mapping[str, LabError]) -> None:
+        first = next(iter(errors.values()))
+        lines = "\n".join(str(error) for error in errors.values())
+        super().__init__(f"{len(errors)} nodes failed:\n{lines}", hint=first.hint)
+        self.errors = dict(errors)
+
+    @property
+    def details(self) -> str:
+        return "\n".join(
+            f"[{node}] {line}" for node, error in self.errors.items() for line in error.details.splitlines()
+        )
+
+
+class WaitTimeout(LabError):
+    """The awaited state never came; the message says what was seen last."""
+
+
+class Cancelled(LabError):
+    """Work was given up because of Ctrl-C or because another part of it failed."""
+
+    exit_code = 130
+
+
+class StepFailed(LabError):
+    """A step of `up` failed; `cause` is what went wrong."""
+
+    def __init__(self, step_id: str, cause: LabError) -> None:
+        super().__init__(cause.message, hint=cause.hint)
+        self.step_id = step_id
+        self.cause = cause
+        self.exit_code = cause.exit_code
+
+    @property
+    def details(self) -> str:
+        return self.cause.details
+
+
+class VerifyFailed(LabError):
+    """The cluster answers, but a check is red."""
+
+    exit_code = 3
+
+
+class SnapshotError(LabError):
+    """A snapshot could not be saved, restored or deleted."""

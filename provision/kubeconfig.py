@@ -1,0 +1,56 @@
+"""Merging a lab's kubeconfig into the user's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from provision.errors import ConfigError
+from provision.workspace import PRIVATE, write_atomic
+
+SECTIONS = ("clusters", "users", "contexts")
+
+
+def default_path() -> Path:
+    """Return the file kubectl reads first: that of $KUBECONFIG, or ~/.kube/config."""
+    first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
+    return Path(first) if first else Path.home() / ".kube" / "config"
+
+
+def merge_into(target: Path, lab: Path) -> None:
+    """Put the lab's cluster, user and context into `target`, replacing those of the same names.
+
+    The lab's context becomes the current one. Raises ConfigError if `target` is no kubeconfig.
+    """
+    document = _read(target)
+    addition = yaml.safe_load(lab.read_text())
+    for section in SECTIONS:
+        names = {entry["name"] for entry in addition[section]}
+        kept = [entry for entry in document.get(section) or [] if entry.get("name") not in names]
+        document[section] = kept + addition[section]
+    document["current-context"] = addition["current-context"]
+    write_atomic(target, yaml.safe_dump(document, sort_keys=False), mode=PRIVATE)
+
+
+def remove_from(target: Path, name: str) -> None:
+    """Take the lab `name` out of `target` again, if it is there."""
+    if not target.is_file():
+        return
+    document = _read(target)
+    ours = {name, f"{name}-admin"}
+    for section in SECTIONS:
+        document[section] = [entry for entry in document.get(section) or [] if entry.get("name") not in ours]
+    if document.get("current-context") == name:
+        document["current-context"] = ""
+    write_atomic(target, yaml.safe_dump(document, sort_keys=False), mode=PRIVATE)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    text = path.read_text() if path.is_file() else ""
+    document = yaml.safe_load(text) or {"apiVersion": "v1", "kind": "Config", "preferences": {}}
+    if not isinstance(document, dict) or document.get("kind") != "Config":
+        raise ConfigError(f"{path} is not a kubeconfig", hint="name another file with --into")
+    return document

@@ -1,0 +1,96 @@
+"""Puts a lab together: from the path of a lab.yaml to the Context its commands work with."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from pathlib import Path
+
+from provision import pinning, registry
+from provision.artifacts import auto
+from provision.box.recipe import BoxRecipe
+from provision.cni.base import Cni
+from provision.config import ClusterConfig, load_config
+from provision.context import Context
+from provision.errors import ConfigError
+from provision.host import HostFacts, acceleration, gather
+from provision.inventory import Node, inventory_of
+from provision.machines import VagrantMachines
+from provision.providers.base import Provider
+from provision.report import Reporter
+from provision.runner import Runner
+from provision.ssh import ParamikoRunner
+from provision.workspace import Workspace
+
+DEFAULT_PROVIDER = "libvirt"
+DEFAULT_CNI = "bridge"
+
+
+def read_lab(file: Path, *, facts: HostFacts | None = None) -> tuple[ClusterConfig, Workspace]:
+    """Return the validated config of `file`, its `auto` values decided, and its workspace.
+
+    With `facts` it is also checked against this host. Raises ConfigError.
+    """
+    config = load_config(file, facts)
+    decided = config.model_copy(
+        update={
+            "provider": DEFAULT_PROVIDER if config.provider == "auto" else config.provider,
+            "cni": DEFAULT_CNI if config.cni == "auto" else config.cni,
+        }
+    )
+    return decided, Workspace(file.resolve().parent, config.name)
+
+
+def open_lab(
+    config: ClusterConfig,
+    workspace: Workspace,
+    report: Reporter,
+    cancel: threading.Event,
+    facts: HostFacts | None = None,
+) -> Context:
+    """Return the Context of a lab; raises ConfigError for what is not there yet."""
+    inventory = inventory_of(config)
+    if len(inventory.control_planes) > 1:
+        raise ConfigError(
+            "more than one control plane is not there yet", key="controlPlanes.count", hint="use 1"
+        )
+    provider: Provider = registry.load(registry.PROVIDERS[config.provider])(report, cancel)
+    cni: Cni = registry.load(registry.CNIS[config.cni])()
+    artifacts = auto.choose(config)
+    speed = acceleration(facts or gather())
+    context = Context(
+        config=config,
+        inventory=inventory,
+        version=artifacts.kubernetes,
+        workspace=workspace,
+        acceleration=speed,
+        provider=provider,
+        machines=VagrantMachines(workspace, inventory, provider, report),
+        cni=cni,
+        report=report,
+        find_bundle=artifacts.find,
+        build_bundle=lambda: artifacts.build(report, cancel),
+        recipe=BoxRecipe(artifacts.kubernetes, artifacts.key),
+        connect=_unconnected,
+        cancel=cancel,
+    )
+    return _with_connections(context)
+
+
+def _unconnected(node: Node) -> Runner:
+    raise AssertionError(node)
+
+
+def _with_connections(context: Context) -> Context:
+    """Return the context with one lasting connection a node, made at first use."""
+    runners: dict[str, ParamikoRunner] = {}
+    lock = threading.Lock()
+
+    def connect(node: Node) -> Runner:
+        with lock:
+            if node.name not in runners:
+                point = pinning.endpoint(context, node)
+                runners[node.name] = ParamikoRunner(point, timeout=context.scaled(10), cancel=context.cancel)
+            return runners[node.name]
+
+    return dataclasses.replace(context, connect=connect)

@@ -1,0 +1,178 @@
+"""libvirt and QEMU, for Vagrant's libvirt plugin."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from provision.config import ClusterConfig
+from provision.errors import ConfigDrift
+from provision.inventory import Inventory, network_name
+from provision.providers.base import PAUSED, RUNNING, STOPPED
+from provision.providers.virsh import Virsh, attributes
+from provision.render import BoxReference, network_xml
+from provision.report import Reporter
+
+POOL = "default"
+UPLOAD_DEADLINE = 900.0
+HOST_KEYS = ("mac", "name", "ip")
+
+
+@dataclass(frozen=True)
+class Libvirt:
+    """Machines as libvirt domains on a NAT network of the lab's own."""
+
+    report: Reporter
+    cancel: Event
+    name: str = "libvirt"
+    parallel: bool = True
+
+    @property
+    def virsh(self) -> Virsh:
+        return Virsh(self.cancel)
+
+    def states(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the state of each machine that exists."""
+        every, running, paused = self.virsh.lists(
+            "list --all --uuid", "list --state-running --uuid", "list --state-paused --uuid"
+        )
+        known = {RUNNING: set(running), PAUSED: set(paused)}
+        return {
+            machine: next((state for state, members in known.items() if machine in members), STOPPED)
+            for machine in ids
+            if machine in every
+        }
+
+    def resume(self, ids: Sequence[str]) -> None:
+        """Let paused machines run on."""
+        for machine in ids:
+            self.virsh("resume", machine)
+
+    def network_ready(self, config: ClusterConfig, inventory: Inventory) -> bool:
+        """Return whether the network is active and hands out exactly the nodes' addresses."""
+        name = network_name(config.name)
+        (active,) = self.virsh.lists("net-list --name")
+        if name not in active:
+            return False
+        root = self.virsh.xml("net-dumpxml", name)
+        return root is not None and attributes(root, "ip/dhcp/host", HOST_KEYS) == _hosts(inventory)
+
+    def make_network(self, config: ClusterConfig, inventory: Inventory) -> None:
+        """Define and start the network, or add and remove addresses of a living one."""
+        name = network_name(config.name)
+        root = self.virsh.xml("net-dumpxml", name)
+        if root is None:
+            self.virsh("net-define", "/dev/stdin", stdin=network_xml(config, inventory))
+        else:
+            self._adapt(name, root, config, inventory)
+        (active,) = self.virsh.lists("net-list --name")
+        if name not in active:
+            self.virsh("net-start", name)
+
+    def _adapt(self, name: str, found: ET.Element, config: ClusterConfig, inventory: Inventory) -> None:
+        address = found.find("ip")
+        if address is not None and address.get("address") != str(inventory.gateway):
+            raise ConfigDrift(
+                f"the lab's network has the gateway {address.get('address')}, and {config.network.nodes} wants "
+                f"{inventory.gateway}",
+                key="network.nodes",
+                hint="the nodes' network cannot change under a living lab: kubelab destroy, then kubelab up",
+            )
+        (active,) = self.virsh.lists("net-list --name")
+        scope = ["--config", "--live"] if name in active else ["--config"]
+        wanted, present = _hosts(inventory), attributes(found, "ip/dhcp/host", HOST_KEYS)
+        for verb, hosts in (("delete", present - wanted), ("add-last", wanted - present)):
+            for mac, host, ip in sorted(hosts):
+                entry = f"<host mac='{mac}' name='{host}' ip='{ip}'/>"
+                self.virsh("net-update", name, verb, "ip-dhcp-host", entry, *scope)
+
+    def has_box(self, box: BoxReference) -> bool:
+        """Return whether the box's disk is in the pool."""
+        return _box_volume(box) in self._volumes()
+
+    def upload_box(self, box: BoxReference, folder: Path) -> None:
+        """Upload the box's disk into the pool in one sparse stream, under the name the plugin looks for.
+
+        The plugin would do it itself, in small pieces that take several times as long.
+        """
+        if self.has_box(box):
+            return
+        volume = _box_volume(box)
+        self.virsh("vol-create-as", POOL, volume, f"{box.disk}GiB", "--format", "qcow2")
+        try:
+            image = str(folder / "box.img")
+            self.virsh("vol-upload", "--pool", POOL, volume, image, deadline=UPLOAD_DEADLINE)
+        except BaseException:
+            Virsh().quietly("vol-delete", "--pool", POOL, volume)
+            raise
+
+    def strays(self, config: ClusterConfig, known: Mapping[str, str]) -> list[str]:
+        """Return the lab's domains that Vagrant does not know: a killed `vagrant up` leaves such."""
+        (names,) = self.virsh.lists("list --all --name")
+        pattern = _machine_pattern(config)
+        found = []
+        for name in filter(pattern.fullmatch, names):
+            root = self.virsh.xml("dumpxml", name)
+            if root is None or root.findtext("uuid") in known.values():
+                continue
+            if network_name(config.name) in {
+                entry[0] for entry in attributes(root, "devices/interface/source", ["network"])
+            }:
+                found.append(name)
+        return found
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove domains with their snapshots and disks."""
+        for name in names:
+            self.virsh.quietly("destroy", name)
+            self.virsh.quietly("undefine", name, "--snapshots-metadata", "--managed-save", "--nvram")
+            self.virsh.quietly("vol-delete", "--pool", POOL, f"{name}.img")
+
+    def remove_rest(self, config: ClusterConfig) -> None:
+        """Remove the lab's network, disks without a machine, and box images nothing is cloned from."""
+        network = network_name(config.name)
+        (domains,) = self.virsh.lists("list --all --name")
+        pattern = _machine_pattern(config)
+        volumes = self._volumes()
+        for volume in volumes:
+            machine = volume.removesuffix(".img")
+            if pattern.fullmatch(machine) and machine not in domains:
+                self.virsh.quietly("vol-delete", "--pool", POOL, volume)
+        self._remove_idle_boxes()
+        if self.virsh.xml("net-dumpxml", network) is not None:
+            self.virsh.quietly("net-destroy", network)
+            self.virsh.quietly("net-undefine", network)
+
+    def _remove_idle_boxes(self) -> None:
+        volumes = self._volumes()
+        ours = {name for name in volumes if re.fullmatch(r"kubelab-.+_vagrant_box_image_.+\.img", name)}
+        if not ours:
+            return
+        for name in volumes - ours:
+            root = self.virsh.xml("vol-dumpxml", "--pool", POOL, name)
+            backing = root.findtext("backingStore/path") if root is not None else None
+            ours.discard(Path(backing or "/").name)
+        for name in ours:
+            self.virsh("vol-delete", "--pool", POOL, name)
+
+    def _volumes(self) -> set[str]:
+        self.virsh("pool-refresh", POOL)
+        (lines,) = self.virsh.lists(f"vol-list {POOL}")
+        return {line.split()[0] for line in lines}
+
+
+def _box_volume(box: BoxReference) -> str:
+    return f"{box.name}_vagrant_box_image_{box.version}_box.img"
+
+
+def _hosts(inventory: Inventory) -> set[tuple[str, ...]]:
+    return {(node.mac, node.name, str(ipaddress.ip_address(node.ip))) for node in inventory.nodes}
+
+
+def _machine_pattern(config: ClusterConfig) -> re.Pattern[str]:
+    return re.compile(rf"{re.escape(config.name)}-(cp|w)\d+")

@@ -1,0 +1,63 @@
+"""libvirt's command line, the way this package uses it."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+
+from provision.command import run_tool
+from provision.errors import ToolFailed
+
+URI = "qemu:///system"
+HINT = "kubelab doctor --fix"
+SEPARATOR = "--"
+
+
+@dataclass(frozen=True)
+class Virsh:
+    """Runs virsh; deadlines in seconds."""
+
+    cancel: Event = field(default_factory=Event)
+    on_line: Callable[[str], None] | None = None
+
+    def __call__(self, *arguments: str, stdin: str = "", deadline: float = 60.0) -> str:
+        """Run one virsh command and return its output; raises ToolFailed."""
+        argv = ["virsh", "--quiet", "--connect", URI, *arguments]
+        return run_tool(
+            argv, deadline=deadline, stdin=stdin, hint=HINT, cancel=self.cancel, on_line=self.on_line
+        )
+
+    def lists(self, *commands: str) -> list[list[str]]:
+        """Run several listing commands in one process; return the lines of each."""
+        script = f"; echo {SEPARATOR}; ".join(commands)
+        found: list[list[str]] = [[]]
+        for line in self(script).splitlines():
+            if line.strip() == SEPARATOR:
+                found.append([])
+            elif line.strip():
+                found[-1].append(line.strip())
+        return found
+
+    def xml(self, *arguments: str) -> ET.Element | None:
+        """Return the XML that a dump command prints, or None when the object does not exist."""
+        try:
+            return ET.fromstring(self(*arguments))
+        except ToolFailed as error:
+            if "not found" in error.output or "no domain" in error.output or "no network" in error.output:
+                return None
+            raise
+
+    def quietly(self, *arguments: str) -> bool:
+        """Run a command whose failure says only that there was nothing to do; return whether it worked."""
+        try:
+            self(*arguments)
+        except ToolFailed:
+            return False
+        return True
+
+
+def attributes(root: ET.Element, path: str, names: Sequence[str]) -> set[tuple[str, ...]]:
+    """Return the named attributes of all elements at `path`, a tuple an element."""
+    return {tuple(element.get(name, "") for name in names) for element in root.findall(path)}

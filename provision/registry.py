@@ -1,0 +1,25 @@
+"""Extension points: name -> "module:Class", imported only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+PROVIDERS = {
+    "libvirt": "provision.providers.libvirt:Libvirt",
+    "virtualbox": "provision.providers.virtualbox:VirtualBox",
+    "hosts": "provision.providers.planned:Hosts",
+}
+CNIS = {
+    "calico": "provision.cni.planned:Calico",
+    "cilium": "provision.cni.planned:Cilium",
+    "flannel": "provision.cni.planned:Flannel",
+    "bridge": "provision.cni.bridge:Bridge",
+    "none": "provision.cni.none:NoCni",
+}
+
+
+def load(reference: str) -> Any:
+    """Return the class that a "module:Class" reference names."""
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)

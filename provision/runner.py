@@ -1,0 +1,58 @@
+"""The seam for a node: run a script there, get back what it said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command said on both streams, and its exit code."""
+
+    stdout: str
+    stderr: str
+    code: int
+
+    @property
+    def ok(self) -> bool:
+        """Return whether the command ended with exit code 0."""
+        return self.code == 0
+
+
+class Runner(Protocol):
+    """Runs commands on one node.
+
+    `command` is either an argv (a sequence, quoted by the runner) or a shell script (a string, run
+    by `sh -eu`). `stdin` reaches an argv's standard input; it is how secrets travel, since a
+    process's arguments can be read by everybody. `deadline` is for the whole command, in seconds.
+    `what` is the short name used in errors instead of the full command.
+    """
+
+    @property
+    def node(self) -> str:
+        """Return the node's name."""
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        sudo: bool = True,
+        stdin: str = "",
+        deadline: float = 60.0,
+        check: bool = True,
+        what: str = "",
+    ) -> Result:
+        """Run `command`; raise CommandFailed on a non-zero exit unless `check` is false.
+
+        Raises ConnectFailed, CommandFailed, CommandTimeout, Cancelled.
+        """
+
+    def put(self, content: str | bytes, path: str, *, mode: int = 0o644) -> None:
+        """Write `content` to `path` on the node as root, atomically, making its folder."""
+
+    def get(self, path: str) -> bytes:
+        """Return the bytes of the file `path`, read as root."""

@@ -1,0 +1,255 @@
+"""SSH to one node: the only place that knows paramiko."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paramiko
+
+from provision.errors import Cancelled, CommandFailed, CommandTimeout, ConnectFailed
+from provision.runner import Result
+
+CHUNK = 65536
+POLL_SECONDS = 0.1
+SHELL = ("/bin/sh", "-eu")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a node's SSH server is, and what proves who it is.
+
+    `known_hosts` holds the host key that the node showed when its VM was made; with `pin` true an
+    unknown key is accepted once and recorded there by the caller.
+    """
+
+    node: str
+    host: str
+    port: int
+    user: str
+    key_file: Path
+    known_hosts: Path
+    pin: bool = False
+
+
+@dataclass
+class ParamikoRunner:
+    """A Runner over one SSH connection, made at first use and made again when it broke.
+
+    `timeout` (seconds) bounds each part of connecting. `cancel` ends every running command.
+    """
+
+    endpoint: Endpoint
+    timeout: float = 60.0
+    cancel: threading.Event = field(default_factory=threading.Event)
+    _client: paramiko.SSHClient | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def node(self) -> str:
+        return self.endpoint.node
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        sudo: bool = True,
+        stdin: str = "",
+        deadline: float = 60.0,
+        check: bool = True,
+        what: str = "",
+    ) -> Result:
+        """Run an argv or a script on the node (see Runner)."""
+        argv, payload, label = _prepare(command, sudo, stdin)
+        result = self._execute(shlex.join(argv), payload, deadline, what or label)
+        if check and not result.ok:
+            raise CommandFailed(self.node, what or label, result)
+        return result
+
+    def put(self, content: str | bytes, path: str, *, mode: int = 0o644) -> None:
+        """Write a file as root: complete or not at all."""
+        payload = content.encode() if isinstance(content, str) else content
+        quoted = shlex.quote(path)
+        script = (
+            f'umask 077; mkdir -p -m 755 -- "$(dirname -- {quoted})"; cat > {quoted}.new; '
+            f"chmod {mode:o} {quoted}.new; mv -f {quoted}.new {quoted}"
+        )
+        argv = ["sudo", "-n", "sh", "-euc", script]
+        result = self._execute(shlex.join(argv), payload, self.timeout, f"write {path}")
+        if not result.ok:
+            raise CommandFailed(self.node, f"write {path}", result)
+
+    def get(self, path: str) -> bytes:
+        """Return a file's bytes."""
+        argv = ["sudo", "-n", "cat", "--", path]
+        stdout, stderr, code = self._exchange(shlex.join(argv), b"", self.timeout, f"read {path}")
+        if code != 0:
+            result = Result(stdout.decode(errors="replace"), stderr.decode(errors="replace"), code)
+            raise CommandFailed(self.node, f"read {path}", result)
+        return stdout
+
+    def host_key(self) -> tuple[str, str]:
+        """Return the type and the base64 text of the key the server proved to have."""
+        transport = self._connected().get_transport()
+        assert transport is not None
+        key = transport.get_remote_server_key()
+        return key.get_name(), key.get_base64()
+
+    def close(self) -> None:
+        """End the connection; the next command makes a new one."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def _execute(self, line: str, stdin: bytes, deadline: float, what: str) -> Result:
+        stdout, stderr, code = self._exchange(line, stdin, deadline, what)
+        return Result(stdout.decode(errors="replace"), stderr.decode(errors="replace"), code)
+
+    def _exchange(self, line: str, stdin: bytes, deadline: float, what: str) -> tuple[bytes, bytes, int]:
+        end = time.monotonic() + deadline
+        channel = self._open_channel()
+        with contextlib.closing(channel):
+            try:
+                channel.exec_command(line)
+                writer = threading.Thread(target=_feed, args=(channel, stdin), daemon=True)
+                writer.start()
+                return self._drain(channel, end, deadline, what)
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                self.close()
+                raise ConnectFailed(
+                    self.node, f"the SSH connection broke during `{what}`: {error}"
+                ) from error
+
+    def _drain(
+        self, channel: paramiko.Channel, end: float, deadline: float, what: str
+    ) -> tuple[bytes, bytes, int]:
+        """Read both streams at once until the command ended, or was given up."""
+        out, err = bytearray(), bytearray()
+        channel.settimeout(POLL_SECONDS)
+        while True:
+            moved = False
+            while channel.recv_ready():
+                out += channel.recv(CHUNK)
+                moved = True
+            while channel.recv_stderr_ready():
+                err += channel.recv_stderr(CHUNK)
+                moved = True
+            if moved:
+                continue
+            if channel.exit_status_ready() and channel.eof_received:
+                if channel.recv_ready() or channel.recv_stderr_ready():
+                    continue
+                return bytes(out), bytes(err), channel.recv_exit_status()
+            if channel.closed or not _alive(channel):
+                raise EOFError("the server closed the connection")
+            if self.cancel.is_set():
+                raise Cancelled(f"{self.node}: `{what}` was given up")
+            if time.monotonic() > end:
+                raise CommandTimeout(self.node, what, deadline, (out + err).decode(errors="replace"))
+            _wait_for_data(channel, out, POLL_SECONDS)
+
+    def _open_channel(self) -> paramiko.Channel:
+        for attempt in (1, 2):
+            transport = self._connected().get_transport()
+            try:
+                if transport is None:
+                    raise paramiko.SSHException("no transport")
+                return transport.open_session(timeout=self.timeout)
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                self.close()
+                if attempt == 2:  # noqa: PLR2004 - the second try is the last
+                    raise ConnectFailed(self.node, f"no SSH session: {error}") from error
+        raise AssertionError
+
+    def _connected(self) -> paramiko.SSHClient:
+        with self._lock:
+            if self._client is not None:
+                transport = self._client.get_transport()
+                if transport is not None and transport.is_active():
+                    return self._client
+                self._client.close()
+            self._client = self._connect()
+            return self._client
+
+    def _connect(self) -> paramiko.SSHClient:
+        point = self.endpoint
+        if self.cancel.is_set():
+            raise Cancelled(f"{self.node}: given up")
+        client = paramiko.SSHClient()
+        if point.pin:
+            client.set_missing_host_key_policy(_AcceptAnyKey())
+        else:
+            client.load_host_keys(str(point.known_hosts))
+            client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        try:
+            client.connect(
+                point.host,
+                point.port,
+                point.user,
+                key_filename=str(point.key_file),
+                allow_agent=False,
+                look_for_keys=False,
+                timeout=min(self.timeout, 10.0),
+                banner_timeout=self.timeout,
+                auth_timeout=self.timeout,
+                channel_timeout=self.timeout,
+            )
+        except paramiko.BadHostKeyException as error:
+            client.close()
+            raise ConnectFailed(
+                self.node,
+                f"the machine at {point.host} shows a host key that is not this node's",
+                hint="another machine took the node's address; `kubelab destroy`, then `kubelab up`",
+            ) from error
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            client.close()
+            raise ConnectFailed(
+                self.node, f"no SSH connection to {point.host}:{point.port}: {error}", hint="kubelab status"
+            ) from error
+        return client
+
+
+class _AcceptAnyKey(paramiko.MissingHostKeyPolicy):
+    """Accept a key nobody has seen yet: the caller checks the machine's id, then records the key."""
+
+    def missing_host_key(self, client: object, hostname: str, key: object) -> None:
+        return
+
+
+def _prepare(command: str | Sequence[str], sudo: bool, stdin: str) -> tuple[list[str], bytes, str]:
+    """Return the argv to run, its standard input, and a short label for errors."""
+    if isinstance(command, str):
+        first = next((line for line in command.splitlines() if line.strip()), "")
+        # Read whole before it starts, so that no command in it can eat the rest as its standard input.
+        script = f"main() {{\n{command}\n}}\nmain </dev/null\n"
+        argv, payload, label = [*SHELL], script.encode(), first.strip()[:60]
+    else:
+        argv, payload, label = list(command), stdin.encode(), " ".join(command)[:60]
+    return (["sudo", "-n", *argv] if sudo else argv), payload, label
+
+
+def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        channel.sendall(stdin)
+        channel.shutdown_write()
+
+
+def _alive(channel: paramiko.Channel) -> bool:
+    transport = channel.get_transport()
+    return transport is not None and transport.is_active()
+
+
+def _wait_for_data(channel: paramiko.Channel, out: bytearray, seconds: float) -> None:
+    """Block until standard output has data or the command ended, or for `seconds`."""
+    if channel.eof_received:
+        channel.status_event.wait(seconds)
+        return
+    with contextlib.suppress(socket.timeout):
+        out += channel.recv(CHUNK)

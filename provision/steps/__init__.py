@@ -1,0 +1,25 @@
+"""The steps of `kubelab up`, in order."""
+
+from __future__ import annotations
+
+from provision.context import Context
+from provision.pipeline import Step, Together
+from provision.steps.artifacts import BoxStep, BundleStep
+from provision.steps.cluster import CniStep, ReadyStep
+from provision.steps.control_plane import ControlPlaneStep
+from provision.steps.join import JoinStep
+from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
+from provision.steps.nodes import NodesStep
+
+UP: tuple[Step[Context] | Together[Context], ...] = (
+    BundleStep(),
+    BoxStep(),
+    VagrantfileStep(),
+    NetworkStep(),
+    MachinesStep(),
+    NodesStep(),
+    # The workers' join waits by itself for what the control plane has not made yet.
+    Together(ControlPlaneStep(), JoinStep()),
+    CniStep(),
+    ReadyStep(),
+)

@@ -1,0 +1,95 @@
+"""The first control plane: kubeadm init, and the kubeconfig to speak to it."""
+
+from __future__ import annotations
+
+import yaml
+
+from provision.context import Context
+from provision.errors import ToolFailed
+from provision.kubeadm import init_documents, new_token
+from provision.nodes import KUBELET_CONF, PRIVATE, UNIT, File, run_kubeadm, wait_for_unit
+from provision.retry import poll_until
+from provision.workspace import PRIVATE as PRIVATE_FILE
+from provision.workspace import write_atomic
+
+CONFIG = "/etc/kubernetes/kubelab-init.yaml"
+TOKEN = "/run/kubelab/token"
+ADMIN_CONF = "/etc/kubernetes/admin.conf"
+FINALIZED = "kubelet-client-current.pem"
+ADDONS = ("deployment/coredns", "daemonset/kube-proxy")
+INIT_SECONDS = 100.0
+
+
+class ControlPlaneStep:
+    """`kubeadm init` ended well, and the API server answers."""
+
+    id = "control-plane"
+    title = "Control plane (kubeadm init)"
+
+    def estimate(self, ctx: Context) -> float | None:
+        return INIT_SECONDS if ctx.acceleration.factor > 1 else 30.0
+
+    def is_done(self, ctx: Context) -> bool:
+        return ctx.kubectl.answers() and _has_addons(ctx) and self._state(ctx) == "initialised"
+
+    def apply(self, ctx: Context) -> None:
+        state = self._state(ctx)
+        runner = ctx.connect(ctx.inventory.first)
+        if state == "working":
+            ctx.report.info("kubeadm init is still at work on the node: waiting for it")
+            runner.run(wait_for_unit(), deadline=ctx.scaled(300), what="kubeadm init")
+        elif state in ("empty", "unfinished"):
+            self._init(ctx, reset=state == "unfinished")
+        fetch_kubeconfig(ctx)
+        kubectl = ctx.kubectl
+        poll_until(kubectl.answers, what="the API server", deadline=ctx.scaled(60), clock=ctx.clock)
+        if not _has_addons(ctx):
+            runner.run(
+                ["kubeadm", "init", "phase", "addon", "all", f"--config={CONFIG}"], deadline=ctx.scaled(60)
+            )
+
+    def plan(self, ctx: Context) -> str:
+        return f"kubeadm init {ctx.version} on {ctx.inventory.first.name}"
+
+    def _init(self, ctx: Context, *, reset: bool) -> None:
+        token = new_token()
+        images = [image.ref for image in ctx.bundle.images()]
+        documents = init_documents(ctx.config, ctx.inventory, ctx.version, images, ctx.acceleration, token)
+        files = {CONFIG: File(documents, PRIVATE), TOKEN: File(token, PRIVATE)}
+        argv = ["kubeadm", "init", f"--config={CONFIG}", "--skip-token-print"]
+        runner = ctx.connect(ctx.inventory.first)
+        run_kubeadm(runner, argv, files=files, deadline=ctx.scaled(300), reset=reset)
+
+    def _state(self, ctx: Context) -> str:
+        """Return "working", "initialised", "unfinished" or "empty", from what is on the node.
+
+        kubeadm points the kubelet at its own rotating certificate in its last phase but the add-ons.
+        """
+        script = f"""
+if systemctl --quiet is-active {UNIT}; then echo working
+elif grep -qs {FINALIZED} {KUBELET_CONF}; then echo initialised
+elif [ -e /etc/kubernetes/pki ] || [ -e {KUBELET_CONF} ]; then echo unfinished
+else echo empty; fi
+"""
+        runner = ctx.connect(ctx.inventory.first)
+        return runner.run(script, deadline=ctx.scaled(20), what="probe kubeadm").stdout.strip()
+
+
+def fetch_kubeconfig(ctx: Context) -> None:
+    """Write the cluster's admin kubeconfig for this lab, its names changed to the lab's."""
+    text = ctx.connect(ctx.inventory.first).get(ADMIN_CONF).decode()
+    document = yaml.safe_load(text)
+    name = ctx.config.name
+    document["clusters"][0]["name"] = name
+    document["users"][0]["name"] = f"{name}-admin"
+    context = {"name": name, "context": {"cluster": name, "user": f"{name}-admin"}}
+    document |= {"contexts": [context], "current-context": name}
+    write_atomic(ctx.workspace.kubeconfig, yaml.safe_dump(document), mode=PRIVATE_FILE)
+
+
+def _has_addons(ctx: Context) -> bool:
+    try:
+        ctx.kubectl("get", "--namespace=kube-system", *ADDONS, "--output=name")
+    except ToolFailed:
+        return False
+    return True

@@ -1,0 +1,117 @@
+"""Workers join the cluster, all at once, while the control plane is still starting."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from provision.context import Context
+from provision.inventory import Node
+from provision.kubeadm import TOKEN_HOURS, ca_hash, join_document, new_token
+from provision.nodes import KUBELET_CONF, PRIVATE, UNIT, File, run_kubeadm
+from provision.parallel import on_all
+from provision.retry import poll_until
+from provision.steps.control_plane import FINALIZED, TOKEN
+
+CONFIG = "/etc/kubernetes/kubelab-join.yaml"
+CA = "/etc/kubernetes/pki/ca.crt"
+
+
+class JoinStep:
+    """Every worker's kubelet has its certificate, and the API server has its Node."""
+
+    id = "join"
+    title = "Workers (kubeadm join)"
+
+    def estimate(self, ctx: Context) -> float | None:
+        return 120.0 if ctx.acceleration.factor > 1 else 40.0
+
+    def is_done(self, ctx: Context) -> bool:
+        return not self._outside(ctx)
+
+    def apply(self, ctx: Context) -> None:
+        outside = self._outside(ctx)
+        token, pin = poll_until(
+            lambda: _credentials(ctx),
+            what="the control plane's certificate authority",
+            deadline=ctx.scaled(120),
+            clock=ctx.clock,
+        )
+
+        def join(node: Node) -> None:
+            first = ctx.inventory.first
+            document = join_document(node, first, token, pin, ctx.acceleration)
+            argv = ["kubeadm", "join", f"--config={CONFIG}"]
+            files = {CONFIG: File(document, PRIVATE)}
+            if ctx.kubectl.answers():
+                # A machine made anew joins under a name the cluster may still know.
+                ctx.kubectl("delete", "node", node.name, "--ignore-not-found")
+            runner = ctx.connect(node)
+            run_kubeadm(runner, argv, files=files, deadline=ctx.scaled(300), reset=_has_remnants(ctx, node))
+
+        on_all(outside, join, ctx.cancel)
+
+    def plan(self, ctx: Context) -> str:
+        return f"kubeadm join on {', '.join(node.name for node in ctx.inventory.workers) or 'no node'}"
+
+    def _outside(self, ctx: Context) -> list[Node]:
+        """Return the workers that are not in the cluster."""
+        workers = list(ctx.inventory.workers)
+        if not workers or not ctx.kubectl.answers():
+            return workers
+        members = {item["metadata"]["name"] for item in ctx.kubectl.items("nodes")}
+        joined = on_all(workers, lambda node: _is_joined(ctx, node), ctx.cancel)
+        return [node for node in workers if node.name not in members or not joined[node.name]]
+
+
+def _is_joined(ctx: Context, node: Node) -> bool:
+    script = f"! systemctl --quiet is-active {UNIT} && grep -qs {FINALIZED} {KUBELET_CONF}"
+    return ctx.connect(node).run(script, deadline=ctx.scaled(20), check=False, what="probe kubeadm").ok
+
+
+def _has_remnants(ctx: Context, node: Node) -> bool:
+    script = (
+        f"! systemctl --quiet is-active {UNIT} && test -e {KUBELET_CONF} -o -e /etc/kubernetes/pki/ca.crt"
+    )
+    return ctx.connect(node).run(script, deadline=ctx.scaled(20), check=False, what="probe kubeadm").ok
+
+
+def _credentials(ctx: Context) -> tuple[str, str] | None:
+    """Return a bootstrap token and the CA's pin, or None while the control plane has neither.
+
+    While `kubeadm init` works, its own token is on the node; afterwards a fresh one is made.
+    """
+    script = f"""
+if [ -s {CA} ] && {{ systemctl --quiet is-active {UNIT} || grep -qs {FINALIZED} {KUBELET_CONF}; }}; then
+    cat {CA}; cat {TOKEN} 2>/dev/null || true
+fi
+"""
+    runner = ctx.connect(ctx.inventory.first)
+    certificate, end, rest = runner.run(
+        script, deadline=ctx.scaled(20), what="read the join credentials"
+    ).stdout.partition("-----END CERTIFICATE-----\n")
+    if not end:
+        return None
+    pin = ca_hash((certificate + end).encode())
+    if ctx.kubectl.answers():
+        return _fresh_token(ctx), pin
+    token = rest.strip()
+    return (token, pin) if token else None
+
+
+def _fresh_token(ctx: Context) -> str:
+    """Make a bootstrap token that expires, as kubeadm would, by one request to the API server."""
+    token = new_token()
+    ident, _, secret = token.partition(".")
+    expiry = dt.datetime.now(dt.UTC) + dt.timedelta(hours=TOKEN_HOURS)
+    data = {
+        "token-id": ident,
+        "token-secret": secret,
+        "expiration": expiry.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "usage-bootstrap-signing": "true",
+        "usage-bootstrap-authentication": "true",
+        "auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token",
+    }
+    metadata = {"name": f"bootstrap-token-{ident}", "namespace": "kube-system"}
+    kind = {"apiVersion": "v1", "kind": "Secret", "type": "bootstrap.kubernetes.io/token"}
+    ctx.kubectl.apply([{**kind, "metadata": metadata, "stringData": data}])
+    return token

@@ -1,0 +1,99 @@
+"""The Vagrantfile, the lab's network, its machines, and proof of which machine answers."""
+
+from __future__ import annotations
+
+from provision import pinning
+from provision.context import Context
+from provision.errors import ConfigDrift
+from provision.keys import make_key
+from provision.providers.base import PAUSED, RUNNING
+from provision.render import vagrantfile
+from provision.workspace import write_atomic
+
+
+class VagrantfileStep:
+    """The rendered Vagrantfile."""
+
+    id = "vagrantfile"
+    title = "Vagrantfile"
+
+    def is_done(self, ctx: Context) -> bool:
+        file = ctx.workspace.vagrantfile
+        return ctx.workspace.ssh_key.exists() and file.is_file() and file.read_text() == render(ctx)
+
+    def apply(self, ctx: Context) -> None:
+        make_key(ctx.workspace.ssh_key, ctx.config.name)
+        write_atomic(ctx.workspace.vagrantfile, render(ctx))
+
+    def plan(self, ctx: Context) -> str:
+        return f"write {ctx.workspace.vagrantfile}"
+
+
+class NetworkStep:
+    """The lab's own network."""
+
+    id = "network"
+    title = "Lab network"
+
+    def is_done(self, ctx: Context) -> bool:
+        return ctx.provider.network_ready(ctx.config, ctx.inventory)
+
+    def apply(self, ctx: Context) -> None:
+        ctx.provider.make_network(ctx.config, ctx.inventory)
+
+    def plan(self, ctx: Context) -> str:
+        return f"make the network {ctx.config.network.nodes}"
+
+
+class MachinesStep:
+    """Every machine runs, and its host key is known."""
+
+    id = "machines"
+    title = "Virtual machines"
+
+    def estimate(self, ctx: Context) -> float | None:
+        return 10.0 + 4.0 * ctx.acceleration.factor
+
+    def is_done(self, ctx: Context) -> bool:
+        states = ctx.machines.states()
+        running = all(states.get(node.name) == RUNNING for node in ctx.inventory.nodes)
+        return running and not pinning.missing(ctx)
+
+    def apply(self, ctx: Context) -> None:
+        self._remove_strays(ctx)
+        states, ids = ctx.machines.states(), ctx.machines.ids()
+        paused = [ids[name] for name, state in states.items() if state == PAUSED]
+        if paused:
+            ctx.report.info("some machines stood paused: they run on")
+            ctx.provider.resume(paused)
+        if any(state != RUNNING for state in ctx.machines.states().values()) or len(states) < len(
+            ctx.inventory.nodes
+        ):
+            ctx.machines.up()
+        pinning.pin(ctx)
+
+    def plan(self, ctx: Context) -> str:
+        return f"make and start {', '.join(node.name for node in ctx.inventory.nodes)}"
+
+    def _remove_strays(self, ctx: Context) -> None:
+        """Remove what a killed `vagrant up` left half made; refuse where a node left lab.yaml."""
+        strays = ctx.provider.strays(ctx.config, ctx.machines.ids())
+        wanted = {node.name for node in ctx.inventory.nodes}
+        removed = sorted(set(strays) - wanted)
+        if removed:
+            raise ConfigDrift(
+                f"{', '.join(removed)} runs, and lab.yaml has it no more",
+                key="workers.count",
+                hint="set the count back, or start over: kubelab destroy, then kubelab up",
+            )
+        if strays:
+            ctx.report.info(f"removing half-made machines: {', '.join(strays)}")
+            ctx.provider.remove(strays)
+
+
+def render(ctx: Context) -> str:
+    """Return the Vagrantfile of this lab."""
+    key = ctx.workspace.ssh_key.relative_to(ctx.workspace.root)
+    return vagrantfile(
+        ctx.config, ctx.inventory, ctx.provider.name, ctx.acceleration, ctx.recipe.reference, str(key)
+    )

@@ -1,0 +1,94 @@
+"""Every node: its name, its files, its clock, and containerd at work."""
+
+from __future__ import annotations
+
+import time
+
+from provision.context import Context
+from provision.inventory import Node
+from provision.kubeadm import PATCHES, patches
+from provision.nodes import File, same_files_script, unpack_script
+from provision.parallel import on_all
+
+CLOCK_SLACK = 2
+
+
+class NodesStep:
+    """Nodes prepared for kubeadm, all at once, each in one round trip."""
+
+    id = "nodes"
+    title = "Nodes prepared"
+
+    def estimate(self, ctx: Context) -> float | None:
+        return 1.0 * ctx.acceleration.factor
+
+    def is_done(self, ctx: Context) -> bool:
+        def probe(node: Node) -> bool:
+            return (
+                ctx.connect(node)
+                .run(probe_script(ctx, node), deadline=ctx.scaled(30), check=False, what="probe the node")
+                .ok
+            )
+
+        return all(on_all(ctx.inventory.nodes, probe, ctx.cancel).values())
+
+    def apply(self, ctx: Context) -> None:
+        def prepare(node: Node) -> None:
+            ctx.connect(node).run(prepare_script(ctx, node), deadline=ctx.scaled(60), what="prepare the node")
+
+        on_all(ctx.inventory.nodes, prepare, ctx.cancel)
+
+    def plan(self, ctx: Context) -> str:
+        return "write hosts, resolver, CNI and routes on every node"
+
+
+def node_files(ctx: Context, node: Node) -> dict[str, File]:
+    """Return every file kubelab puts on a node before kubeadm runs."""
+    hosts = "".join(f"{other.ip} {other.name}\n" for other in ctx.inventory.nodes)
+    files = {
+        "/etc/hostname": File(f"{node.name}\n"),
+        "/etc/hosts": File(f"127.0.0.1 localhost\n{hosts}"),
+        "/etc/resolv.conf": File(f"nameserver {ctx.inventory.gateway}\n"),
+    }
+    files |= {path: File(text) for path, text in ctx.cni.node_files(ctx.config, ctx.inventory, node).items()}
+    if node.role == "control-plane":
+        files |= {f"{PATCHES}/{name}": File(text) for name, text in patches(ctx.acceleration).items()}
+    return files
+
+
+def probe_script(ctx: Context, node: Node) -> str:
+    """Return a script that fails unless the node is as `prepare_script` leaves it."""
+    return f"""
+{same_files_script(node_files(ctx, node))}
+test "$(cat /proc/sys/kernel/hostname)" = {node.name}
+test "$(wc -l < /proc/swaps)" -eq 1
+test -S /run/containerd/containerd.sock
+{_network_active(ctx)}
+"""
+
+
+def prepare_script(ctx: Context, node: Node) -> str:
+    """Return the script that prepares a node; it may run again without harm."""
+    now = int(time.time())
+    return f"""
+{unpack_script(node_files(ctx, node))}
+echo {node.name} > /proc/sys/kernel/hostname
+swapoff -a
+sed -i '/[[:space:]]swap[[:space:]]/d' /etc/fstab
+systemctl --quiet mask swap.target
+skew=$(( $(date +%s) - {now} ))
+if [ ${{skew#-}} -gt {CLOCK_SLACK} ]; then date -s @{now} >/dev/null; fi
+modprobe -a overlay br_netfilter
+sysctl --quiet -w net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
+if [ -f /etc/kubelab/network.sh ]; then systemctl restart lab-network; fi
+tries=0
+until ctr version >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    if [ $tries -ge 60 ]; then journalctl -u containerd --no-pager -n 20 >&2; exit 1; fi
+    sleep 0.5
+done
+"""
+
+
+def _network_active(ctx: Context) -> str:
+    return "systemctl --quiet is-active lab-network" if ctx.cni.name == "bridge" else "true"

@@ -1,0 +1,115 @@
+"""The folder a lab lives in: its files, its lock, its run log, and the cache beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+import platformdirs
+
+from provision.errors import LabError
+
+PRIVATE = 0o600
+PUBLIC = 0o644
+
+
+def cache_dir() -> Path:
+    """Return kubelab's cache folder; the environment variable KUBELAB_CACHE overrides it."""
+    return Path(os.environ.get("KUBELAB_CACHE") or platformdirs.user_cache_dir("kubelab"))
+
+
+def write_atomic(path: Path, content: str | bytes, *, mode: int = PUBLIC) -> bool:
+    """Write `content` to `path` unless it is there already; return whether anything changed.
+
+    The file is complete or absent, never half written, and never readable beyond `mode`.
+    """
+    wanted = content.encode() if isinstance(content, str) else content
+    if path.is_file() and path.read_bytes() == wanted:
+        path.chmod(mode)
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(wanted)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise
+    return True
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths of one lab: `root` is the folder of lab.yaml, `name` the lab's name."""
+
+    root: Path
+    name: str
+
+    @property
+    def vagrantfile(self) -> Path:
+        return self.root / "Vagrantfile"
+
+    @property
+    def state(self) -> Path:
+        """Return the folder of what belongs to this lab alone: keys, ssh_config, logs."""
+        return self.root / ".kubelab" / self.name
+
+    @property
+    def ssh_key(self) -> Path:
+        return self.state / "id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.state / "known_hosts"
+
+    @property
+    def ssh_config(self) -> Path:
+        return self.state / "ssh_config"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.state / "kubeconfig"
+
+    @property
+    def run_log(self) -> Path:
+        return self.state / "run.log"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.root / "snapshots" / self.name
+
+    def machine_id_file(self, node: str, provider: str) -> Path:
+        """Return the file in which Vagrant keeps the hypervisor's id of `node`."""
+        return self.root / ".vagrant" / "machines" / node / provider / "id"
+
+    def prepare(self) -> None:
+        """Make the private state folder."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.state.chmod(0o700)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the lab for one command; a lock of a process that died is free by itself."""
+        self.prepare()
+        lock = filelock.FileLock(self.state / "lock", timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise LabError(
+                f"another kubelab command is working on the lab {self.name}",
+                hint="wait for it to end, then run this again",
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()

@@ -1,0 +1,3 @@
+module kubelab.local/pause
+
+go 1.21

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from provision.command import run_tool
+from provision.errors import Cancelled, LabError, MissingTool, ToolFailed
+
+
+def sh(script: str, deadline: float = 10, **options: object) -> str:
+    return run_tool(["sh", "-c", script], deadline=deadline, **options)  # type: ignore[arg-type]
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process runs; one that ended but was not yet collected does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def gone_soon(pid: int) -> bool:
+    end = time.monotonic() + 3
+    while alive(pid) and time.monotonic() < end:
+        time.sleep(0.01)
+    return not alive(pid)
+
+
+def test_returns_standard_output_alone() -> None:
+    assert sh("echo out; echo err >&2") == "out\n"
+
+
+def test_every_line_of_both_streams_is_seen() -> None:
+    seen: list[str] = []
+    sh("echo one; echo two >&2; printf three", on_line=seen.append)
+    assert sorted(seen) == ["one", "three", "two"]
+
+
+def test_stdin_environment_and_folder_reach_the_program(tmp_path: Path) -> None:
+    out = sh('cat; echo "$LAB"; pwd', stdin="secret\n", env={"LAB": "lab"}, cwd=tmp_path)
+    assert out.splitlines() == ["secret", "lab", str(tmp_path)]
+
+
+def test_a_program_that_reads_no_stdin_is_no_trouble() -> None:
+    assert sh("exit 0", stdin="x" * 1_000_000) == ""
+
+
+def test_both_streams_are_drained_at_once() -> None:
+    script = "import sys\nfor _ in range(3000): sys.stderr.write('e' * 99 + '\\n')\nprint('end')"
+    assert run_tool([sys.executable, "-c", script], deadline=20) == "end\n"
+
+
+def test_output_that_is_no_utf8_is_kept() -> None:
+    assert "a" in sh(r"printf 'a\377\n'")
+
+
+def test_a_failure_carries_code_argv_and_last_lines() -> None:
+    with pytest.raises(ToolFailed) as caught:
+        sh("echo first; echo no space left >&2; exit 3", hint="free some")
+    assert caught.value.code == 3
+    assert "no space left" in caught.value.details
+    assert caught.value.argv[0] == "sh"
+    assert caught.value.hint == "free some"
+
+
+def test_a_missing_program_is_named() -> None:
+    with pytest.raises(MissingTool, match="no-such-program"):
+        run_tool(["no-such-program"], deadline=1)
+
+
+def test_a_missing_folder_is_not_taken_for_a_missing_program(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="gone") as caught:
+        sh("true", cwd=tmp_path / "gone")
+    assert not isinstance(caught.value, MissingTool)
+
+
+def test_a_file_that_cannot_be_run_is_an_error_for_people(tmp_path: Path) -> None:
+    program = tmp_path / "tool"
+    program.write_text("text")
+    with pytest.raises(ToolFailed) as caught:
+        run_tool([str(program)], deadline=1)
+    assert "could not be started" in caught.value.details
+
+
+def test_the_deadline_ends_the_whole_group(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    began = time.monotonic()
+    with pytest.raises(ToolFailed, match="exit code 124") as caught:
+        sh(f"sleep 60 & echo $! > {pid_file}; echo working; wait", deadline=0.25)
+    assert time.monotonic() - began < 4
+    assert "working" in caught.value.details
+    assert "did not end within" in caught.value.details
+    assert gone_soon(int(pid_file.read_text()))
+
+
+def test_a_child_that_ignores_the_polite_signal_is_ended_too(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    child = f"trap '' TERM; echo $$ > {pid_file}; while :; do sleep 0.05; done"
+    with pytest.raises(ToolFailed):
+        run_tool(["sh", "-c", 'sh -c "$0" & wait', child], deadline=0.3)
+    assert gone_soon(int(pid_file.read_text()))
+
+
+def test_the_deadline_holds_for_a_program_that_closed_its_streams() -> None:
+    began = time.monotonic()
+    with pytest.raises(ToolFailed, match="exit code 124"):
+        sh("exec >&- 2>&-; exec sleep 60", deadline=0.25)
+    assert time.monotonic() - began < 4
+
+
+def test_what_a_program_leaves_in_the_background_is_neither_awaited_nor_ended(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    began = time.monotonic()
+    try:
+        assert sh(f"sleep 60 & echo $! > {pid_file}; echo ready", deadline=30) == "ready\n"
+        assert time.monotonic() - began < 10
+        assert alive(int(pid_file.read_text()))
+    finally:
+        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+
+
+def test_cancel_ends_the_program() -> None:
+    cancel = threading.Event()
+    with pytest.raises(Cancelled, match="sh"):
+        sh("echo ready; sleep 60", cancel=cancel, on_line=lambda _: cancel.set())
+
+
+def test_ctrl_c_ends_the_program(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sh(f"echo $$ > {pid_file}; echo ready; sleep 60", on_line=interrupt)
+    assert gone_soon(int(pid_file.read_text()))

@@ -1,0 +1,432 @@
+from __future__ import annotations
+
+import dataclasses
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from provision import registry
+from provision.config import ClusterConfig, check_host, load_config, parse_config, sample
+from provision.errors import ConfigError
+from provision.host import HostFacts, HostNetwork
+from provision.inventory import bridge_name, inventory_of
+
+FACTS = HostFacts(
+    cpus=4,
+    memory_mib=16384,
+    disk_free_mib=100_000,
+    networks=(HostNetwork("eth0", IPv4Network("192.168.1.0/24")),),
+    cpu_flags=frozenset(),
+    kvm_present=False,
+    kvm_usable=False,
+    os_id="debian",
+    os_codename="bookworm",
+    is_root=False,
+    has_systemd=True,
+    arch="x86_64",
+)
+
+
+def parsed(**keys: Any) -> ClusterConfig:
+    return parse_config(yaml.safe_dump({"name": "lab", **keys}))
+
+
+def refused(text: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text)
+    assert caught.value.exit_code == 2
+    return caught.value
+
+
+def test_the_sample_is_the_defaults_and_shows_every_key() -> None:
+    assert parse_config(sample()) == ClusterConfig(name="lab")
+    document = yaml.safe_load(sample())
+    assert set(document) == {field.alias for field in ClusterConfig.model_fields.values()}
+    for section in ("controlPlanes", "workers"):
+        assert set(document[section]) == {"count", "cpus", "memory", "disk"}
+    assert set(document["network"]) == {"nodes", "pods", "services"}
+
+
+def test_a_name_is_enough_and_the_rest_has_defaults() -> None:
+    config = parse_config("name: lab")
+    assert (config.kubernetes, config.provider, config.cni) == ("1.36", "auto", "auto")
+    assert config.control_planes.model_dump() == {"count": 1, "cpus": 2, "memory": 3072, "disk": 12}
+    assert config.workers.model_dump() == {"count": 2, "cpus": 2, "memory": 2048, "disk": 12}
+    assert config.network.services == IPv4Network("10.96.0.0/12")
+    assert (config.artifacts.kind, config.artifacts.location) == ("auto", "")
+
+
+def test_a_section_keeps_the_defaults_of_the_keys_it_leaves_out() -> None:
+    config = parsed(controlPlanes={"count": 3}, workers={"memory": "1GiB"})
+    assert (config.control_planes.count, config.control_planes.memory) == (3, 3072)
+    assert (config.workers.count, config.workers.memory) == (2, 1024)
+
+
+def test_a_config_cannot_be_changed() -> None:
+    config = parsed()
+    with pytest.raises(ValueError, match="frozen"):
+        config.name = "other"
+    with pytest.raises(ValueError, match="frozen"):
+        config.workers.count = 3
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"), [("1.35", "1.35"), ("v1.36", "1.36"), ("1.36.3", "1.36.3"), ("v1.37.10", "1.37.10")]
+)
+def test_versions(written: str, kept: str) -> None:
+    assert parsed(kubernetes=written).kubernetes == kept
+
+
+@pytest.mark.parametrize(
+    ("written", "mib"),
+    [("3GiB", 3072), ("2048MiB", 2048), ("3Gi", 3072), ("2048Mi", 2048), ("2 GiB", 2048), (1700, 1700)],
+)
+def test_memory(written: object, mib: int) -> None:
+    assert parsed(controlPlanes={"memory": written}).control_planes.memory == mib
+
+
+@pytest.mark.parametrize(("written", "gib"), [("12GiB", 12), ("6Gi", 6), (20, 20)])
+def test_disk(written: object, gib: int) -> None:
+    assert parsed(workers={"disk": written}).workers.disk == gib
+
+
+@given(st.integers(1700, 1024 * 1024), st.sampled_from(["{}MiB", "{}Mi"]))
+def test_memory_in_mib_is_read_back(mib: int, form: str) -> None:
+    assert parsed(controlPlanes={"memory": form.format(mib)}).control_planes.memory == mib
+
+
+@given(st.integers(2, 1024), st.sampled_from(["{}GiB", "{}Gi"]))
+def test_memory_in_gib_is_read_back(gib: int, form: str) -> None:
+    assert parsed(controlPlanes={"memory": form.format(gib)}).control_planes.memory == gib * 1024
+
+
+@pytest.mark.parametrize(
+    ("written", "kind", "location"),
+    [
+        ("auto", "auto", ""),
+        ("release", "release", ""),
+        ("source", "source", ""),
+        ("{bundle: b/c}", "bundle", "/labs/one/b/c"),
+        ("{bundle: /b}", "bundle", "/b"),
+        ("{bundle: ~/b}", "bundle", "/home/me/b"),
+        ("{mirror: 'https://mirror.test/k8s/'}", "mirror", "https://mirror.test/k8s"),
+    ],
+)
+def test_artifacts(written: str, kind: str, location: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    config = parse_config(f"name: lab\nartifacts: {written}", Path("/labs/one/lab.yaml"))
+    assert (config.artifacts.kind, config.artifacts.location) == (kind, location)
+
+
+REFUSALS = [
+    # text, key, part of the message: what is allowed, or what was meant
+    ("kubernetes: '1.36'", "name", "name: lab"),
+    ("name: Lab", "name", "a-z, 0-9"),
+    ("name: lab-", "name", "both ends"),
+    ("name: -lab", "name", "both ends"),
+    ("name: ''", "name", "1 to 40"),
+    ("name: a.b", "name", "a-z, 0-9"),
+    ('name: "lab\\n"', "name", "a-z, 0-9"),
+    (f"name: {'a' * 41}", "name", "1 to 40"),
+    ("name: 12", "name", "in quotes"),
+    ("name: no", "name", "in quotes"),
+    ("{name: a, kubernetes: 1.36}", "kubernetes", "in quotes"),
+    ("{name: a, kubernetes: 1}", "kubernetes", "in quotes"),
+    ("{name: a, kubernetes: '1.34'}", "kubernetes", "1.35, 1.36, 1.37"),
+    ("{name: a, kubernetes: '1.360'}", "kubernetes", "1.35, 1.36, 1.37"),
+    ("{name: a, kubernetes: '1.36.'}", "kubernetes", "1.35, 1.36, 1.37"),
+    ("{name: a, kubernetes: '1.36.01'}", "kubernetes", "1.35, 1.36, 1.37"),
+    ("{name: a, kubernetes: '1.36.0-rc.1'}", "kubernetes", "1.35, 1.36, 1.37"),
+    ("{name: a, kubernetes: }", "kubernetes", "an empty value"),
+    ("{name: a, provider: libvrt}", "provider", "did you mean `libvirt`?"),
+    ("{name: a, provider: docker}", "provider", "auto, libvirt, virtualbox, hosts"),
+    ("{name: a, cni: calio}", "cni", "did you mean `calico`?"),
+    ("{name: a, cni: [bridge]}", "cni", "auto, calico, cilium, flannel, bridge, none"),
+    ("{name: a, controlPlane: {}}", "controlPlane", "did you mean `controlPlanes`?"),
+    ("{name: a, control_planes: {}}", "control_planes", "did you mean `controlPlanes`?"),
+    ("{name: a, zzz: 1}", "zzz", "allowed: name, kubernetes"),
+    ("{name: a, 1: 1}", "1", "allowed: name, kubernetes"),
+    ("{name: a, workers: {cuont: 1}}", "workers.cuont", "did you mean `count`?"),
+    ("{name: a, network: {pod: 10.0.0.0/16}}", "network.pod", "did you mean `pods`?"),
+    ("{name: a, workers: 3}", "workers", "a mapping of count, cpus, memory, disk"),
+    ("{name: a, workers: }", "workers", "a mapping of count, cpus, memory, disk"),
+    ("{name: a, network: []}", "network", "a mapping of nodes, pods, services"),
+    ("{name: a, controlPlanes: {count: 0}}", "controlPlanes.count", "1, 3, 5 or 7"),
+    ("{name: a, controlPlanes: {count: 2}}", "controlPlanes.count", "1, 3, 5 or 7"),
+    ("{name: a, controlPlanes: {count: 9}}", "controlPlanes.count", "1, 3, 5 or 7"),
+    ("{name: a, controlPlanes: {count: true}}", "controlPlanes.count", "1, 3, 5 or 7"),
+    ("{name: a, controlPlanes: {count: '1'}}", "controlPlanes.count", "1, 3, 5 or 7"),
+    ("{name: a, controlPlanes: {count: 1.0}}", "controlPlanes.count", "1, 3, 5 or 7"),
+    ("{name: a, workers: {count: -1}}", "workers.count", "0 to 50"),
+    ("{name: a, workers: {count: 51}}", "workers.count", "0 to 50"),
+    ("{name: a, controlPlanes: {cpus: 1}}", "controlPlanes.cpus", "2 to 128"),
+    ("{name: a, workers: {cpus: 0}}", "workers.cpus", "1 to 128"),
+    ("{name: a, controlPlanes: {memory: 1699}}", "controlPlanes.memory", "1700MiB"),
+    ("{name: a, workers: {memory: 1023MiB}}", "workers.memory", "1024MiB"),
+    ("{name: a, workers: {memory: 2GB}}", "workers.memory", "MiB, Mi, GiB, Gi"),
+    ("{name: a, workers: {memory: 2.5}}", "workers.memory", "whole number"),
+    ("{name: a, workers: {memory: 2.5GiB}}", "workers.memory", "whole number"),
+    ("{name: a, workers: {memory: -2GiB}}", "workers.memory", "whole number"),
+    ("{name: a, workers: {memory: 2000TiB}}", "workers.memory", "GiB"),
+    ("{name: a, workers: {memory: 2000000MiB}}", "workers.memory", "1048576MiB"),
+    (f"{{name: a, workers: {{memory: 0x{'f' * 5000}}}}}", "workers.memory", "a number that large"),
+    ("{name: a, workers: {disk: 5}}", "workers.disk", "6GiB"),
+    ("{name: a, workers: {disk: 12000MiB}}", "workers.disk", "GiB, Gi"),
+    ("{name: a, network: {nodes: 192.168.60.1/24}}", "network.nodes", "192.168.60.0/24"),
+    ("{name: a, network: {nodes: 192.168.60.0}}", "network.nodes", "private IPv4 range"),
+    ("{name: a, network: {nodes: 300.0.0.0/24}}", "network.nodes", "private IPv4 range"),
+    ("{name: a, network: {nodes: 'fd00::/64'}}", "network.nodes", "private IPv4 range"),
+    ("{name: a, network: {nodes: 7}}", "network.nodes", "private IPv4 range"),
+    ("{name: a, network: {nodes: 8.8.8.0/24}}", "network.nodes", "10.0.0.0/8"),
+    ("{name: a, network: {nodes: 127.0.0.0/8}}", "network.nodes", "10.0.0.0/8"),
+    ("{name: a, network: {nodes: 169.254.0.0/16}}", "network.nodes", "10.0.0.0/8"),
+    ("{name: a, network: {pods: 224.0.0.0/8}}", "network.pods", "10.0.0.0/8"),
+    ("{name: a, network: {pods: 0.0.0.0/0}}", "network.pods", "10.0.0.0/8"),
+    ("{name: a, network: {nodes: 192.168.60.0/29}}", "network.nodes", "/28"),
+    ("{name: a, network: {pods: 10.244.0.0/21}}", "network.pods", "/20"),
+    ("{name: a, network: {services: 10.0.0.0/11}}", "network.services", "/12 to /28"),
+    ("{name: a, network: {services: 10.96.0.0/29}}", "network.services", "/12 to /28"),
+    ("{name: a, network: {pods: 192.168.0.0/16}}", "network.pods", "overlaps network.nodes"),
+    ("{name: a, network: {services: 10.244.128.0/24}}", "network.services", "overlaps network.pods"),
+    ("{name: a, network: {nodes: 10.100.0.0/24}}", "network.services", "overlaps network.nodes"),
+    ("{name: a, network: {nodes: 192.168.60.0/28}}", "network.nodes", "/27 or wider"),
+    ("{name: a, network: {pods: 10.244.0.0/20}}", "network.pods", "/19 or wider"),
+    ("{name: a, workers: {count: 43}, network: {nodes: 192.168.60.0/26}}", "network.nodes", "/25 or wider"),
+    ("{name: a, workers: {count: 44}, network: {pods: 10.244.0.0/18}}", "network.pods", "/17 or wider"),
+    ("{name: a, artifacts: sauce}", "artifacts", "auto, release, source, {bundle: FOLDER}"),
+    ("{name: a, artifacts: bundle}", "artifacts", "{bundle: FOLDER}"),
+    ("{name: a, artifacts: {}}", "artifacts", "{bundle: FOLDER}"),
+    ("{name: a, artifacts: {bundle: }}", "artifacts", "{bundle: FOLDER}"),
+    ("{name: a, artifacts: {bundle: b, mirror: m}}", "artifacts", "{bundle: FOLDER}"),
+    ("{name: a, artifacts: {kind: source, location: x}}", "artifacts", "{bundle: FOLDER}"),
+    ("{name: a, artifacts: {kind: source}}", "artifacts", "{bundle: FOLDER}"),
+    ("{name: a, artifacts: {bundle: ~nobody-by-this-name/b}}", "artifacts", "path of a folder"),
+    ("{name: a, artifacts: {mirror: mirror.test}}", "artifacts.mirror", "http(s)://HOST"),
+    ("{name: a, artifacts: {mirror: 'ftp://mirror.test'}}", "artifacts.mirror", "http(s)://HOST"),
+    ("{name: a, artifacts: {mirror: 'http://['}}", "artifacts.mirror", "http(s)://HOST"),
+]
+
+
+@pytest.mark.parametrize(("text", "key", "part"), REFUSALS, ids=[text[:60] for text, *_ in REFUSALS])
+def test_refusals_name_the_key_and_what_is_allowed(text: str, key: str, part: str) -> None:
+    error = refused(text)
+    assert error.key == key
+    assert str(error).startswith(f"{key}: ")
+    assert part in str(error)
+    assert "allowed:" in str(error)
+    assert len(str(error).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("name: a\nworkers: [", "line 2"),
+        ("name: a\nworkers:\n\tcount: 1", "line 3"),
+        ("name: a\nname: b", "line 2: the key 'name' is there twice"),
+        ("name: a\nworkers:\n  count: 1\n  cpus: 2\n  count: 3", "line 5: the key 'count' is there twice"),
+        ("name: a\n---\nname: b", "line 2"),
+        ("name: !!python/object/apply:os.getcwd []", "line 1"),
+        ("name: *nobody", "line 1"),
+        ("{name: a, [1]: 2}", "line 1"),
+        ("name: \x00", "special characters"),
+        ("name: 2001-99-99", "cannot be read"),
+        ("[" * 5000, "cannot be read"),
+        ("", "is empty"),
+        ("# only a comment\n", "is empty"),
+        ("- name: a", "a mapping"),
+        ("lab", "a mapping"),
+    ],
+)
+def test_text_that_is_no_lab_is_refused(text: str, part: str) -> None:
+    assert part in str(refused(text))
+
+
+def test_every_problem_is_listed_on_a_line_of_its_own() -> None:
+    error = refused("name: A\nkubernetes: 1.36\nworkers: {count: 99, cpu: 2}\nnetwork: {pods: 10.0.0.1/16}\n")
+    keys = [line.partition(":")[0] for line in str(error).splitlines()]
+    assert keys == ["name", "kubernetes", "workers.count", "workers.cpu", "network.pods"]
+    assert error.key == "name"
+
+
+def test_anchors_and_merges_are_no_duplicates() -> None:
+    pools = "controlPlanes: &pool {cpus: 4, count: 1}\nworkers: {<<: *pool, count: 3}\n"
+    config = parse_config(f"name: a\n{pools}")
+    assert (config.workers.cpus, config.workers.count) == (4, 3)
+
+
+def test_aliases_that_multiply_are_not_spelled_out() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
+    error = refused("\n".join([*lines, "name: *a29", "workers: *a29"]))
+    assert "name: a list is not allowed" in str(error)
+
+
+def test_a_missing_file_points_to_init(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"lab\.yaml") as caught:
+        load_config(tmp_path / "lab.yaml")
+    assert caught.value.hint == "kubelab init"
+
+
+def test_a_folder_and_a_file_of_bytes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path)
+    (tmp_path / "lab.yaml").write_bytes(b"name: \xff\xfe\x80")
+    with pytest.raises(ConfigError, match=r"lab\.yaml"):
+        load_config(tmp_path / "lab.yaml")
+
+
+def test_every_registered_provider_and_cni_is_allowed() -> None:
+    for name in registry.PROVIDERS:
+        assert parsed(provider=name).provider == name
+    for name in registry.CNIS:
+        assert parsed(cni=name).cni == name
+
+
+@pytest.mark.parametrize("key", ["nodes", "pods", "services"])
+def test_a_network_that_the_host_uses_is_refused(key: str) -> None:
+    config = parsed()
+    inside = next(config.network.ranges()[key].subnets(new_prefix=28))
+    facts = dataclasses.replace(FACTS, networks=(HostNetwork("virbr7", inside),))
+    with pytest.raises(ConfigError, match="virbr7") as caught:
+        check_host(config, facts)
+    assert caught.value.key == f"network.{key}"
+
+
+def test_the_labs_own_bridge_is_no_overlap_but_another_labs_is() -> None:
+    config = parsed()
+    own = HostNetwork(bridge_name("lab"), config.network.nodes)
+    check_host(config, dataclasses.replace(FACTS, networks=(own,)))
+    other = HostNetwork(bridge_name("other"), config.network.nodes)
+    with pytest.raises(ConfigError, match=r"network\.nodes"):
+        check_host(config, dataclasses.replace(FACTS, networks=(own, other)))
+
+
+def test_a_lab_without_workers_needs_room_for_its_control_planes_alone() -> None:
+    small = {"nodes": "192.168.60.0/28", "pods": "10.244.0.0/20"}
+    assert parsed(workers={"count": 0}, network=small).network.pods.prefixlen == 20
+
+
+def test_all_memory_of_the_host_but_the_reserve_may_be_used() -> None:
+    config = parsed()
+    wanted = 3072 + 2 * 2048
+    check_host(config, dataclasses.replace(FACTS, memory_mib=wanted + 512))
+    with pytest.raises(ConfigError, match=f"{wanted}MiB of {wanted + 511}MiB") as caught:
+        check_host(config, dataclasses.replace(FACTS, memory_mib=wanted + 511))
+    assert caught.value.key == "workers.memory"
+
+
+def test_the_pool_that_takes_most_is_blamed_for_memory() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_host(parsed(workers={"count": 0}), dataclasses.replace(FACTS, memory_mib=1024))
+    assert caught.value.key == "controlPlanes.memory"
+
+
+def test_a_node_has_no_more_cpus_than_the_host() -> None:
+    check_host(parsed(workers={"cpus": 4, "count": 3}), FACTS)
+    with pytest.raises(ConfigError, match="up to 4") as caught:
+        check_host(parsed(workers={"cpus": 5}), FACTS)
+    assert caught.value.key == "workers.cpus"
+
+
+def test_a_host_with_one_cpu_may_run_what_kubeadm_needs_and_no_worker_is_no_problem() -> None:
+    check_host(parsed(), dataclasses.replace(FACTS, cpus=1))
+    check_host(parsed(workers={"count": 0, "cpus": 64}), FACTS)
+
+
+def test_all_that_the_host_lacks_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "lab.yaml").write_text("name: lab\nworkers: {cpus: 8}\n")
+    facts = dataclasses.replace(
+        FACTS, memory_mib=4096, networks=(HostNetwork("eth0", IPv4Network("192.168.60.0/24")),)
+    )
+    assert load_config(tmp_path / "lab.yaml").workers.cpus == 8
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "lab.yaml", facts)
+    keys = [line.partition(":")[0] for line in str(caught.value).splitlines()]
+    assert keys == ["network.nodes", "workers.cpus", "workers.memory"]
+
+
+VALID = st.fixed_dictionaries(
+    {"name": st.from_regex(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)},
+    optional={
+        "kubernetes": st.from_regex(r"v?1\.3[567](\.[1-9])?", fullmatch=True),
+        "provider": st.sampled_from(["auto", *registry.PROVIDERS]),
+        "cni": st.sampled_from(["auto", *registry.CNIS]),
+        "controlPlanes": st.fixed_dictionaries(
+            {}, optional={"count": st.sampled_from([1, 3, 5, 7]), "memory": st.integers(1700, 9000)}
+        ),
+        "workers": st.fixed_dictionaries(
+            {}, optional={"count": st.integers(0, 50), "disk": st.integers(6, 99)}
+        ),
+        "network": st.fixed_dictionaries(
+            {},
+            optional={
+                "nodes": st.sampled_from(["172.16.0.0/25", "192.168.128.0/17", "198.18.0.0/24"]),
+                "pods": st.sampled_from(["10.128.0.0/9", "172.20.0.0/17", "100.64.0.0/10"]),
+                "services": st.sampled_from(["10.0.0.0/12", "172.31.0.0/28"]),
+            },
+        ),
+    },
+)
+
+
+@settings(deadline=None)
+@given(VALID)
+def test_every_valid_config_loads_and_its_nodes_are_apart_and_in_range(document: dict[str, Any]) -> None:
+    config = parse_config(yaml.safe_dump(document))
+    inventory = inventory_of(config)
+    nodes = inventory.nodes
+    assert len(nodes) == config.control_planes.count + config.workers.count
+    for seen in ("name", "ip", "mac", "pod_cidr"):
+        assert len({getattr(node, seen) for node in nodes}) == len(nodes)
+    hosts = config.network.nodes
+    edges = {str(hosts.network_address), str(hosts.broadcast_address), inventory.gateway}
+    for node in nodes:
+        assert IPv4Network(node.ip).subnet_of(hosts)
+        assert node.ip not in edges
+        assert IPv4Network(node.pod_cidr).subnet_of(config.network.pods)
+        assert len(node.name) <= 63
+
+
+KEYS = ["name", "kubernetes", "workers", "controlPlanes", "network", "artifacts", "count", "memory", "pods"]
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.dates()
+    | st.binary()
+    | st.sampled_from(["lab", "1.36", "3GiB", "10.0.0.0/16", "auto"])
+)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS) | st.text() | st.integers() | st.none(), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+
+
+@settings(deadline=None)
+@given(ANYTHING)
+def test_any_document_is_a_lab_or_a_config_error(document: object) -> None:
+    _load(yaml.safe_dump(document))
+
+
+@settings(deadline=None)
+@given(st.binary() | st.text(alphabet="name: lab\n-[]{}&*!|>'\"#%@`,?<01.", max_size=60))
+def test_any_bytes_are_a_lab_or_a_config_error(content: bytes | str) -> None:
+    _load(content)
+
+
+def _load(content: bytes | str) -> None:
+    try:
+        assert parse_config(content).name
+    except ConfigError as error:
+        assert str(error)
