@@ -12,7 +12,7 @@ from provision.errors import ToolFailed
 
 URI = "qemu:///system"
 HINT = "kubelab doctor --fix"
-SEPARATOR = "--"
+SEPARATOR = "==="
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,10 @@ class Virsh:
 
     def lists(self, *commands: str) -> list[list[str]]:
         """Run several listing commands in one process; return the lines of each."""
-        script = f"; echo {SEPARATOR}; ".join(commands)
-        found: list[list[str]] = [[]]
-        for line in self(script).splitlines():
-            if line.strip() == SEPARATOR:
-                found.append([])
-            elif line.strip():
-                found[-1].append(line.strip())
-        return found
+        text = self(f"; echo {SEPARATOR}; ".join(commands))
+        return [
+            [line.strip() for line in part.splitlines() if line.strip()] for part in text.split(SEPARATOR)
+        ]
 
     def xml(self, *arguments: str) -> ET.Element | None:
         """Return the XML that a dump command prints, or None when the object does not exist."""

@@ -7,11 +7,13 @@ from provision.pipeline import Step, Together
 from provision.steps.artifacts import BoxStep, BundleStep
 from provision.steps.cluster import CniStep, ReadyStep
 from provision.steps.control_plane import ControlPlaneStep
+from provision.steps.host import HostStep
 from provision.steps.join import JoinStep
 from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
 from provision.steps.nodes import NodesStep
 
 UP: tuple[Step[Context] | Together[Context], ...] = (
+    HostStep(),
     BundleStep(),
     BoxStep(),
     VagrantfileStep(),

@@ -1,0 +1,52 @@
+"""`kubelab box`."""
+
+from __future__ import annotations
+
+import click
+
+from provision.commands.common import Options, common_options, reporting
+
+
+@click.group("box", short_help="Build and list node boxes.")
+def command() -> None:
+    """A box is the disk image every node starts from, with Kubernetes and all images inside."""
+
+
+@command.command("build")
+@common_options
+def build(options: Options) -> None:
+    """Build the box that the lab needs, unless it is in the cache."""
+    from provision.artifacts import auto
+    from provision.box.builder import BoxBuilder
+    from provision.box.catalog import write_catalog
+    from provision.box.recipe import BoxRecipe
+    from provision.lab import read_lab
+
+    with reporting(options) as report:
+        config, _ = read_lab(options.file)
+        artifacts = auto.choose(config)
+        bundle = artifacts.build(report, options.cancel)
+        recipe = BoxRecipe(artifacts.kubernetes, artifacts.key)
+        file = BoxBuilder(report, options.cancel).find_or_build(recipe, bundle)
+        write_catalog(recipe)
+        report.info(f"{recipe.name}: {file} ({file.stat().st_size // 2**20} MiB)")
+        report.result({"name": recipe.name, "file": str(file)})
+
+
+@command.command("list")
+@common_options
+def list_boxes(options: Options) -> None:
+    """List the boxes in the cache."""
+    import json
+
+    from provision.workspace import cache_dir
+
+    with reporting(options) as report:
+        found = []
+        for file in sorted(cache_dir().glob("boxes/*/contents.json")):
+            contents = json.loads(file.read_text())
+            size = (file.parent / "kubelab.box").stat().st_size // 2**20
+            found.append({**contents, "folder": str(file.parent), "mib": size})
+        rows = [[box["name"], box["kubernetes"], str(box["mib"]), box["folder"]] for box in found]
+        report.table("Boxes", ["name", "kubernetes", "MiB", "folder"], rows)
+        report.result({"boxes": found})

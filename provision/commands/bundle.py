@@ -1,0 +1,71 @@
+"""`kubelab bundle`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provision.commands.common import Options, common_options, reporting
+
+
+@click.group("bundle", short_help="Make and show bundles of Kubernetes.")
+def command() -> None:
+    """A bundle is a folder with all of Kubernetes: programs, images, and an index with their digests."""
+
+
+@command.command("create")
+@click.option("--kubernetes", help="The version, instead of the one in lab.yaml.")
+@click.option("--into", type=click.Path(path_type=Path), help="Also copy it to this new folder.")
+@common_options
+def create(options: Options, kubernetes: str | None, into: Path | None) -> None:
+    """Make the bundle that the lab needs, unless it is in the cache."""
+    import shutil
+
+    from provision.artifacts import auto
+    from provision.errors import ConfigError
+
+    with reporting(options) as report:
+        artifacts = auto.choose(_config(options, kubernetes))
+        if into is not None and into.exists():
+            raise ConfigError(f"{into} exists", hint="name a folder that is not there yet")
+        bundle = artifacts.build(report, options.cancel)
+        if into is not None:
+            shutil.copytree(bundle.root, into)
+        folder = into or bundle.root
+        report.info(f"Kubernetes {bundle.kubernetes}: {folder} ({bundle.size // 2**20} MiB)")
+        report.result({"folder": str(folder), "kubernetes": bundle.kubernetes, "digest": bundle.digest})
+
+
+@command.command("show")
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.option("--kubernetes", help="The version, instead of the one in lab.yaml.")
+@common_options
+def show(options: Options, folder: Path | None, kubernetes: str | None) -> None:
+    """Show what is in a bundle (the lab's, or the one in FOLDER), every file's digest checked."""
+    from provision.artifacts import auto
+    from provision.artifacts.bundle import Bundle
+    from provision.errors import LabError
+
+    with reporting(options) as report:
+        bundle = Bundle.open(folder) if folder else auto.choose(_config(options, kubernetes)).find()
+        if bundle is None:
+            raise LabError("the lab's bundle is not in the cache", hint="kubelab bundle create")
+        bundle.verify()
+        rows = [
+            [entry.kind, entry.ref or entry.path, entry.version, str(entry.size // 2**20), entry.sha256[:12]]
+            for entry in bundle.entries
+        ]
+        report.table(f"Kubernetes {bundle.kubernetes}", ["kind", "name", "version", "MiB", "sha256"], rows)
+        report.info(f"{bundle.root}: {bundle.size // 2**20} MiB from {bundle.source}, all digests right")
+        files = [{"path": entry.path, "ref": entry.ref, "sha256": entry.sha256} for entry in bundle.entries]
+        report.result({"folder": str(bundle.root), "digest": bundle.digest, "files": files})
+
+
+def _config(options: Options, kubernetes: str | None):  # type: ignore[no-untyped-def]
+    from provision.config import parse_config
+    from provision.lab import read_lab
+
+    if kubernetes is None:
+        return read_lab(options.file)[0]
+    return parse_config(f'name: lab\nkubernetes: "{kubernetes}"\n')

@@ -1,0 +1,32 @@
+"""The host: whether it can run the lab at all."""
+
+from __future__ import annotations
+
+from provision.context import Context
+from provision.doctor import Finding, Host, checks_for, essentials
+from provision.errors import ResourceError
+from provision.host import gather
+from provision.inventory import bridge_name
+
+
+class HostStep:
+    """What the lab needs of the host is there; `kubelab doctor` looks closer, and mends."""
+
+    id = "host"
+    title = "Host"
+
+    def is_done(self, ctx: Context) -> bool:
+        return not _wrong(ctx)
+
+    def apply(self, ctx: Context) -> None:
+        lines = "\n".join(f"{finding.title}: {finding.message}" for finding in _wrong(ctx))
+        raise ResourceError(f"this host cannot run the lab yet:\n{lines}", hint="kubelab doctor --fix")
+
+    def plan(self, ctx: Context) -> str:
+        return "stop: kubelab doctor says what is wrong with this host"
+
+
+def _wrong(ctx: Context) -> list[Finding]:
+    ranges = list(ctx.config.network.ranges().values())
+    checks = checks_for(ranges, [bridge_name(ctx.config.name)])
+    return [finding for finding in essentials(Host(gather()), checks) if finding.level == "fail"]
