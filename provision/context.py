@@ -38,6 +38,7 @@ class Context:
     build_bundle: Callable[[], Bundle]
     recipe: BoxRecipe
     connect: Callable[[Node], Runner]
+    keep: Callable[[Runner], None]
     cancel: threading.Event = field(default_factory=threading.Event)
 
     @property

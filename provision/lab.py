@@ -72,6 +72,7 @@ def open_lab(
         build_bundle=lambda: artifacts.build(report, cancel),
         recipe=BoxRecipe(artifacts.kubernetes, artifacts.key),
         connect=_unconnected,
+        keep=_unkept,
         cancel=cancel,
     )
     return _with_connections(context)
@@ -81,9 +82,13 @@ def _unconnected(node: Node) -> Runner:
     raise AssertionError(node)
 
 
+def _unkept(runner: Runner) -> None:
+    raise AssertionError(runner)
+
+
 def _with_connections(context: Context) -> Context:
     """Return the context with one lasting connection a node, made at first use."""
-    runners: dict[str, ParamikoRunner] = {}
+    runners: dict[str, Runner] = {}
     lock = threading.Lock()
 
     def connect(node: Node) -> Runner:
@@ -93,4 +98,8 @@ def _with_connections(context: Context) -> Context:
                 runners[node.name] = ParamikoRunner(point, timeout=context.scaled(10), cancel=context.cancel)
             return runners[node.name]
 
-    return dataclasses.replace(context, connect=connect)
+    def keep(runner: Runner) -> None:
+        with lock:
+            runners[runner.node] = runner
+
+    return dataclasses.replace(context, connect=connect, keep=keep)

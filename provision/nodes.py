@@ -63,7 +63,7 @@ mkdir -p -m 700 /var/log/kubelab /run/kubelab
 if ! systemctl --quiet is-active {UNIT}; then
     rm -f {CODE}
     systemctl reset-failed {UNIT} 2>/dev/null || true
-    systemd-run --quiet --collect --unit={UNIT} --setenv=HOME=/root sh -c {shlex.quote(inner)}
+    systemd-run --quiet --collect --unit={UNIT} --setenv=HOME=/root --setenv=GOGC=400 sh -c {shlex.quote(inner)}
 fi
 {wait_for_unit()}
 """

@@ -35,13 +35,16 @@ def pin(ctx: Context) -> None:
     Raises ConnectFailed when another machine answers at a node's address.
     """
     ids = ctx.machines.ids()
-    lines = on_all(missing(ctx), lambda node: _ask(ctx, node, ids[node.name]), ctx.cancel)
+    wanted = missing(ctx)
+    runners = {node.name: _first_contact(ctx, node) for node in wanted}
+    lines = on_all(wanted, lambda node: _ask(ctx, node, runners[node.name], ids[node.name]), ctx.cancel)
     kept = {mark: line for mark, line in _read(ctx).items() if mark in _marks(ctx)}
-    kept |= {
-        _mark(node, ids[node.name]): lines[node.name] for node in ctx.inventory.nodes if node.name in lines
-    }
+    kept |= {_mark(node, ids[node.name]): lines[node.name] for node in wanted}
     write_atomic(ctx.workspace.known_hosts, "".join(f"{line}\n" for line in kept.values()), mode=PRIVATE)
     write_atomic(ctx.workspace.ssh_config, ssh_config(ctx), mode=PRIVATE)
+    for runner in runners.values():
+        runner.trust_recorded_key()
+        ctx.keep(runner)
 
 
 def ssh_config(ctx: Context) -> str:
@@ -55,13 +58,14 @@ def ssh_config(ctx: Context) -> str:
     return "\n".join(blocks)
 
 
-def _ask(ctx: Context, node: Node, machine: str) -> str:
-    runner = ParamikoRunner(endpoint(ctx, node, pin=True), timeout=ctx.scaled(10), cancel=ctx.cancel)
-    try:
-        shown = runner.run(["cat", UUID_FILE], deadline=ctx.scaled(10)).stdout.strip()
-        kind, key = runner.host_key()
-    finally:
-        runner.close()
+def _first_contact(ctx: Context, node: Node) -> ParamikoRunner:
+    return ParamikoRunner(endpoint(ctx, node, pin=True), timeout=ctx.scaled(10), cancel=ctx.cancel)
+
+
+def _ask(ctx: Context, node: Node, runner: ParamikoRunner, machine: str) -> str:
+    """Return the line to record for a node, once its machine proved to be the right one."""
+    shown = runner.run(["cat", UUID_FILE], deadline=ctx.scaled(10)).stdout.strip()
+    kind, key = runner.host_key()
     if shown.lower() != machine.lower():
         raise ConnectFailed(
             node.name,

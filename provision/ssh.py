@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import paramiko
@@ -100,6 +100,10 @@ class ParamikoRunner:
         assert transport is not None
         key = transport.get_remote_server_key()
         return key.get_name(), key.get_base64()
+
+    def trust_recorded_key(self) -> None:
+        """Accept only the recorded host key from now on; the present connection stays."""
+        self.endpoint = replace(self.endpoint, pin=False)
 
     def close(self) -> None:
         """End the connection; the next command makes a new one."""

@@ -46,14 +46,15 @@ class Artifacts(Protocol):
 def choose(config: ClusterConfig) -> Artifacts:
     """Return where the lab of `config` takes Kubernetes from.
 
-    Raises ConfigError for a version or a kind that is not there, LabError for a folder without a bundle.
+    Raises ConfigError for a version or a kind that is not there, BundleBroken for a folder without a bundle.
     """
     kind, location = config.artifacts.kind, config.artifacts.location
     if kind == "bundle":
-        return given(Path(location).expanduser(), config.kubernetes)
+        return given(Path(location), config.kubernetes)
     if kind in {"auto", "source"}:
         return FromSource(source.resolve(config.kubernetes))
-    raise ConfigError(f"{kind} is not there yet", key="artifacts", hint="use auto, source or {bundle: FOLDER}")
+    hint = "use auto, source or {bundle: FOLDER}"
+    raise ConfigError(f"{kind} is not there yet", key="artifacts", hint=hint)
 
 
 def given(root: Path, kubernetes: str) -> GivenBundle:

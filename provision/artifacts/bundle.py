@@ -63,14 +63,12 @@ class Bundle:
     def open(cls, root: Path) -> Bundle:
         """Read the index of the bundle at `root` and check each file's size.
 
-        Raises LabError if there is no bundle, BundleBroken if it does not fit its index.
+        Raises BundleBroken if there is no index or a file does not fit it.
         """
         try:
             text = (root / INDEX).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            raise LabError(
-                f"{root} is not a bundle: it has no {INDEX}", hint="make one: kubelab bundle create"
-            ) from None
+            raise BundleBroken(root, INDEX, expected="a file", got="no such file") from None
         bundle = _parse(root, text)
         for entry in bundle.entries:
             _check_size(root, entry)

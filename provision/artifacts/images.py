@@ -76,7 +76,7 @@ class Layer:
                     assert file is not None
                     self.add(path, file.read(), mode=member.mode)
         for name in MERGED:
-            if f"usr/{name}" in self._members:
+            if any(path.startswith(f"usr/{name}/") for path in self._members):
                 self.link(name, f"usr/{name}")
 
     def content(self, path: str) -> bytes:

@@ -19,24 +19,26 @@ EXTRACT_DEADLINE = 1800.0
 FIELDS = "$(LABEL)|$(COMPONENT)|$(CODENAME)|$(SITE)"
 
 
-def debian_mirror() -> str:
-    """Return the URL of the Debian mirror this host's apt uses; raises LabError if it uses none."""
+def debian_sources(suite: str) -> list[str]:
+    """Return apt source lines for `suite`, its updates and security fixes, from where this host gets its own.
+
+    Empty where the host's apt knows no Debian, as on Ubuntu: mmdebstrap then takes its own default.
+    """
     targets = run_tool(
         ["apt-get", "indextargets", "--format", FIELDS, "Created-By: Packages"],
         deadline=QUERY_DEADLINE,
     )
-    found = []
+    sites: dict[str, set[tuple[bool, str]]] = {"Debian": set(), "Debian-Security": set()}
     for line in targets.splitlines():
         label, component, codename, site = line.split("|", 3)
-        if label == "Debian" and component == "main":
+        if label in sites and component == "main":
             # -updates and -backports may come from elsewhere than the release itself.
-            found.append(("-" in codename, site))
-    if not found:
-        raise LabError(
-            "this host's apt knows no Debian mirror",
-            hint="run `apt-get update`; a Debian source with the component `main` is needed",
-        )
-    return min(found)[1]
+            sites[label].add(("-" in codename, site))
+    if not sites["Debian"]:
+        return []
+    mirror = min(sites["Debian"])[1]
+    lines = [f"deb {mirror} {suite} main", f"deb {mirror} {suite}-updates main"]
+    return lines + [f"deb {site} {suite}-security main" for _, site in sorted(sites["Debian-Security"])]
 
 
 def extract(
@@ -62,7 +64,7 @@ def extract(
             f"--keyring={KEYRING}",
             suite,
             str(tar),
-            debian_mirror(),
+            *debian_sources(suite),
         ],
         deadline=EXTRACT_DEADLINE,
         on_line=on_line,

@@ -21,7 +21,7 @@ from threading import Event
 import filelock
 
 from provision.artifacts.bundle import Bundle
-from provision.artifacts.packages import debian_mirror
+from provision.artifacts.packages import KEYRING, debian_sources
 from provision.box.recipe import DISK_GIB, SUITE, BoxRecipe, base_key, containerd_config, guest_packages
 from provision.command import as_root, run_tool
 from provision.errors import ResourceError
@@ -79,12 +79,17 @@ class BoxBuilder:
         tar.parent.mkdir(parents=True, exist_ok=True)
         with self._timed("guest root filesystem"), self._scratch(tar.parent) as work:
             unfinished = work / "rootfs.tar"
-            argv = ["mmdebstrap", "--variant=minbase", f"--include={','.join(guest_packages())}"]
+            argv = [
+                "mmdebstrap",
+                f"--keyring={KEYRING}",
+                "--variant=minbase",
+                f"--include={','.join(guest_packages())}",
+            ]
             argv += ['--aptopt=APT::Install-Recommends "false"']
             argv += [
                 f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("man", "doc", "locale", "info")
             ]
-            self._run(as_root([*argv, SUITE, str(unfinished), debian_mirror()]), BASE_DEADLINE)
+            self._run(as_root([*argv, SUITE, str(unfinished), *debian_sources(SUITE)]), BASE_DEADLINE)
             unfinished.rename(tar)
         return tar
 

@@ -22,6 +22,5 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     NodesStep(),
     # The workers' join waits by itself for what the control plane has not made yet.
     Together(ControlPlaneStep(), JoinStep()),
-    CniStep(),
-    ReadyStep(),
+    Together(CniStep(), ReadyStep()),
 )

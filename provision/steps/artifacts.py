@@ -45,7 +45,7 @@ class BoxStep:
         return built and ctx.provider.has_box(box)
 
     def apply(self, ctx: Context) -> None:
-        BoxBuilder(ctx.report, ctx.cancel).find_or_build(ctx.recipe, ctx.bundle)
+        BoxBuilder(ctx.report, ctx.cancel).find_or_build(ctx.recipe, ctx.build_bundle())
         write_catalog(ctx.recipe)
         box = ctx.recipe.reference
         ctx.machines.add_box(box)

@@ -10,7 +10,8 @@ from provision.kubeadm import PATCHES, patches
 from provision.nodes import File, same_files_script, unpack_script
 from provision.parallel import on_all
 
-CLOCK_SLACK = 2
+CLOCK_BEHIND = 2
+CLOCK_AHEAD = 300
 
 
 class NodesStep:
@@ -76,8 +77,9 @@ echo {node.name} > /proc/sys/kernel/hostname
 swapoff -a
 sed -i '/[[:space:]]swap[[:space:]]/d' /etc/fstab
 systemctl --quiet mask swap.target
-skew=$(( $(date +%s) - {now} ))
-if [ ${{skew#-}} -gt {CLOCK_SLACK} ]; then date -s @{now} >/dev/null; fi
+# This text was written at {now}; until it runs seconds may pass, so only what cannot be right is changed.
+clock=$(date +%s)
+if [ "$clock" -lt {now - CLOCK_BEHIND} ] || [ "$clock" -gt {now + CLOCK_AHEAD} ]; then date -s @{now} >/dev/null; fi
 modprobe -a overlay br_netfilter
 sysctl --quiet -w net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
 if [ -f /etc/kubelab/network.sh ]; then systemctl restart lab-network; fi

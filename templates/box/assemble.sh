@@ -41,7 +41,13 @@ systemctl --quiet enable kubelet containerd ssh systemd-networkd lab-network
 systemctl --quiet disable systemd-networkd-wait-online.service
 systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
     e2scrub_reap.service fstrim.timer getty@tty1.service serial-getty@ttyS0.service \
-    systemd-pstore.service sshd-keygen.service
+    systemd-pstore.service sshd-keygen.service ldconfig.service systemd-journal-catalog-update.service \
+    systemd-hwdb-update.service sys-kernel-config.mount sys-fs-fuse-connections.mount sys-kernel-debug.mount \
+    sys-kernel-tracing.mount dev-mqueue.mount systemd-random-seed.service
+# Packed modules would be unpacked by an emulated CPU, at every boot.
+cd /lib/modules/*/kernel
+find net fs/overlayfs drivers/block drivers/net drivers/virtio drivers/char crypto arch lib -name '*.ko.xz' -exec xz -d {} +
+depmod -a "$(basename "$(dirname "$PWD")")"
 update-initramfs -u
 CHROOT
 
@@ -80,7 +86,7 @@ SERIAL 0
 DEFAULT lab
 LABEL lab
   LINUX vmlinuz
-  APPEND initrd=initrd root=/dev/vda2 rootfstype=ext4 rw console=ttyS0 net.ifnames=0 mitigations=off tsc=reliable clocksource=tsc apparmor=0 audit=0 noresume quiet
+  APPEND initrd=initrd root=/dev/vda2 rootfstype=ext4 rw console=ttyS0 net.ifnames=0 mitigations=off tsc=reliable clocksource=tsc apparmor=0 selinux=0 audit=0 nowatchdog noresume systemd.ssh_auto=no quiet
 CONFIG
 truncate -s "${boot_mib}M" "$work/boot.fat"
 mkfs.fat -F 16 -n BOOT "$work/boot.fat" >/dev/null

@@ -10,10 +10,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provision import registry
-from provision.config import ClusterConfig, check_host, load_config, parse_config, sample
+from provision import registry, values
+from provision.box.recipe import DISK_GIB
+from provision.config import ClusterConfig, load_config, parse_config, sample
 from provision.errors import ConfigError
 from provision.host import HostFacts, HostNetwork
+from provision.host_fit import check_host
 from provision.inventory import bridge_name, inventory_of
 
 FACTS = HostFacts(
@@ -90,9 +92,13 @@ def test_memory(written: object, mib: int) -> None:
     assert parsed(controlPlanes={"memory": written}).control_planes.memory == mib
 
 
-@pytest.mark.parametrize(("written", "gib"), [("12GiB", 12), ("6Gi", 6), (20, 20)])
+@pytest.mark.parametrize(("written", "gib"), [("12GiB", 12), ("16Gi", 16), (20, 20)])
 def test_disk(written: object, gib: int) -> None:
     assert parsed(workers={"disk": written}).workers.disk == gib
+
+
+def test_the_smallest_disk_is_that_of_the_box() -> None:
+    assert values.SMALLEST_DISK == DISK_GIB
 
 
 @given(st.integers(1700, 1024 * 1024), st.sampled_from(["{}MiB", "{}Mi"]))
@@ -175,7 +181,7 @@ REFUSALS = [
     ("{name: a, workers: {memory: 2000TiB}}", "workers.memory", "GiB"),
     ("{name: a, workers: {memory: 2000000MiB}}", "workers.memory", "1048576MiB"),
     (f"{{name: a, workers: {{memory: 0x{'f' * 5000}}}}}", "workers.memory", "a number that large"),
-    ("{name: a, workers: {disk: 5}}", "workers.disk", "6GiB"),
+    ("{name: a, workers: {disk: 11}}", "workers.disk", "12GiB to"),
     ("{name: a, workers: {disk: 12000MiB}}", "workers.disk", "GiB, Gi"),
     ("{name: a, network: {nodes: 192.168.60.1/24}}", "network.nodes", "192.168.60.0/24"),
     ("{name: a, network: {nodes: 192.168.60.0}}", "network.nodes", "private IPv4 range"),
@@ -360,7 +366,7 @@ VALID = st.fixed_dictionaries(
             {}, optional={"count": st.sampled_from([1, 3, 5, 7]), "memory": st.integers(1700, 9000)}
         ),
         "workers": st.fixed_dictionaries(
-            {}, optional={"count": st.integers(0, 50), "disk": st.integers(6, 99)}
+            {}, optional={"count": st.integers(0, 50), "disk": st.integers(12, 99)}
         ),
         "network": st.fixed_dictionaries(
             {},

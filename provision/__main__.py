@@ -1,0 +1,5 @@
+"""`python -m provision` is `kubelab`."""
+
+from provision.cli import main
+
+main()

@@ -1,0 +1,47 @@
+"""Whether a host has room for a lab."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provision.inventory import bridge_name, inventory_of
+from provision.lab_file import config_error
+from provision.values import CONTROL_PLANE_CPUS
+
+if TYPE_CHECKING:
+    from provision.config import ClusterConfig
+    from provision.host import HostFacts
+
+RESERVE_MIB = 512
+
+
+def check_host(config: ClusterConfig, facts: HostFacts) -> None:
+    """Raise one ConfigError that lists what of `config` this host has no room for."""
+    problems = [
+        (
+            f"network.{key}",
+            f"{network} overlaps the host's {other.cidr} ({other.name}); allowed: a range it does not use",
+        )
+        for key, network in config.network.ranges().items()
+        for other in facts.networks
+        if other.name != bridge_name(config.name) and network.overlaps(other.cidr)
+    ]
+    pools = {"controlPlanes": config.control_planes, "workers": config.workers}
+    most = max(facts.cpus, CONTROL_PLANE_CPUS)
+    problems += [
+        (f"{key}.cpus", f"{pool.cpus} is more than the host has; allowed: up to {most}")
+        for key, pool in pools.items()
+        if pool.count and pool.cpus > most
+    ]
+    total = sum(node.memory for node in inventory_of(config).nodes)
+    room = facts.memory_mib - RESERVE_MIB
+    if total > room:
+        largest = max(pools, key=lambda key: pools[key].count * pools[key].memory)
+        problems.append(
+            (
+                f"{largest}.memory",
+                f"all nodes want {total}MiB of {facts.memory_mib}MiB; allowed: {max(room, 0)}MiB in all",
+            )
+        )
+    if problems:
+        raise config_error(problems)

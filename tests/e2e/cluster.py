@@ -1,0 +1,73 @@
+"""The cluster under test, through the same command line a user has."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from provision.context import Context
+from provision.lab import open_lab, read_lab
+from provision.report import RecordingReporter
+
+KUBELAB = [sys.executable, "-m", "provision"]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A lab in a folder of its own."""
+
+    folder: Path
+
+    @property
+    def context(self) -> Context:
+        config, workspace = read_lab(self.folder / "lab.yaml")
+        return open_lab(config, workspace, RecordingReporter(), threading.Event())
+
+    def kubelab(self, *arguments: str, check: bool = True) -> str:
+        """Run a kubelab command in the lab's folder; what it says is also the test's own output."""
+        print(f"$ kubelab {' '.join(arguments)}", flush=True)
+        ended = subprocess.run(
+            [*KUBELAB, *arguments], cwd=self.folder, stdout=subprocess.PIPE, text=True, check=False
+        )
+        print(ended.stdout, flush=True)
+        if check and ended.returncode != 0:
+            raise AssertionError(f"kubelab {' '.join(arguments)} ended with exit code {ended.returncode}")
+        return ended.stdout
+
+    def events(self, *arguments: str) -> list[dict[str, Any]]:
+        """Run a kubelab command with --json; return its events."""
+        return [json.loads(line) for line in self.kubelab(*arguments, "--json").splitlines()]
+
+    def tell_why(self) -> None:
+        """Print what explains a failure: the run logs, the pods, the nodes' journals."""
+        for log in sorted((self.folder / ".kubelab").glob("*/run.log*")):
+            print(f"----- {log.name}\n{log.read_text(errors='replace')[-20000:]}")
+        for arguments in (["get", "nodes,pods", "-A", "-o", "wide"], ["get", "events", "-A"]):
+            print(f"----- kubectl {' '.join(arguments)}")
+            self.kubelab("kubectl", "--", *arguments, check=False)
+        for node in self.context.inventory.nodes:
+            print(f"----- journal of {node.name}")
+            self.kubelab(
+                "ssh",
+                node.name,
+                "--",
+                "sudo",
+                "journalctl",
+                "--no-pager",
+                "-b",
+                "-p",
+                "5",
+                "-n",
+                "150",
+                check=False,
+            )
+
+    def destroy(self) -> None:
+        self.kubelab("destroy")
+        shutil.rmtree(self.folder)

@@ -1,0 +1,69 @@
+"""One real cluster for all tests here: made by `kubelab up`, removed by `kubelab destroy`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+from provision.kubectl import Kubectl
+from provision.retry import RealClock, poll_until
+from tests.e2e.cluster import Cluster
+
+HERE = Path(__file__).parent
+FOLDER = HERE.parent.parent / "build" / "e2e"
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Return a cluster that `kubelab up` has made; what a killed run left is removed first."""
+    lab = Cluster(FOLDER)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    shutil.copy(HERE / "lab.yaml", FOLDER / "lab.yaml")
+    lab.kubelab("destroy")
+    try:
+        lab.kubelab("up")
+        yield lab
+        if request.session.testsfailed:
+            lab.tell_why()
+    except BaseException:
+        lab.tell_why()
+        raise
+    finally:
+        lab.destroy()
+
+
+@pytest.fixture(scope="session")
+def kubectl(cluster: Cluster) -> Kubectl:
+    return cluster.context.kubectl
+
+
+@pytest.fixture(scope="session")
+def image(cluster: Cluster) -> str:
+    """Return the image for test workloads, which every node has."""
+    return cluster.context.bundle.image("busybox").ref
+
+
+@pytest.fixture(params=["kubelab-e2e-cp1", "kubelab-e2e-w1"])
+def host(request: pytest.FixtureRequest, cluster: Cluster) -> Host:
+    """Return a node as testinfra sees it, for every node in turn."""
+    return testinfra.get_host(
+        f"paramiko://{request.param}",
+        ssh_config=str(cluster.context.workspace.ssh_config),
+        timeout=60,
+        sudo=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def wait_for(cluster: Cluster):  # type: ignore[no-untyped-def]
+    """Return a function that polls until something real is true, with a deadline that suits the machines."""
+
+    def wait(probe, what: str) -> object:  # type: ignore[no-untyped-def]
+        return poll_until(probe, what=what, deadline=cluster.context.scaled(60), clock=RealClock())
+
+    return wait
