@@ -21,7 +21,7 @@ EMULATION_FACTOR = 10.0
 _MIB = 2**20
 _KVM_CREATE_VM = 0xAE01
 _IP_DEADLINE = 10.0
-_VIRTUALISATION_FLAGS = frozenset({"vmx", "svm"})
+VIRTUALISATION_FLAGS = frozenset({"vmx", "svm"})
 _LIBVIRT_IMAGES = Path("/var/lib/libvirt/images")
 # A VPN may replace the default route by two halves of the address space: these are no networks either.
 _WIDEST_NETWORK = 8
@@ -111,7 +111,7 @@ def gather(
         cpu_flags=flags,
         kvm_present=kvm.exists(),
         # The device proves nothing by itself: without these flags it may make a VM that cannot boot.
-        kvm_usable=bool(flags & _VIRTUALISATION_FLAGS) and probe_kvm(kvm),
+        kvm_usable=bool(flags & VIRTUALISATION_FLAGS) and probe_kvm(kvm),
         os_id=release.get("ID") or platform.system().lower(),
         os_codename=release.get("VERSION_CODENAME", ""),
         is_root=os.geteuid() == 0,

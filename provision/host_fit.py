@@ -10,7 +10,7 @@ from provision.values import CONTROL_PLANE_CPUS
 
 if TYPE_CHECKING:
     from provision.config import ClusterConfig
-    from provision.host import HostFacts
+    from provision.host import HostFacts, HostNetwork
 
 RESERVE_MIB = 512
 
@@ -24,7 +24,7 @@ def check_host(config: ClusterConfig, facts: HostFacts) -> None:
         )
         for key, network in config.network.ranges().items()
         for other in facts.networks
-        if other.name != bridge_name(config.name) and network.overlaps(other.cidr)
+        if network.overlaps(other.cidr) and not _is_own(config, other)
     ]
     pools = {"controlPlanes": config.control_planes, "workers": config.workers}
     most = max(facts.cpus, CONTROL_PLANE_CPUS)
@@ -45,3 +45,11 @@ def check_host(config: ClusterConfig, facts: HostFacts) -> None:
         )
     if problems:
         raise config_error(problems)
+
+
+def _is_own(config: ClusterConfig, network: HostNetwork) -> bool:
+    """Return whether a network of the host is the one that the lab's nodes are in, or will be."""
+    if config.provider == "virtualbox" and network.name.startswith("vboxnet"):
+        # VirtualBox's machines share the host-only interface of a range.
+        return network.cidr == config.network.nodes
+    return network.name == bridge_name(config.name)

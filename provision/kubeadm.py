@@ -24,7 +24,8 @@ SOCKET = "unix:///run/containerd/containerd.sock"
 PATCHES = "/etc/kubernetes/patches"
 TOKEN_HOURS = 2
 API_PORT = 6443
-STATIC_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
+# While everything starts at once the CPU goes first to what the others wait for.
+CPU_SHARES = {"kube-apiserver": "800m", "etcd": "300m", "kube-controller-manager": "50m", "kube-scheduler": "25m"}
 _TOKEN_CHARS = string.ascii_lowercase + string.digits
 _IMAGE = re.compile(r"^(?P<name>\S+):(?P<tag>[^:/\s]+)$")
 
@@ -128,9 +129,9 @@ def patches(acceleration: Acceleration) -> dict[str, str]:
     liveness = {"timeoutSeconds": 60, "periodSeconds": 30, "failureThreshold": 20}
     startup = {"timeoutSeconds": 60, "periodSeconds": 5, "failureThreshold": 240}
     files = {}
-    for name in STATIC_PODS:
+    for name in CPU_SHARES:
         container: dict[str, Any] = {"name": name, "livenessProbe": liveness, "startupProbe": startup}
-        container["resources"] = {"requests": {"cpu": "50m"}}
+        container["resources"] = {"requests": {"cpu": CPU_SHARES[name]}}
         if name == "kube-apiserver":
             container["readinessProbe"] = {"timeoutSeconds": 60, "periodSeconds": 5, "failureThreshold": 20}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "kube-system"}}

@@ -73,9 +73,9 @@ def wait_for_unit() -> str:
     """Return a script that waits until the unit ended, and ends with its exit code and last lines."""
     return f"""
 turns=0
-until [ -e {CODE} ]; do
+until [ -s {CODE} ]; do
     turns=$((turns + 1))
-    if [ $((turns % 20)) -eq 0 ] && ! systemctl --quiet is-active {UNIT} && [ ! -e {CODE} ]; then
+    if [ $((turns % 20)) -eq 0 ] && ! systemctl --quiet is-active {UNIT} && [ ! -s {CODE} ]; then
         echo "the unit {UNIT} ended without a result" >&2
         exit 1
     fi

@@ -10,6 +10,7 @@ from provision.context import Context
 from provision.errors import ConnectFailed
 from provision.inventory import Node
 from provision.parallel import on_all
+from provision.retry import poll_until
 from provision.ssh import Endpoint, ParamikoRunner
 from provision.workspace import PRIVATE, write_atomic
 
@@ -64,7 +65,15 @@ def _first_contact(ctx: Context, node: Node) -> ParamikoRunner:
 
 def _ask(ctx: Context, node: Node, runner: ParamikoRunner, machine: str) -> str:
     """Return the line to record for a node, once its machine proved to be the right one."""
-    shown = runner.run(["cat", UUID_FILE], deadline=ctx.scaled(10)).stdout.strip()
+    # A machine that an interrupted run has started may still be booting.
+    shown = poll_until(
+        lambda: runner.run(["cat", UUID_FILE], deadline=ctx.scaled(10)).stdout.strip(),
+        what=f"SSH on {node.name}",
+        deadline=ctx.scaled(30),
+        clock=ctx.clock,
+        errors=ConnectFailed,
+        hint="kubelab status; the machine's console: virsh console",
+    )
     kind, key = runner.host_key()
     if shown.lower() != machine.lower():
         raise ConnectFailed(

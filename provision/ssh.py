@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -76,8 +75,10 @@ class ParamikoRunner:
         """Write a file as root: complete or not at all."""
         payload = content.encode() if isinstance(content, str) else content
         quoted = shlex.quote(path)
+        # A connection that breaks ends the input early, as if that were all of it: so the size is checked.
         script = (
-            f'umask 077; mkdir -p -m 755 -- "$(dirname -- {quoted})"; cat > {quoted}.new; '
+            f'mkdir -p -- "$(dirname -- {quoted})"; umask 077; cat > {quoted}.new; '
+            f'test "$(wc -c < {quoted}.new)" -eq {len(payload)}; '
             f"chmod {mode:o} {quoted}.new; mv -f {quoted}.new {quoted}"
         )
         argv = ["sudo", "-n", "sh", "-euc", script]
@@ -121,9 +122,8 @@ class ParamikoRunner:
         channel = self._open_channel()
         with contextlib.closing(channel):
             try:
-                channel.exec_command(line)
-                writer = threading.Thread(target=_feed, args=(channel, stdin), daemon=True)
-                writer.start()
+                channel.settimeout(POLL_SECONDS)
+                threading.Thread(target=_start, args=(channel, line, stdin), daemon=True).start()
                 return self._drain(channel, end, deadline, what)
             except (paramiko.SSHException, OSError, EOFError) as error:
                 self.close()
@@ -136,28 +136,26 @@ class ParamikoRunner:
     ) -> tuple[bytes, bytes, int]:
         """Read both streams at once until the command ended, or was given up."""
         out, err = bytearray(), bytearray()
-        channel.settimeout(POLL_SECONDS)
         while True:
             moved = False
-            while channel.recv_ready():
+            if channel.recv_ready():
                 out += channel.recv(CHUNK)
                 moved = True
-            while channel.recv_stderr_ready():
+            if channel.recv_stderr_ready():
                 err += channel.recv_stderr(CHUNK)
                 moved = True
-            if moved:
-                continue
-            if channel.exit_status_ready() and channel.eof_received:
+            if not moved and channel.exit_status_ready() and channel.eof_received:
                 if channel.recv_ready() or channel.recv_stderr_ready():
                     continue
-                return bytes(out), bytes(err), channel.recv_exit_status()
-            if channel.closed or not _alive(channel):
+                return bytes(out), bytes(err), _exit_code(channel)
+            if not moved and (channel.closed or not _alive(channel)):
                 raise EOFError("the server closed the connection")
             if self.cancel.is_set():
                 raise Cancelled(f"{self.node}: `{what}` was given up")
             if time.monotonic() > end:
                 raise CommandTimeout(self.node, what, deadline, (out + err).decode(errors="replace"))
-            _wait_for_data(channel, out, POLL_SECONDS)
+            if not moved:
+                _wait_for_data(channel, out, POLL_SECONDS)
 
     def _open_channel(self) -> paramiko.Channel:
         for attempt in (1, 2):
@@ -186,6 +184,8 @@ class ParamikoRunner:
         point = self.endpoint
         if self.cancel.is_set():
             raise Cancelled(f"{self.node}: given up")
+        if not point.pin and not point.known_hosts.is_file():
+            raise ConnectFailed(self.node, "its host key is not recorded yet", hint="kubelab up")
         client = paramiko.SSHClient()
         if point.pin:
             client.set_missing_host_key_policy(_AcceptAnyKey())
@@ -239,10 +239,32 @@ def _prepare(command: str | Sequence[str], sudo: bool, stdin: str) -> tuple[list
     return (["sudo", "-n", *argv] if sudo else argv), payload, label
 
 
-def _feed(channel: paramiko.Channel, stdin: bytes) -> None:
+def _start(channel: paramiko.Channel, line: str, stdin: bytes) -> None:
+    """Start a command and give it its standard input, in a thread: both may take longer than the deadline."""
+    try:
+        channel.exec_command(line)
+    except (paramiko.SSHException, OSError, EOFError):
+        channel.close()
+        return
+    sent = 0
     with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-        channel.sendall(stdin)
+        while sent < len(stdin):
+            # The channel's timeout is for reading; a program may be as slow as it likes to take its input.
+            with contextlib.suppress(TimeoutError):
+                sent += channel.send(stdin[sent : sent + CHUNK])
         channel.shutdown_write()
+
+
+def _exit_code(channel: paramiko.Channel) -> int:
+    """Return the exit code, -1 for a command that a signal ended; raises EOFError if none came."""
+    code = channel.recv_exit_status()
+    transport = channel.get_transport()
+    if code < 0 and transport is not None:
+        # A connection that breaks ends its channels a moment before itself.
+        transport.join(POLL_SECONDS)
+        if not transport.is_alive():
+            raise EOFError("the connection ended before the command")
+    return code
 
 
 def _alive(channel: paramiko.Channel) -> bool:
@@ -255,5 +277,5 @@ def _wait_for_data(channel: paramiko.Channel, out: bytearray, seconds: float) ->
     if channel.eof_received:
         channel.status_event.wait(seconds)
         return
-    with contextlib.suppress(socket.timeout):
+    with contextlib.suppress(TimeoutError):
         out += channel.recv(CHUNK)

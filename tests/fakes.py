@@ -20,6 +20,7 @@ from provision.context import Context
 from provision.errors import CommandFailed, LabError
 from provision.host import Acceleration
 from provision.inventory import Inventory, Node, inventory_of
+from provision.pipeline import Step, run_steps
 from provision.providers.base import RUNNING
 from provision.render import BoxReference
 from provision.report import RecordingReporter
@@ -103,6 +104,32 @@ def in_turn(*results: Result) -> Callable[[Call], Result]:
     """Answer with each result once, then with the last one for ever."""
     left = list(results)
     return lambda call: left.pop(0) if len(left) > 1 else left[0]
+
+
+class FakeClock:
+    """Time that passes only by sleeping, at once; `on_sleep` is told of every pause, to change the world."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.on_sleep: Callable[[], None] = lambda: None
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        self.on_sleep()
+
+
+@dataclass(frozen=True)
+class FakeContext(Context):
+    """A Context with a clock of its own."""
+
+    fake_clock: FakeClock = field(default_factory=FakeClock)
+
+    @property
+    def clock(self) -> FakeClock:  # type: ignore[override]
+        return self.fake_clock
 
 
 class FakeMachines:
@@ -275,12 +302,17 @@ def make_bundle(root: Path, images: Mapping[str, str] | None = None) -> Bundle:
 class Lab:
     """A Context and the fakes it is made of, typed as what they are."""
 
-    ctx: Context
+    ctx: FakeContext
     report: RecordingReporter
     machines: FakeMachines
     provider: FakeProvider
     kubectl: StubKubectl
     runners: dict[str, FakeRunner] = field(default_factory=dict)
+
+    def run(self, *steps: Step[Context]) -> list[str]:
+        """Run steps the way `up` does and return the ids of those that changed something."""
+        clock, cancel = self.ctx.fake_clock, self.ctx.cancel
+        return run_steps(steps, self.ctx, self.report, clock=clock, cancel=cancel).changed
 
     def script(self, *entries: tuple[Matcher, Answer], nodes: Iterable[Node] | None = None) -> None:
         """Add entries to the script of all nodes, or of `nodes`."""
@@ -301,7 +333,7 @@ def make_lab(
     kubectl = StubKubectl(bundle.root)
     runners = {name: FakeRunner(name) for name in names}
     kept: dict[str, Runner] = dict(runners)
-    context = Context(
+    context = FakeContext(
         config=config,
         inventory=inventory,
         version=bundle.kubernetes,
@@ -322,6 +354,6 @@ def make_lab(
     return Lab(context, report, machines, provider, kubectl, runners)
 
 
-def make_context(root: Path, **options: Any) -> Context:
+def make_context(root: Path, **options: Any) -> FakeContext:
     """Return the Context of `make_lab` alone."""
     return make_lab(root, **options).ctx

@@ -171,9 +171,7 @@ def test_a_cached_bundle_is_found_by_its_key_alone(tmp_path: Path, monkeypatch: 
     assert artifacts.find() is None
 
 
-def test_waiting_for_another_builder_can_be_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_waiting_for_another_builder_can_be_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBELAB_CACHE", str(tmp_path))
     monkeypatch.setattr(auto, "LOCK_POLL", 0.01)
     artifacts = choose("1.36", "source")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 import re
 import shutil
 import subprocess
@@ -9,17 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from provision import kubeadm
 from provision.config import ClusterConfig, parse_config
 from provision.errors import LabError
 from provision.host import Acceleration
 from provision.inventory import Inventory, inventory_of
+from tests.sandbox import certificate
 
 KVM, TCG = Acceleration("kvm", 1.0), Acceleration("tcg", 10.0)
 IMAGES = [
@@ -70,15 +65,6 @@ def every(document: Any, key: str) -> Iterator[Any]:
             yield from every(item, key)
 
 
-def certificate() -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
-    now = dt.datetime.now(dt.UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + dt.timedelta(days=1))
-    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
-
-
 def test_tokens_have_the_form_that_kubeadm_accepts_and_never_repeat() -> None:
     tokens = {kubeadm.new_token() for _ in range(100)}
     assert len(tokens) == 100
@@ -116,7 +102,12 @@ def test_the_cluster_has_the_labs_name_version_and_ranges() -> None:
 
 def test_every_timeout_is_scaled_and_none_is_endless() -> None:
     plain, slow = init()["InitConfiguration"]["timeouts"], init(TCG)["InitConfiguration"]["timeouts"]
-    assert set(plain) >= {"controlPlaneComponentHealthCheck", "kubernetesAPICall", "tlsBootstrap", "discovery"}
+    assert set(plain) >= {
+        "controlPlaneComponentHealthCheck",
+        "kubernetesAPICall",
+        "tlsBootstrap",
+        "discovery",
+    }
     seconds = {name: (int(plain[name][:-1]), int(slow[name][:-1])) for name in plain}
     assert all(fast < scaled <= 1800 for fast, scaled in seconds.values())
     assert all(scaled in (10 * fast, 1800) for fast, scaled in seconds.values())
@@ -197,7 +188,7 @@ def test_a_bundle_without_an_image_is_refused_by_name() -> None:
 def test_patches_are_there_only_under_emulation() -> None:
     assert kubeadm.patches(KVM) == {}
     files = kubeadm.patches(TCG)
-    assert {name.partition("+")[0] for name in files} == set(kubeadm.STATIC_PODS)
+    assert {name.partition("+")[0] for name in files} == set(kubeadm.CPU_SHARES)
     for name, text in files.items():
         document = yaml.safe_load(text)
         (container,) = document["spec"]["containers"]

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from provision.config import parse_config
+from provision.health import condition, internal_ips, pod_problem, problems, restarts
+from provision.inventory import inventory_of
+
+LAB = inventory_of(parse_config(yaml.safe_dump({"name": "lab", "workers": {"count": 1}})))
+
+Object = dict[str, Any]
+
+
+def node(name: str, *ips: str, ready: str = "True", message: str = "") -> Object:
+    addresses = [{"type": "Hostname", "address": name}]
+    addresses += [{"type": "InternalIP", "address": ip} for ip in ips]
+    conditions = [
+        {"type": "MemoryPressure", "status": "False"},
+        {"type": "Ready", "status": ready, "message": message},
+    ]
+    return {
+        "kind": "Node",
+        "metadata": {"name": name},
+        "status": {"addresses": addresses, "conditions": conditions},
+    }
+
+
+def pod(phase: str = "Running", *, ready: str = "True", message: str = "", **status: Any) -> Object:
+    conditions = [{"type": "Ready", "status": ready, "message": message}]
+    return {
+        "kind": "Pod",
+        "metadata": {"name": "web-1", "namespace": "default"},
+        "status": {"phase": phase, "conditions": conditions, **status},
+    }
+
+
+def deployment(*, wanted: int = 2, ready: int = 2, generation: int = 3, seen: int = 3) -> Object:
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": "coredns", "namespace": "kube-system", "generation": generation},
+        "spec": {"replicas": wanted},
+        "status": {"readyReplicas": ready, "observedGeneration": seen},
+    }
+
+
+def daemonset(*, wanted: int = 2, ready: int = 2, generation: int = 1, seen: int = 1) -> Object:
+    return {
+        "kind": "DaemonSet",
+        "metadata": {"name": "kube-proxy", "namespace": "kube-system", "generation": generation},
+        "spec": {},
+        "status": {
+            "desiredNumberScheduled": wanted,
+            "numberReady": ready,
+            "observedGeneration": seen,
+        },
+    }
+
+
+CP, W = node("lab-cp1", "192.168.60.11"), node("lab-w1", "192.168.60.21")
+NODES = [CP, W]
+
+
+def found(*objects: Object, network: bool = True) -> list[str]:
+    return problems([*objects], LAB, network=network)
+
+
+def test_a_whole_cluster_has_no_problem() -> None:
+    done = pod("Succeeded", ready="False")
+    assert found(*NODES, pod(), done, deployment(), daemonset()) == []
+
+
+def test_an_empty_answer_is_not_a_healthy_cluster() -> None:
+    assert [text.split()[1] for text in found()] == ["lab-cp1", "lab-w1"]
+
+
+def test_a_node_that_is_missing_is_named() -> None:
+    (text,) = found(CP)
+    assert "lab-w1" in text
+    assert "not in the cluster" in text
+
+
+@pytest.mark.parametrize("ready", ["False", "Unknown"])
+def test_a_node_that_is_not_ready_is_named_with_the_kubelets_words(ready: str) -> None:
+    (text,) = found(CP, node("lab-w1", "192.168.60.21", ready=ready, message="cni plugin not initialized"))
+    assert "lab-w1" in text
+    assert "cni plugin not initialized" in text
+
+
+def test_a_node_whose_kubelet_never_spoke_is_not_ready() -> None:
+    silent = {"kind": "Node", "metadata": {"name": "lab-w1"}, "status": {}}
+    ready, address = found(CP, silent)
+    assert "lab-w1 is not Ready" in ready
+    assert "lab-w1" in address
+    assert "192.168.60.21" in address
+
+
+def test_two_nodes_with_one_address_are_found() -> None:
+    # What the first network card of a VirtualBox VM does to a cluster.
+    both = [node("lab-cp1", "10.0.2.15"), node("lab-w1", "10.0.2.15")]
+    texts = found(*both)
+    assert [text.split()[1] for text in texts] == ["lab-cp1", "lab-w1"]
+    assert all("10.0.2.15" in text for text in texts)
+
+
+def test_a_second_internal_address_is_a_problem() -> None:
+    (text,) = found(CP, node("lab-w1", "192.168.60.21", "10.0.2.15"))
+    assert "lab-w1" in text
+    assert "192.168.60.21, 10.0.2.15" in text
+
+
+def test_a_rollout_that_lacks_a_pod_is_named() -> None:
+    texts = found(*NODES, deployment(ready=1), daemonset(ready=0))
+    assert texts == [
+        "deployment kube-system/coredns: 1 of 2 ready",
+        "daemonset kube-system/kube-proxy: 0 of 2 ready",
+    ]
+
+
+def test_a_status_older_than_the_spec_says_nothing() -> None:
+    # The counts are those of before the change.
+    texts = found(*NODES, deployment(generation=4, seen=3), daemonset(generation=2, seen=1))
+    assert [text.split()[0] for text in texts] == ["deployment", "daemonset"]
+
+
+def test_a_rollout_no_controller_has_seen_is_not_complete() -> None:
+    fresh = [{**deployment(), "status": {}}, {**daemonset(), "status": {}}]
+    assert len(found(*NODES, *fresh)) == 2
+
+
+def test_a_deployment_scaled_to_nothing_is_complete() -> None:
+    assert found(*NODES, deployment(wanted=0, ready=0)) == []
+
+
+def test_a_pending_pod_is_named_with_its_reason() -> None:
+    lonely = pod("Pending", ready="False", message="0/2 nodes are available")
+    assert found(*NODES, lonely) == ["pod default/web-1 is Pending: 0/2 nodes are available"]
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ({"waiting": {"reason": "ImagePullBackOff"}}, "ImagePullBackOff"),
+        ({"terminated": {"reason": "OOMKilled"}}, "OOMKilled"),
+    ],
+)
+def test_a_container_that_does_not_run_says_why(state: Object, reason: str) -> None:
+    running = {"name": "side", "state": {"running": {}}}
+    broken = pod(ready="False", containerStatuses=[running, {"name": "web", "state": state}])
+    assert found(*NODES, broken) == [f"pod default/web-1 is Running: container web {reason}"]
+
+
+def test_running_is_not_ready() -> None:
+    assert "not ready yet" in pod_problem(pod(ready="False"))
+    assert pod_problem({**pod(), "status": {"phase": "Running"}})
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Unknown"])
+def test_a_pod_that_ended_badly_is_a_problem(phase: str) -> None:
+    assert phase in pod_problem(pod(phase))
+
+
+def test_without_a_pod_network_only_presence_and_addresses_count() -> None:
+    waiting = [node("lab-cp1", "192.168.60.11", ready="False"), node("lab-w1", "10.0.2.15", ready="False")]
+    (text,) = found(*waiting, pod("Pending", ready="False"), deployment(ready=0), network=False)
+    assert "InternalIP 10.0.2.15" in text
+    assert len(found(waiting[0], network=False)) == 1
+
+
+def test_every_problem_is_told_at_once() -> None:
+    objects = [node("lab-cp1", "192.168.60.11", ready="False"), pod("Pending"), deployment(ready=0)]
+    assert len(found(*objects)) == 4
+
+
+def test_objects_of_other_kinds_do_no_harm() -> None:
+    assert found(*NODES, {"kind": "Service", "metadata": {"name": "kubernetes"}}) == []
+
+
+def test_what_a_status_lacks_is_unknown_or_nothing() -> None:
+    assert condition({}, "Ready") == "Unknown"
+    assert condition({"status": {"conditions": None}}, "Ready") == "Unknown"
+    assert internal_ips({"status": {"addresses": None}}) == []
+    assert restarts({"status": {}}) == 0
+
+
+def test_restarts_of_all_containers_are_added_up() -> None:
+    statuses = [{"restartCount": 2}, {"restartCount": 1}, {}]
+    assert restarts(pod(containerStatuses=statuses)) == 3

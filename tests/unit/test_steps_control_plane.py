@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from provision.errors import CommandFailed, StepFailed, WaitTimeout
+from provision.nodes import CODE, KUBELET_CONF, LOG
+from provision.steps.control_plane import CONFIG, FINALIZED, TOKEN, ControlPlaneStep
+from tests.sandbox import Cluster, admin_conf, make_cluster
+
+UP = [ControlPlaneStep.id]
+PKI = "/etc/kubernetes/pki"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Cluster:
+    return make_cluster(tmp_path, workers={"count": 1})
+
+
+def up(cluster: Cluster) -> list[str]:
+    return cluster.lab.run(ControlPlaneStep())
+
+
+def initialise(cluster: Cluster) -> None:
+    """Leave what an init that ended well leaves, but for what the API server keeps."""
+    cluster.first.write(f"{PKI}/ca.crt", "a certificate")
+    cluster.first.write("/etc/kubernetes/admin.conf", admin_conf())
+    cluster.first.write(KUBELET_CONF, FINALIZED)
+
+
+def test_an_empty_node_is_initialised_once(cluster: Cluster) -> None:
+    assert up(cluster) == UP
+    assert cluster.first.verbs == ["init"]
+    assert up(cluster) == []
+    assert cluster.first.verbs == ["init"]
+
+
+@pytest.mark.parametrize("remnant", [f"{PKI}/ca.key", KUBELET_CONF])
+def test_what_an_unfinished_init_left_is_removed_first(cluster: Cluster, remnant: str) -> None:
+    cluster.first.write(remnant, "from before")
+    assert up(cluster) == UP
+    assert cluster.first.verbs == ["reset", "init"]
+
+
+def test_an_init_at_work_is_waited_for(cluster: Cluster) -> None:
+    initialise(cluster)
+    cluster.first.path(KUBELET_CONF).unlink()
+    cluster.first.write("/active")
+    cluster.first.path(CODE).parent.mkdir(parents=True)
+    last_phase = f"echo {FINALIZED} > {cluster.first.path(KUBELET_CONF)}"
+    cluster.first.on_pause(f"{last_phase}; rm active; echo 0 > {cluster.first.path(CODE)}")
+    cluster.api.set("ready", "addons")
+    assert up(cluster) == UP
+    assert cluster.first.verbs == []
+
+
+def test_an_init_at_work_that_fails_is_an_error_with_its_last_lines(cluster: Cluster) -> None:
+    cluster.first.write("/active")
+    cluster.first.write(LOG, "etcd did not start\n")
+    cluster.first.path(CODE).parent.mkdir(parents=True)
+    cluster.first.on_pause(f"rm active; echo 1 > {cluster.first.path(CODE)}")
+    with pytest.raises(StepFailed) as caught:
+        up(cluster)
+    assert isinstance(caught.value.cause, CommandFailed)
+    assert "etcd did not start" in caught.value.details
+    assert cluster.first.verbs == []
+
+
+def test_after_a_failure_the_next_up_starts_over(cluster: Cluster) -> None:
+    works = (cluster.first.bin / "kubeadm").read_text()
+    cluster.first.kubeadm("mkdir -p etc/kubernetes/pki; echo no room; exit 1")
+    with pytest.raises(StepFailed) as caught:
+        up(cluster)
+    assert "no room" in caught.value.details
+    (cluster.first.bin / "kubeadm").write_text(works)
+    assert up(cluster) == UP
+    assert cluster.first.verbs == ["init", "reset", "init"]
+
+
+def test_a_cluster_without_its_addons_gets_only_them(cluster: Cluster) -> None:
+    initialise(cluster)
+    cluster.api.set("ready")
+    assert up(cluster) == UP
+    assert cluster.first.verbs == ["init phase addon"]
+
+
+def test_a_slow_api_server_is_waited_for_and_its_cluster_never_reset(cluster: Cluster) -> None:
+    initialise(cluster)
+    clock = cluster.lab.ctx.fake_clock
+    clock.on_sleep = lambda: cluster.api.set("ready", "addons") if clock.time > 20 else None
+    assert up(cluster) == UP
+    assert cluster.first.verbs == []
+
+
+def test_a_silent_api_server_is_an_error_and_its_cluster_never_reset(cluster: Cluster) -> None:
+    initialise(cluster)
+    for _ in range(2):
+        with pytest.raises(StepFailed) as caught:
+            up(cluster)
+        assert isinstance(caught.value.cause, WaitTimeout)
+    assert cluster.first.verbs == []
+    assert cluster.first.path(f"{PKI}/ca.crt").exists()
+
+
+def test_a_cluster_that_answers_is_left_alone(cluster: Cluster) -> None:
+    initialise(cluster)
+    cluster.api.reached()
+    assert up(cluster) == []
+    assert cluster.first.calls == []
+
+
+def test_an_answer_from_an_earlier_cluster_is_not_taken_for_this_one(cluster: Cluster) -> None:
+    # The machine was made anew, and something still answers to the kubeconfig of the old one.
+    cluster.api.reached()
+    assert up(cluster) == UP
+    assert cluster.first.verbs == ["init"]
+
+
+def test_the_kubeconfig_is_the_labs_own_and_private(cluster: Cluster) -> None:
+    up(cluster)
+    file = cluster.lab.ctx.workspace.kubeconfig
+    document = yaml.safe_load(file.read_text())
+    (entry,) = document["contexts"]
+    assert document["current-context"] == entry["name"] == "lab"
+    assert entry["context"] == {"cluster": "lab", "user": "lab-admin"}
+    assert [document[section][0]["name"] for section in ("clusters", "users")] == ["lab", "lab-admin"]
+    assert document["clusters"][0]["cluster"]["server"] == "https://192.168.60.11:6443"
+    assert document["users"][0]["user"] == {"client-key-data": "c2VjcmV0"}
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_token_is_in_private_files_and_nowhere_else(cluster: Cluster) -> None:
+    up(cluster)
+    token = cluster.first.path(TOKEN).read_text()
+    documents = cluster.first.path(CONFIG).read_text()
+    assert f"token: {token}" in documents
+    assert [cluster.first.path(path).stat().st_mode & 0o777 for path in (TOKEN, CONFIG)] == [0o600, 0o600]
+    assert "init" in cluster.argvs()
+    assert token not in cluster.argvs()
+    assert token not in str(cluster.lab.report.events)
+
+
+def test_a_token_is_made_at_every_init(cluster: Cluster) -> None:
+    up(cluster)
+    before = cluster.first.path(TOKEN).read_text()
+    cluster.first.path(KUBELET_CONF).unlink()
+    up(cluster)
+    assert cluster.first.path(TOKEN).read_text() != before
