@@ -21,6 +21,7 @@ from provision.report import Reporter
 from provision.workspace import Workspace
 
 HINT = "`kubelab doctor` checks Vagrant and the hypervisor; `kubelab up` goes on from here"
+TOOL_HINT = "kubelab doctor --fix"
 
 
 class Machines(Protocol):
@@ -104,7 +105,7 @@ class VagrantMachines:
 
     def _vagrant(self, *arguments: str) -> None:
         """Run Vagrant, with both of its streams in the run log; raises VagrantError, MissingTool."""
-        with tempfile.TemporaryFile("w+") as errors:
+        with tempfile.TemporaryFile("w+", errors="replace") as errors:
             client = self._client(errors)
             lines: list[str] = []
             try:
@@ -115,6 +116,12 @@ class VagrantMachines:
                 errors.seek(0)
                 output = "".join(lines) + errors.read()
                 raise VagrantError(["vagrant", *arguments], failed.returncode, output, hint=HINT) from None
+            except RuntimeError:
+                raise MissingTool("Vagrant is not installed", hint=TOOL_HINT) from None
+            except FileNotFoundError as error:
+                raise MissingTool(
+                    f"the program `{error.filename}` is not installed", hint=TOOL_HINT
+                ) from None
 
     def _client(self, errors: IO[str]) -> _Vagrant:
         @contextlib.contextmanager
@@ -123,7 +130,4 @@ class VagrantMachines:
 
         environment = {**os.environ, "VAGRANT_NO_COLOR": "1", "VAGRANT_CHECKPOINT_DISABLE": "1"}
         environment["VAGRANT_CWD"] = str(self.workspace.root)
-        try:
-            return _Vagrant(root=str(self.workspace.root), env=environment, err_cm=keep)
-        except RuntimeError:
-            raise MissingTool("Vagrant is not installed", hint="kubelab doctor --fix") from None
+        return _Vagrant(root=str(self.workspace.root), env=environment, err_cm=keep)

@@ -31,6 +31,8 @@ class BoxReference:
 def ruby(value: object) -> str:
     """Return `value` as a single-quoted Ruby string, in which nothing is interpolated."""
     text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    # Ruby reads CR LF in its source as LF, so a CR stands in a string of its own: neighbours are joined.
+    text = text.replace("\r", "'\"\\r\"'")
     return f"'{text}'"
 
 

@@ -36,7 +36,7 @@ IMAGES = {
 }
 KUBEADM = """
 kube=etc/kubernetes
-joined() {{ mkdir -p $kube; echo "kubelet-client-current.pem" > $kube/kubelet.conf; touch {api}/nodes/{name}; }}
+joined() {{ mkdir -p $kube; echo kubelet-client-current.pem > $kube/kubelet.conf; touch {api}/nodes/{name}; }}
 case "$1 $2" in
 "init phase") touch {api}/addons;;
 init*) mkdir -p $kube/pki; cp ca.crt $kube/pki; cp admin.conf $kube; joined; touch {api}/ready {api}/addons;;

@@ -21,7 +21,7 @@ from provision.providers.hostonly import NETWORKS_FILE, HostOnly
 from provision.providers.vboxmanage import NOT_FOUND, VBoxManage
 from provision.render import BoxReference
 from provision.report import Reporter
-from provision.retry import RealClock, poll_until
+from provision.retry import Clock, RealClock, poll_until
 from provision.values import SMALLEST_DISK
 
 DELETE_DEADLINE = 120.0
@@ -53,6 +53,10 @@ class VirtualBox:
     @property
     def vbox(self) -> VBoxManage:
         return VBoxManage(self.cancel)
+
+    @property
+    def clock(self) -> Clock:
+        return RealClock(self.cancel)
 
     @property
     def network(self) -> HostOnly:
@@ -118,7 +122,7 @@ class VirtualBox:
                 partial(self._unregister, name),
                 what=f"the removal of {name}",
                 deadline=UNLOCK_SECONDS,
-                clock=RealClock(self.cancel),
+                clock=self.clock,
                 interval=0.5,
                 # A machine stays locked for a moment after it was powered off.
                 errors=ToolFailed,

@@ -6,6 +6,7 @@ import yaml
 
 from provision.context import Context
 from provision.errors import ToolFailed
+from provision.inventory import Node
 from provision.kubeadm import init_documents, new_token
 from provision.nodes import KUBELET_CONF, PRIVATE, UNIT, File, run_kubeadm, wait_for_unit
 from provision.retry import poll_until
@@ -30,11 +31,12 @@ class ControlPlaneStep:
         return INIT_SECONDS if ctx.acceleration.factor > 1 else 30.0
 
     def is_done(self, ctx: Context) -> bool:
-        return ctx.kubectl.answers() and _has_addons(ctx) and self._state(ctx) == "initialised"
+        finished = ctx.kubectl.answers() and _has_addons(ctx)
+        return finished and kubeadm_state(ctx, ctx.inventory.first) == "finished"
 
     def apply(self, ctx: Context) -> None:
-        state = self._state(ctx)
-        runner = ctx.connect(ctx.inventory.first)
+        first = ctx.inventory.first
+        state, runner = kubeadm_state(ctx, first), ctx.connect(first)
         if state == "working":
             ctx.report.info("kubeadm init is still at work on the node: waiting for it")
             runner.run(wait_for_unit(), deadline=ctx.scaled(300), what="kubeadm init")
@@ -60,19 +62,20 @@ class ControlPlaneStep:
         runner = ctx.connect(ctx.inventory.first)
         run_kubeadm(runner, argv, files=files, deadline=ctx.scaled(300), reset=reset)
 
-    def _state(self, ctx: Context) -> str:
-        """Return "working", "initialised", "unfinished" or "empty", from what is on the node.
 
-        kubeadm points the kubelet at its own rotating certificate in its last phase but the add-ons.
-        """
-        script = f"""
+def kubeadm_state(ctx: Context, node: Node) -> str:
+    """Return "working", "finished", "unfinished" or "empty": how far kubeadm came on a node.
+
+    It points the kubelet at its own rotating certificate in the last phase of init but the add-ons; a join
+    ends with the same.
+    """
+    script = f"""
 if systemctl --quiet is-active {UNIT}; then echo working
-elif grep -qs {FINALIZED} {KUBELET_CONF}; then echo initialised
+elif grep -qs {FINALIZED} {KUBELET_CONF}; then echo finished
 elif [ -e /etc/kubernetes/pki ] || [ -e {KUBELET_CONF} ]; then echo unfinished
 else echo empty; fi
 """
-        runner = ctx.connect(ctx.inventory.first)
-        return runner.run(script, deadline=ctx.scaled(20), what="probe kubeadm").stdout.strip()
+    return ctx.connect(node).run(script, deadline=ctx.scaled(20), what="probe kubeadm").stdout.strip()
 
 
 def fetch_kubeconfig(ctx: Context) -> None:

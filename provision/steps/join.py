@@ -10,7 +10,7 @@ from provision.kubeadm import TOKEN_HOURS, ca_hash, join_document, new_token
 from provision.nodes import KUBELET_CONF, PRIVATE, UNIT, File, run_kubeadm
 from provision.parallel import on_all
 from provision.retry import poll_until
-from provision.steps.control_plane import FINALIZED, TOKEN
+from provision.steps.control_plane import FINALIZED, TOKEN, kubeadm_state
 
 CONFIG = "/etc/kubernetes/kubelab-join.yaml"
 CA = "/etc/kubernetes/pki/ca.crt"
@@ -29,7 +29,6 @@ class JoinStep:
         return not self._outside(ctx)
 
     def apply(self, ctx: Context) -> None:
-        outside = self._outside(ctx)
         token, pin = poll_until(
             lambda: _credentials(ctx),
             what="the control plane's certificate authority",
@@ -42,13 +41,15 @@ class JoinStep:
             document = join_document(node, first, token, pin, ctx.acceleration)
             argv = ["kubeadm", "join", f"--config={CONFIG}"]
             files = {CONFIG: File(document, PRIVATE)}
-            if ctx.kubectl.answers():
+            state = kubeadm_state(ctx, node)
+            if state != "working" and ctx.kubectl.answers():
                 # A machine made anew joins under a name the cluster may still know.
                 ctx.kubectl("delete", "node", node.name, "--ignore-not-found")
-            runner = ctx.connect(node)
-            run_kubeadm(runner, argv, files=files, deadline=ctx.scaled(300), reset=_has_remnants(ctx, node))
+            reset = state in ("unfinished", "finished")
+            run_kubeadm(ctx.connect(node), argv, files=files, deadline=ctx.scaled(300), reset=reset)
 
-        on_all(outside, join, ctx.cancel)
+        # Asked only now: before, an API server that was merely slow made every worker look outside.
+        on_all(self._outside(ctx), join, ctx.cancel)
 
     def plan(self, ctx: Context) -> str:
         return f"kubeadm join on {', '.join(node.name for node in ctx.inventory.workers) or 'no node'}"
@@ -59,31 +60,20 @@ class JoinStep:
         if not workers or not ctx.kubectl.answers():
             return workers
         members = {item["metadata"]["name"] for item in ctx.kubectl.items("nodes")}
-        joined = on_all(workers, lambda node: _is_joined(ctx, node), ctx.cancel)
-        return [node for node in workers if node.name not in members or not joined[node.name]]
-
-
-def _is_joined(ctx: Context, node: Node) -> bool:
-    script = f"! systemctl --quiet is-active {UNIT} && grep -qs {FINALIZED} {KUBELET_CONF}"
-    return ctx.connect(node).run(script, deadline=ctx.scaled(20), check=False, what="probe kubeadm").ok
-
-
-def _has_remnants(ctx: Context, node: Node) -> bool:
-    script = (
-        f"! systemctl --quiet is-active {UNIT} && test -e {KUBELET_CONF} -o -e /etc/kubernetes/pki/ca.crt"
-    )
-    return ctx.connect(node).run(script, deadline=ctx.scaled(20), check=False, what="probe kubeadm").ok
+        states = on_all(workers, lambda node: kubeadm_state(ctx, node), ctx.cancel)
+        return [node for node in workers if node.name not in members or states[node.name] != "finished"]
 
 
 def _credentials(ctx: Context) -> tuple[str, str] | None:
     """Return a bootstrap token and the CA's pin, or None while the control plane has neither.
 
-    While `kubeadm init` works, its own token is on the node; afterwards a fresh one is made.
+    While `kubeadm init` works, its own token is on the node; afterwards, when that one may have expired, a
+    fresh one is made.
     """
     script = f"""
-if [ -s {CA} ] && {{ systemctl --quiet is-active {UNIT} || grep -qs {FINALIZED} {KUBELET_CONF}; }}; then
-    cat {CA}; cat {TOKEN} 2>/dev/null || true
-fi
+if [ ! -s {CA} ]; then exit 0; fi
+if systemctl --quiet is-active {UNIT}; then cat {CA}; cat {TOKEN} 2>/dev/null || true
+elif grep -qs {FINALIZED} {KUBELET_CONF}; then cat {CA}; fi
 """
     runner = ctx.connect(ctx.inventory.first)
     certificate, end, rest = runner.run(

@@ -57,7 +57,9 @@ class MachinesStep:
     def is_done(self, ctx: Context) -> bool:
         states = ctx.machines.states()
         running = all(states.get(node.name) == RUNNING for node in ctx.inventory.nodes)
-        return running and not pinning.missing(ctx)
+        # A machine of a node that left lab.yaml would otherwise go unseen, all others being as they should.
+        strays = running and ctx.provider.strays(ctx.config, ctx.machines.ids())
+        return running and not strays and not pinning.missing(ctx)
 
     def apply(self, ctx: Context) -> None:
         self._remove_strays(ctx)

@@ -312,6 +312,16 @@ def test_the_labs_own_bridge_is_no_overlap_but_another_labs_is() -> None:
         check_host(config, dataclasses.replace(FACTS, networks=(own, other)))
 
 
+def test_a_host_only_interface_is_virtualboxs_own_in_exactly_the_nodes_range() -> None:
+    config = parsed(provider="virtualbox")
+    own = HostNetwork("vboxnet0", config.network.nodes)
+    check_host(config, dataclasses.replace(FACTS, networks=(own,)))
+    wider = HostNetwork("vboxnet0", config.network.nodes.supernet())
+    for other, lab in ((wider, config), (own, parsed())):
+        with pytest.raises(ConfigError, match="vboxnet0"):
+            check_host(lab, dataclasses.replace(FACTS, networks=(other,)))
+
+
 def test_a_lab_without_workers_needs_room_for_its_control_planes_alone() -> None:
     small = {"nodes": "192.168.60.0/28", "pods": "10.244.0.0/20"}
     assert parsed(workers={"count": 0}, network=small).network.pods.prefixlen == 20

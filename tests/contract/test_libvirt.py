@@ -1,0 +1,271 @@
+"""The libvirt provider against a stub `virsh` on PATH."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from provision.config import ClusterConfig
+from provision.errors import ConfigDrift, MissingTool, ToolFailed
+from provision.inventory import inventory_of
+from provision.providers.libvirt import Libvirt
+from provision.render import BoxReference
+from provision.report import RecordingReporter
+from tests.fakes import make_config
+
+BOX = BoxReference("kubelab-1.36.3-abc", "1.0.0", "file:///cache/box.json", 12)
+IMAGE = "kubelab-1.36.3-abc_vagrant_box_image_1.0.0_box.img"
+CONFIG = make_config(workers={"count": 1})
+PROVIDER = Libvirt(RecordingReporter(), Event())
+
+
+class Host:
+    """What the stub's libvirt has."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.write(
+            networks={"default": {"xml": "<network><name>default</name></network>", "active": True}},
+            domains={},
+            volumes={},
+            pools=["default"],
+            fail={},
+            calls=[],
+            unknown=[],
+        )
+
+    def write(self, **state: Any) -> None:
+        (self.folder / "state.json").write_text(json.dumps(state))
+
+    def change(self, **state: Any) -> None:
+        self.write(**{**self.state, **state})
+
+    def domain(self, name: str, state: str = "running", network: str = "kubelab-lab") -> str:
+        """Define a domain and return its id."""
+        domain = {"uuid": f"id-of-{name}", "state": state, "network": network}
+        self.change(domains={**self.state["domains"], name: domain})
+        return f"id-of-{name}"
+
+    @property
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads((self.folder / "state.json").read_text())
+        return state
+
+    def names(self, kind: str) -> set[str]:
+        return set(self.state[kind])
+
+    def calls(self, command: str) -> list[str]:
+        return [call for call in self.state["calls"] if call.split()[0] == command]
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    source = Path(__file__).parents[1] / "stubs" / "virsh.py"
+    program = folder / "virsh"
+    program.write_text(f"#!{sys.executable} -SE\n{source.read_text()}")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    # libvirt answers in the user's language, and is understood all the same.
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    return Host(folder)
+
+
+@pytest.fixture(autouse=True)
+def understood(host: Host) -> Any:
+    yield
+    assert host.state["unknown"] == []
+
+
+def make_network(config: ClusterConfig = CONFIG) -> None:
+    PROVIDER.make_network(config, inventory_of(config))
+
+
+def network_ready(config: ClusterConfig = CONFIG) -> bool:
+    return PROVIDER.network_ready(config, inventory_of(config))
+
+
+def test_states_of_the_machines_that_exist(host: Host) -> None:
+    ids = [
+        host.domain("lab-cp1"),
+        host.domain("lab-w1", "paused"),
+        host.domain("lab-w2", "shutoff"),
+        host.domain("lab-w3", "crashed"),
+    ]
+    host.domain("other")
+    assert PROVIDER.states([*ids, "gone"]) == {
+        "id-of-lab-cp1": "running",
+        "id-of-lab-w1": "paused",
+        "id-of-lab-w2": "stopped",
+        "id-of-lab-w3": "stopped",
+    }
+    PROVIDER.resume([ids[1]])
+    assert PROVIDER.states([ids[1]]) == {ids[1]: "running"}
+
+
+def test_a_network_is_made_once(host: Host) -> None:
+    assert not network_ready()
+    make_network()
+    assert network_ready()
+    make_network()
+    assert len(host.calls("net-define")) == len(host.calls("net-start")) == 1
+    assert host.calls("net-update") == []
+
+
+def test_a_stopped_network_is_started_not_made_anew(host: Host) -> None:
+    make_network()
+    networks = host.state["networks"]
+    networks["kubelab-lab"]["active"] = False
+    host.change(networks=networks)
+    assert not network_ready()
+    make_network()
+    assert network_ready()
+    assert len(host.calls("net-define")) == 1
+
+
+@pytest.mark.parametrize("active", [True, False])
+@pytest.mark.parametrize("workers", [0, 3])
+def test_nodes_that_come_and_go_change_a_network_in_place(host: Host, active: bool, workers: int) -> None:
+    make_network()
+    networks = host.state["networks"]
+    networks["kubelab-lab"]["active"] = active
+    host.change(networks=networks)
+    other = make_config(workers={"count": workers})
+    assert not network_ready(other)
+    make_network(other)
+    assert network_ready(other)
+    assert len(host.calls("net-define")) == 1
+
+
+@pytest.mark.parametrize("nodes", ["192.168.61.0/24", "192.168.60.0/23"])
+def test_a_network_of_another_range_is_refused_untouched(host: Host, nodes: str) -> None:
+    make_network()
+    before = host.state["networks"]
+    other = make_config(workers={"count": 1}, network={"nodes": nodes})
+    assert not network_ready(other)
+    with pytest.raises(ConfigDrift) as caught:
+        make_network(other)
+    assert caught.value.key == "network.nodes"
+    assert "kubelab destroy" in caught.value.hint
+    assert host.state["networks"] == before
+
+
+def test_a_box_is_uploaded_once(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "box.img").write_text("a disk")
+    assert not PROVIDER.has_box(BOX)
+    PROVIDER.upload_box(BOX, tmp_path)
+    assert PROVIDER.has_box(BOX)
+    PROVIDER.upload_box(BOX, tmp_path)
+    assert len(host.calls("vol-upload")) == 1
+    volume = host.state["volumes"][IMAGE]
+    assert (volume["size"], volume["capacity"], volume["format"]) == (6, "12GiB", ["--format", "qcow2"])
+
+
+def test_half_an_upload_is_removed(host: Host, tmp_path: Path) -> None:
+    host.change(fail={"vol-upload": "cannot write: No space left on device"})
+    with pytest.raises(ToolFailed) as caught:
+        PROVIDER.upload_box(BOX, tmp_path)
+    assert "No space left" in caught.value.details
+    assert not PROVIDER.has_box(BOX)
+
+
+def test_an_upload_that_failed_is_told_even_if_nothing_can_be_removed(host: Host, tmp_path: Path) -> None:
+    host.change(fail={"vol-upload": "No space left on device", "vol-delete": "the disk is gone"})
+    with pytest.raises(ToolFailed) as caught:
+        PROVIDER.upload_box(BOX, tmp_path)
+    assert "No space left" in caught.value.details
+
+
+def test_strays_are_on_the_labs_own_network_only(host: Host) -> None:
+    known = host.domain("lab-cp1")
+    host.domain("lab-w1")
+    host.domain("lab-w7", "shutoff")
+    host.domain("lab-w2", network="default")
+    host.domain("lab-w1-copy")
+    host.domain("other-w1", network="kubelab-other")
+    assert PROVIDER.strays(CONFIG, {"lab-cp1": known}) == ["lab-w1", "lab-w7"]
+    assert PROVIDER.strays(CONFIG, {}) == ["lab-cp1", "lab-w1", "lab-w7"]
+
+
+def test_a_machine_made_anew_behind_vagrants_back_is_a_stray(host: Host) -> None:
+    host.domain("lab-cp1")
+    assert PROVIDER.strays(CONFIG, {"lab-cp1": "id-of-its-forerunner"}) == ["lab-cp1"]
+
+
+def test_machines_are_removed_with_their_disks(host: Host) -> None:
+    host.domain("lab-cp1")
+    host.domain("lab-w1", "shutoff")
+    host.domain("other-cp1", network="kubelab-other")
+    disks = ["lab-cp1.img", "other-cp1.img"]
+    host.change(volumes={name: {"size": 1} for name in disks})
+    PROVIDER.remove(["lab-cp1", "lab-w1", "lab-w2"])
+    assert host.names("domains") == {"other-cp1"}
+    assert host.names("volumes") == {"other-cp1.img"}
+
+
+def test_a_machine_that_cannot_be_removed_is_no_success(host: Host) -> None:
+    host.domain("lab-cp1")
+    host.change(fail={"undefine": "cannot undefine domain with checkpoints"})
+    with pytest.raises(ToolFailed, match="undefine"):
+        PROVIDER.remove(["lab-cp1"])
+
+
+def test_the_rest_of_a_lab_goes_and_nothing_else(host: Host) -> None:
+    make_network()
+    networks = host.state["networks"]
+    networks["kubelab-other"] = networks["kubelab-lab2"] = networks["kubelab-lab"]
+    old = IMAGE.replace("abc", "old")
+    stays: dict[str, Any] = {
+        "lab-w1": {"size": 1},
+        "lab-cp1-data.img": {"size": 1},
+        "mylab-cp1.img": {"size": 1},
+        "lab-w2.img": {"size": 1},
+        "other-cp1.img": {"size": 1, "backing": IMAGE},
+        "my notes.img": {"size": 1, "backing": old.replace("old", "mine")},
+        IMAGE: {"size": 1},
+        old.replace("old", "mine"): {"size": 1},
+        "debian-VAGRANTSLASH-13_vagrant_box_image_1_box.img": {"size": 1},
+    }
+    goes: dict[str, Any] = {"lab-cp1.img": {"size": 1, "backing": old}, old: {"size": 1}}
+    host.domain("lab-w2", network="default")
+    host.change(networks=networks, volumes={**stays, **goes})
+    PROVIDER.remove_rest(CONFIG)
+    assert host.names("volumes") == set(stays)
+    assert host.names("networks") == {"default", "kubelab-other", "kubelab-lab2"}
+    assert host.names("domains") == {"lab-w2"}
+    assert all(network["active"] for network in host.state["networks"].values())
+    PROVIDER.remove_rest(CONFIG)
+    assert host.names("volumes") == set(stays)
+
+
+def test_a_lab_whose_network_stands_still_is_removed_too(host: Host) -> None:
+    make_network()
+    networks = host.state["networks"]
+    networks["kubelab-lab"]["active"] = False
+    host.change(networks=networks)
+    PROVIDER.remove_rest(CONFIG)
+    assert host.names("networks") == {"default"}
+
+
+def test_a_libvirt_that_does_not_answer_is_an_error_with_a_hint(host: Host) -> None:
+    host.change(fail={"net-list": "failed to connect to the hypervisor", "list": "failed to connect"})
+    with pytest.raises(ToolFailed) as caught:
+        network_ready()
+    assert caught.value.hint == "kubelab doctor --fix"
+    with pytest.raises(ToolFailed):
+        PROVIDER.states(["id"])
+
+
+def test_without_virsh_the_missing_program_is_named(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    with pytest.raises(MissingTool, match="virsh"):
+        network_ready()

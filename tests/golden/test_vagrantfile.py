@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from provision.config import parse_config
+from provision.host import Acceleration
+from provision.inventory import inventory_of
+from provision.render import BoxReference, vagrantfile
+from tests.golden import golden
+
+KVM, TCG = Acceleration("kvm", 1.0), Acceleration("tcg", 10.0)
+BOX = BoxReference("kubelab-1.36.3-0123456789ab", "1.0.0", "file:///cache/boxes/0123/box.json", 12)
+KEY = ".kubelab/lab/id_ed25519"
+CASES = [("libvirt", TCG, "libvirt-tcg"), ("libvirt", KVM, "libvirt-kvm"), ("virtualbox", KVM, "virtualbox")]
+
+
+def rendered(provider: str, acceleration: Acceleration, **keys: Any) -> str:
+    config = parse_config(yaml.safe_dump({"name": "lab", "provider": provider, **keys}))
+    return vagrantfile(config, inventory_of(config), provider, acceleration, BOX, KEY)
+
+
+@pytest.mark.parametrize(("provider", "acceleration", "name"), CASES)
+def test_the_vagrantfile(provider: str, acceleration: Acceleration, name: str) -> None:
+    golden.check(f"vagrantfile-{name}.rb", rendered(provider, acceleration))
+
+
+@pytest.mark.skipif(shutil.which("ruby") is None, reason="ruby is not installed")
+@pytest.mark.parametrize("name", [name for *_, name in CASES])
+def test_ruby_reads_it(name: str) -> None:
+    file = golden.FOLDER / f"vagrantfile-{name}.rb"
+    checked = subprocess.run(["ruby", "-wc", file], capture_output=True, text=True, check=False)
+    assert (checked.stdout, checked.stderr) == ("Syntax OK\n", "")
+
+
+@pytest.mark.parametrize(
+    ("provider", "network"), [("libvirt", "= '192.168.58.0/23'"), ("virtualbox", "netmask: '255.255.254.0'")]
+)
+def test_it_follows_the_lab(provider: str, network: str) -> None:
+    text = rendered(
+        provider,
+        KVM,
+        controlPlanes={"cpus": 4, "memory": "4GiB"},
+        workers={"count": 1},
+        network={"nodes": "192.168.58.0/23"},
+    )
+    assert "name: 'lab-cp1', ip: '192.168.58.11'" in text
+    assert "cpus: 4, memory: 4096, disk: 12" in text
+    assert text.count("name: 'lab-") == 2
+    assert network in text

@@ -1,0 +1,212 @@
+"""A `virsh` that keeps its state in the JSON file beside it, and speaks as libvirt 9 does.
+
+State: networks name -> {xml, active}; domains name -> {uuid, state, network}; volumes name -> {size,
+backing}; `fail` command -> message; `calls` is what was asked, `unknown` what it could not understand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+STATE = Path(sys.argv[0]).with_name("state.json")
+POOL_FOLDER = "/var/lib/libvirt/images"
+GERMAN = {"not found": "nicht gefunden", "failed to get": "konnte nicht erhalten", "is not": "ist nicht"}
+KINDS = {
+    "net": ("network", "Network not found: no network with matching name"),
+    "vol": ("vol", "Storage volume not found: no storage vol with matching path"),
+    "pool": ("pool", "Storage pool not found: no storage pool with matching name"),
+    "dom": ("domain", ""),
+}
+
+
+class Refused(Exception):
+    """What virsh prints on standard error, one line a text."""
+
+
+def missing(kind: str, name: str) -> Refused:
+    word, reason = KINDS[kind]
+    lines = [f"failed to get {word} '{name}'"]
+    # Of a domain that is not there virsh gives no reason.
+    return Refused("\n".join([*lines, f"{reason} '{name}'"] if reason else lines))
+
+
+class Virsh:
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.networks = state["networks"]
+        self.domains = state["domains"]
+        self.volumes = state["volumes"]
+        self.pools = state["pools"]
+
+    def find(self, kind: str, name: str) -> Any:
+        things = {"net": self.networks, "vol": self.volumes, "dom": self.domains}[kind]
+        if name not in things:
+            found = [thing for thing in things.values() if thing.get("uuid") == name]
+            if not found:
+                raise missing(kind, name)
+            return found[0]
+        return things[name]
+
+    def pool(self, name: str) -> None:
+        if name not in self.pools:
+            raise missing("pool", name)
+
+    def net_list(self, *flags: str) -> None:
+        for name, network in self.networks.items():
+            if network["active"] or "--all" in flags:
+                print(name)
+        print()
+
+    def net_dumpxml(self, name: str) -> None:
+        print(self.find("net", name)["xml"])
+
+    def net_define(self, file: str) -> None:
+        root = ET.fromstring(Path(file).read_text())
+        self.networks[root.findtext("name")] = {"xml": ET.tostring(root, "unicode"), "active": False}
+
+    def net_start(self, name: str) -> None:
+        self.find("net", name)["active"] = True
+
+    def net_destroy(self, name: str) -> None:
+        network = self.find("net", name)
+        if not network["active"]:
+            reason = f"Requested operation is not valid: network '{name}' is not active"
+            raise Refused(f"Failed to destroy network {name}\n{reason}")
+        network["active"] = False
+
+    def net_undefine(self, name: str) -> None:
+        self.find("net", name)
+        del self.networks[name]
+
+    def net_update(self, name: str, verb: str, section: str, entry: str, *flags: str) -> None:
+        network = self.find("net", name)
+        if "--live" in flags and not network["active"]:
+            raise Refused("Failed to update network\nRequested operation is not valid: network is not active")
+        root, new = ET.fromstring(network["xml"]), ET.fromstring(entry)
+        hosts = root.find("ip/dhcp")
+        assert hosts is not None and section == "ip-dhcp-host"
+        same = [host for host in hosts if host.attrib == new.attrib]
+        near = [host for host in hosts if {*host.attrib.values()} & {*new.attrib.values()}]
+        if verb == "delete":
+            if not same:
+                raise Refused("Failed to update network\nno matching DHCP host entry was found")
+            hosts.remove(same[0])
+        elif near:
+            raise Refused("Failed to update network\nthere is an existing dhcp host entry in network")
+        else:
+            hosts.append(new)
+        network["xml"] = ET.tostring(root, "unicode")
+
+    def list(self, *flags: str) -> None:
+        wanted = [flag.removeprefix("--state-") for flag in flags if flag.startswith("--state-")]
+        for name, domain in self.domains.items():
+            if not wanted or domain["state"] in wanted:
+                print(domain["uuid"] if "--uuid" in flags else name)
+        print()
+
+    def dumpxml(self, name: str) -> None:
+        domain = self.find("dom", name)
+        source = f"<source network='{domain['network']}'/>"
+        print(
+            f"<domain><uuid>{domain['uuid']}</uuid><devices><interface>{source}</interface></devices></domain>"
+        )
+
+    def resume(self, name: str) -> None:
+        self.find("dom", name)["state"] = "running"
+
+    def destroy(self, name: str) -> None:
+        domain = self.find("dom", name)
+        if domain["state"] == "shutoff":
+            reason = "Requested operation is not valid: domain is not running"
+            raise Refused(f"Failed to destroy domain '{name}'\n{reason}")
+        domain["state"] = "shutoff"
+
+    def undefine(self, name: str, *flags: str) -> None:
+        self.find("dom", name)
+        del self.domains[name]
+
+    def pool_refresh(self, name: str) -> None:
+        self.pool(name)
+
+    def vol_list(self, pool: str) -> None:
+        self.pool(pool)
+        width = max(map(len, self.volumes), default=0)
+        for name in self.volumes:
+            print(f" {name:<{width}}   {POOL_FOLDER}/{name}")
+        print()
+
+    def vol_dumpxml(self, _: str, pool: str, name: str) -> None:
+        self.pool(pool)
+        volume = self.find("vol", name)
+        backing = volume.get("backing")
+        chain = f"<backingStore><path>{POOL_FOLDER}/{backing}</path></backingStore>" if backing else ""
+        print(f"<volume><physical unit='bytes'>{volume['size']}</physical>{chain}</volume>")
+
+    def vol_delete(self, _: str, pool: str, name: str) -> None:
+        self.pool(pool)
+        self.find("vol", name)
+        del self.volumes[name]
+
+    def vol_create_as(self, pool: str, name: str, capacity: str, *flags: str) -> None:
+        self.pool(pool)
+        if name in self.volumes:
+            raise Refused(f"Failed to create vol {name}\nstorage volume name '{name}' already in use.")
+        self.volumes[name] = {"size": 196_624, "capacity": capacity, "format": flags}
+
+    def vol_upload(self, _: str, pool: str, name: str, file: str) -> None:
+        self.pool(pool)
+        self.find("vol", name)["size"] = Path(file).stat().st_size
+
+
+def run(words: list[str], state: dict[str, Any]) -> int:
+    """Run one command; return its exit code."""
+    if words[0] == "echo":
+        print(" ".join(words[1:]), end="")
+        return 0
+    state["calls"].append(" ".join(words))
+    command = getattr(Virsh(state), words[0].replace("-", "_"), None)
+    try:
+        if command is None:
+            raise TypeError(words[0])
+        if words[0] in state["fail"]:
+            raise Refused(state["fail"][words[0]])
+        command(*words[1:])
+    except Refused as refused:
+        for line in str(refused).splitlines():
+            print(f"error: {line if os.environ.get('LC_ALL') == 'C' else translated(line)}", file=sys.stderr)
+        return 1
+    except TypeError as error:
+        state["unknown"].append(f"{words}: {error}")
+        return 1
+    return 0
+
+
+def translated(line: str) -> str:
+    for english, german in GERMAN.items():
+        line = line.replace(english, german)
+    return line
+
+
+def main() -> int:
+    quiet, connect, _, *words = sys.argv[1:]
+    assert (quiet, connect) == ("--quiet", "--connect")
+    state = json.loads(STATE.read_text())
+    # One argument may hold several commands; the exit code is that of the last.
+    commands = [shlex.split(text) for text in re.split(r";", words[0])] if len(words) == 1 else [words]
+    code = 0
+    for command in commands:
+        code = run(command, state)
+    temporary = STATE.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps(state))
+    temporary.replace(STATE)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from provision.errors import StepFailed, WaitTimeout
+from provision.kubeadm import ca_hash
+from provision.nodes import CODE, KUBELET_CONF
+from provision.pipeline import Together
+from provision.steps.control_plane import FINALIZED, TOKEN, ControlPlaneStep
+from provision.steps.join import CA, CONFIG, JoinStep
+from tests.sandbox import Cluster, Sandbox, make_cluster
+
+UP = [JoinStep.id]
+STALE = "stale0.0123456789abcdef"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Cluster:
+    """A control plane that is up and that the host reaches; two workers, empty."""
+    made = make_cluster(tmp_path)
+    control_plane(made, KUBELET_CONF, FINALIZED)
+    made.api.reached()
+    return made
+
+
+def control_plane(cluster: Cluster, path: str, text: str = "") -> None:
+    """Give the first node a certificate authority, the token of its init, and one more file."""
+    cluster.first.write(CA, (cluster.first.root / "ca.crt").read_text())
+    cluster.first.write(TOKEN, STALE)
+    cluster.first.write(path, text)
+
+
+def up(cluster: Cluster) -> list[str]:
+    return cluster.lab.run(JoinStep())
+
+
+def document(worker: Sandbox) -> dict[str, Any]:
+    """Return what `kubeadm join` read."""
+    found: dict[str, Any] = yaml.safe_load(worker.path(CONFIG).read_text())
+    return found
+
+
+def token(worker: Sandbox) -> str:
+    return str(document(worker)["discovery"]["bootstrapToken"]["token"])
+
+
+def join(cluster: Cluster, worker: Sandbox) -> None:
+    """Leave what a join that ended well leaves."""
+    worker.write(KUBELET_CONF, FINALIZED)
+    cluster.api.set(f"nodes/{worker.node}")
+
+
+def secret(cluster: Cluster) -> dict[str, Any]:
+    """Return the last Secret that was applied."""
+    (item,) = json.loads((cluster.api.root / "applied").read_text())["items"]
+    return dict(item)
+
+
+def test_workers_join_once(cluster: Cluster) -> None:
+    assert up(cluster) == UP
+    assert [worker.verbs for worker in cluster.workers()] == [["join"], ["join"]]
+    assert up(cluster) == []
+    assert [worker.verbs for worker in cluster.workers()] == [["join"], ["join"]]
+
+
+def test_a_lab_without_workers_has_nothing_to_join(tmp_path: Path) -> None:
+    cluster = make_cluster(tmp_path, workers={"count": 0})
+    assert up(cluster) == []
+    assert cluster.api.calls == []
+
+
+def test_every_worker_joins_under_its_own_name_and_trusts_this_clusters_authority(cluster: Cluster) -> None:
+    up(cluster)
+    pin = ca_hash(cluster.first.get(CA))
+    for worker in cluster.workers():
+        found = document(worker)
+        assert found["nodeRegistration"]["name"] == worker.node
+        assert found["discovery"]["bootstrapToken"]["caCertHashes"] == [pin]
+        assert worker.path(CONFIG).stat().st_mode & 0o777 == 0o600
+
+
+def test_while_init_works_its_own_token_is_used(tmp_path: Path) -> None:
+    # The API server cannot be asked for another one yet.
+    cluster = make_cluster(tmp_path)
+    control_plane(cluster, "/active")
+    with pytest.raises(StepFailed):  # no API server has seen the workers yet
+        up(cluster)
+    assert [token(worker) for worker in cluster.workers()] == [STALE, STALE]
+    assert [worker.verbs for worker in cluster.workers()] == [["join"], ["join"]]
+
+
+def test_afterwards_a_fresh_token_is_made_that_expires(cluster: Cluster) -> None:
+    up(cluster)
+    made = secret(cluster)
+    data = made["stringData"]
+    assert (made["type"], made["metadata"]["namespace"]) == ("bootstrap.kubernetes.io/token", "kube-system")
+    assert made["metadata"]["name"] == f"bootstrap-token-{data['token-id']}"
+    assert {token(worker) for worker in cluster.workers()} == {f"{data['token-id']}.{data['token-secret']}"}
+    expires = dt.datetime.fromisoformat(data["expiration"]) - dt.datetime.now(dt.UTC)
+    assert dt.timedelta(0) < expires <= dt.timedelta(hours=24)
+
+
+def test_the_token_of_an_init_that_ended_is_not_used_again(cluster: Cluster) -> None:
+    # It may have expired; an API server that is slow to answer is waited for.
+    (cluster.api.root / "ready").unlink()
+    clock = cluster.lab.ctx.fake_clock
+    clock.on_sleep = lambda: cluster.api.set("ready")
+    assert up(cluster) == UP
+    assert STALE not in [token(worker) for worker in cluster.workers()]
+
+
+def test_a_slow_api_server_makes_no_worker_join_again(cluster: Cluster) -> None:
+    for worker in cluster.workers():
+        join(cluster, worker)
+    (cluster.api.root / "ready").unlink()
+    cluster.lab.ctx.fake_clock.on_sleep = lambda: cluster.api.set("ready")
+    up(cluster)
+    assert [worker.verbs for worker in cluster.workers()] == [[], []]
+    assert cluster.api.nodes == {"lab-w1", "lab-w2"}
+
+
+def test_tokens_never_show(cluster: Cluster) -> None:
+    up(cluster)
+    ident, _, rest = token(cluster.workers()[0]).partition(".")
+    assert "join" in cluster.argvs()
+    assert rest not in cluster.argvs()
+    assert ident not in cluster.argvs()
+    assert rest not in str(cluster.lab.report.events)
+
+
+def test_the_node_of_a_machine_that_was_made_anew_is_deleted_first(cluster: Cluster) -> None:
+    first, second = cluster.workers()
+    join(cluster, first)
+    cluster.api.set(f"nodes/{second.node}")
+    assert up(cluster) == UP
+    assert (first.verbs, second.verbs) == ([], ["join"])
+    deleted = [call for call in cluster.api.calls if call.startswith("delete")]
+    assert [call.split()[2] for call in deleted] == [second.node]
+
+
+@pytest.mark.parametrize("remnant", [CA, KUBELET_CONF])
+def test_what_an_unfinished_join_left_is_removed_first(cluster: Cluster, remnant: str) -> None:
+    worker = cluster.workers()[0]
+    worker.write(remnant, "from before")
+    assert up(cluster) == UP
+    assert worker.verbs == ["reset", "join"]
+
+
+def test_a_worker_of_an_earlier_cluster_joins_this_one(cluster: Cluster) -> None:
+    worker = cluster.workers()[0]
+    worker.write(KUBELET_CONF, FINALIZED)
+    assert up(cluster) == UP
+    assert worker.verbs == ["reset", "join"]
+
+
+def test_a_join_at_work_is_waited_for_and_keeps_its_node(cluster: Cluster) -> None:
+    worker, other = cluster.workers()
+    join(cluster, worker)
+    worker.write("/active")
+    worker.path(CODE).parent.mkdir(parents=True)
+    worker.on_pause(f"rm active; echo 0 > {worker.path(CODE)}")
+    assert up(cluster) == UP
+    assert (worker.verbs, other.verbs) == ([], ["join"])
+    assert worker.node in cluster.api.nodes
+
+
+def test_a_worker_that_fails_does_not_stop_the_others_and_joins_next_time(cluster: Cluster) -> None:
+    broken, other = cluster.workers()
+    works = (broken.bin / "kubeadm").read_text()
+    broken.kubeadm("mkdir -p etc/kubernetes/pki; touch etc/kubernetes/pki/ca.crt; echo no room; exit 1")
+    with pytest.raises(StepFailed, match=r"lab-w1: `kubeadm join`") as caught:
+        up(cluster)
+    assert "no room" in caught.value.details
+    (broken.bin / "kubeadm").write_text(works)
+    assert up(cluster) == UP
+    assert broken.verbs == ["join", "reset", "join"]
+    assert other.verbs == ["join"]
+
+
+def test_a_control_plane_that_never_comes_is_an_error(tmp_path: Path) -> None:
+    cluster = make_cluster(tmp_path)
+    with pytest.raises(StepFailed, match="certificate authority") as caught:
+        up(cluster)
+    assert isinstance(caught.value.cause, WaitTimeout)
+    assert [worker.verbs for worker in cluster.workers()] == [[], []]
+
+
+def test_the_authority_of_an_init_that_failed_is_not_believed(tmp_path: Path) -> None:
+    cluster = make_cluster(tmp_path)
+    control_plane(cluster, KUBELET_CONF, "not finalized")
+    with pytest.raises(StepFailed):
+        up(cluster)
+    assert [worker.verbs for worker in cluster.workers()] == [[], []]
+
+
+def test_init_and_joins_run_at_once(tmp_path: Path) -> None:
+    cluster = make_cluster(tmp_path)
+    initialised = threading.Event()
+    cluster.first.after = lambda script: initialised.set() if "kubeadm" in cluster.first.verbs else None
+    cluster.lab.ctx.fake_clock.on_sleep = lambda: initialised.wait(0.05)
+    assert cluster.lab.run(Together(ControlPlaneStep(), JoinStep())) == ["control-plane", "join"]
+    assert cluster.api.nodes == set(cluster.nodes)
+    assert cluster.lab.run(Together(ControlPlaneStep(), JoinStep())) == []
