@@ -10,6 +10,7 @@ from provision.artifacts.bundle import Bundle
 from provision.box.recipe import BoxRecipe
 from provision.cni.base import Cni
 from provision.config import ClusterConfig
+from provision.errors import LabError
 from provision.host import Acceleration
 from provision.inventory import Inventory, Node
 from provision.kubectl import Kubectl
@@ -52,8 +53,17 @@ class Context:
 
     @property
     def kubectl(self) -> Kubectl:
-        """Return the bundle's kubectl with the lab's kubeconfig."""
-        program = self.bundle.root / "binaries" / "kubectl"
+        """Return the bundle's kubectl with the lab's kubeconfig.
+
+        Raises LabError while there is no bundle: a question to the cluster must not build one.
+        """
+        bundle = self.find_bundle()
+        if bundle is None:
+            raise LabError(
+                f"kubectl is not in the cache, nor is the rest of Kubernetes {self.version}",
+                hint="kubelab up",
+            )
+        program = bundle.root / "binaries" / "kubectl"
         return Kubectl(program, self.workspace.kubeconfig, self.scaled(20), self.cancel)
 
     def scaled(self, seconds: float) -> float:

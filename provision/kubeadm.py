@@ -41,6 +41,13 @@ _TIMEOUTS = {
 _LONGEST_TIMEOUT = 1800
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes a value that occurs twice twice: people read these files."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def new_token() -> str:
     """Return a random bootstrap token."""
 
@@ -98,7 +105,7 @@ def init_documents(
             "clusterCIDR": str(config.network.pods),
         },
     ]
-    return yaml.safe_dump_all(documents, sort_keys=False)
+    return yaml.dump_all(documents, Dumper=_Plain, sort_keys=False)
 
 
 def join_document(node: Node, first: Node, token: str, pin: str, acceleration: Acceleration) -> str:
@@ -116,7 +123,7 @@ def join_document(node: Node, first: Node, token: str, pin: str, acceleration: A
         "nodeRegistration": _registration(node),
         "timeouts": _timeouts(acceleration),
     }
-    return yaml.safe_dump(join, sort_keys=False)
+    return yaml.dump(join, Dumper=_Plain, sort_keys=False)
 
 
 def patches(acceleration: Acceleration) -> dict[str, str]:
@@ -135,7 +142,9 @@ def patches(acceleration: Acceleration) -> dict[str, str]:
         if name == "kube-apiserver":
             container["readinessProbe"] = {"timeoutSeconds": 60, "periodSeconds": 5, "failureThreshold": 20}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "kube-system"}}
-        files[f"{name}+strategic.yaml"] = yaml.safe_dump({**pod, "spec": {"containers": [container]}})
+        files[f"{name}+strategic.yaml"] = yaml.dump(
+            {**pod, "spec": {"containers": [container]}}, Dumper=_Plain
+        )
     return files
 
 

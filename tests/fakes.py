@@ -184,6 +184,10 @@ class FakeProvider:
 
     name = "libvirt"
     parallel = True
+    builds_boxes = True
+
+    def preflight(self, facts: object) -> None:
+        """Refuse nothing."""
 
     def __init__(self, report: object = None, cancel: threading.Event | None = None) -> None:
         self.machines: dict[str, str] = {}

@@ -74,6 +74,12 @@ def reporting(options: Options, workspace: Workspace | None = None) -> Iterator[
             error: LabError = Cancelled("interrupted")
         except LabError as raised:
             error = raised
+        except BrokenPipeError:
+            # Who read our output is gone, so there is nobody to tell.
+            raise
+        except OSError as raised:
+            error = LabError(f"{raised.filename}: {raised.strerror}" if raised.filename else str(raised))
+            error.__cause__ = raised
         else:
             return
         _tell(error, reporter, options, workspace)

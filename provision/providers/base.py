@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Event
 from typing import Protocol
 
 from provision.config import ClusterConfig
+from provision.host import HostFacts
 from provision.inventory import Inventory
 from provision.render import BoxReference
-from provision.report import Reporter
 
 RUNNING, PAUSED, STOPPED = "running", "paused", "stopped"
 
@@ -18,10 +17,20 @@ RUNNING, PAUSED, STOPPED = "running", "paused", "stopped"
 class Provider(Protocol):
     """One hypervisor. `ids` are the machine ids that Vagrant keeps, which are the hypervisor's own."""
 
-    name: str
-    parallel: bool
+    @property
+    def name(self) -> str:
+        """Return the name Vagrant and lab.yaml use."""
 
-    def __init__(self, report: Reporter, cancel: Event) -> None: ...
+    @property
+    def parallel(self) -> bool:
+        """Return whether Vagrant may start several machines at once."""
+
+    @property
+    def builds_boxes(self) -> bool:
+        """Return whether kubelab builds boxes for it; without, only its Vagrantfile can be rendered."""
+
+    def preflight(self, facts: HostFacts) -> None:
+        """Refuse a host, or a use, that this provider cannot serve; raises LabError."""
 
     def states(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Return id -> "running", "paused" or "stopped", without the ids that do not exist."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 import xml.etree.ElementTree as ET
@@ -11,7 +12,8 @@ from pathlib import Path
 from threading import Event
 
 from provision.config import ClusterConfig
-from provision.errors import ConfigDrift
+from provision.errors import ConfigDrift, ToolFailed
+from provision.host import HostFacts
 from provision.inventory import Inventory, network_name
 from provision.providers.base import PAUSED, RUNNING, STOPPED
 from provision.providers.virsh import Virsh, attributes
@@ -31,6 +33,10 @@ class Libvirt:
     cancel: Event
     name: str = "libvirt"
     parallel: bool = True
+    builds_boxes: bool = True
+
+    def preflight(self, facts: HostFacts) -> None:
+        """Refuse nothing: QEMU emulates where it cannot virtualise, and the doctor checks the rest."""
 
     @property
     def virsh(self) -> Virsh:
@@ -60,7 +66,9 @@ class Libvirt:
         if name not in active:
             return False
         root = self.virsh.xml("net-dumpxml", name)
-        return root is not None and attributes(root, "ip/dhcp/host", HOST_KEYS) == _hosts(inventory)
+        if root is None or _drift(root, config, inventory):
+            return False
+        return attributes(root, "ip/dhcp/host", HOST_KEYS) == _hosts(inventory)
 
     def make_network(self, config: ClusterConfig, inventory: Inventory) -> None:
         """Define and start the network, or add and remove addresses of a living one."""
@@ -75,11 +83,9 @@ class Libvirt:
             self.virsh("net-start", name)
 
     def _adapt(self, name: str, found: ET.Element, config: ClusterConfig, inventory: Inventory) -> None:
-        address = found.find("ip")
-        if address is not None and address.get("address") != str(inventory.gateway):
+        if drift := _drift(found, config, inventory):
             raise ConfigDrift(
-                f"the lab's network has the gateway {address.get('address')}, and {config.network.nodes} wants "
-                f"{inventory.gateway}",
+                drift,
                 key="network.nodes",
                 hint="the nodes' network cannot change under a living lab: kubelab destroy, then kubelab up",
             )
@@ -108,7 +114,8 @@ class Libvirt:
             image = str(folder / "box.img")
             self.virsh("vol-upload", "--pool", POOL, volume, image, deadline=UPLOAD_DEADLINE)
         except BaseException:
-            Virsh().quietly("vol-delete", "--pool", POOL, volume)
+            with contextlib.suppress(ToolFailed):
+                Virsh()("vol-delete", "--pool", POOL, volume)
             raise
 
     def strays(self, config: ClusterConfig, known: Mapping[str, str]) -> list[str]:
@@ -141,7 +148,7 @@ class Libvirt:
         volumes = self._volumes()
         for volume in volumes:
             machine = volume.removesuffix(".img")
-            if pattern.fullmatch(machine) and machine not in domains:
+            if machine != volume and pattern.fullmatch(machine) and machine not in domains:
                 self.virsh.quietly("vol-delete", "--pool", POOL, volume)
         self._remove_idle_boxes()
         if self.virsh.xml("net-dumpxml", network) is not None:
@@ -163,11 +170,22 @@ class Libvirt:
     def _volumes(self) -> set[str]:
         self.virsh("pool-refresh", POOL)
         (lines,) = self.virsh.lists(f"vol-list {POOL}")
-        return {line.split()[0] for line in lines}
+        # Two columns, three spaces apart: the name of a volume that is not ours may hold a space.
+        return {re.split(r" {2,}", line)[0] for line in lines}
 
 
 def _box_volume(box: BoxReference) -> str:
     return f"{box.name}_vagrant_box_image_{box.version}_box.img"
+
+
+def _drift(found: ET.Element, config: ClusterConfig, inventory: Inventory) -> str:
+    """Return how a network's range differs from the one that `config` asks for, or an empty string."""
+    present = attributes(found, "ip", ["address", "netmask"])
+    wanted = (inventory.gateway, str(config.network.nodes.netmask))
+    if present == {wanted}:
+        return ""
+    listed = ", ".join("/".join(each) for each in sorted(present)) or "none"
+    return f"the lab's network has the range {listed}, and {config.network.nodes} wants {'/'.join(wanted)}"
 
 
 def _hosts(inventory: Inventory) -> set[tuple[str, ...]]:

@@ -13,6 +13,9 @@ from provision.errors import ToolFailed
 URI = "qemu:///system"
 HINT = "kubelab doctor --fix"
 SEPARATOR = "==="
+# virsh has one exit code for every failure. Of a missing domain it says no more than the last of these.
+MISSING = ("not found", "failed to get domain")
+IDLE = ("is not running", "is not active")
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,14 @@ class Virsh:
         """Run one virsh command and return its output; raises ToolFailed."""
         argv = ["virsh", "--quiet", "--connect", URI, *arguments]
         return run_tool(
-            argv, deadline=deadline, stdin=stdin, hint=HINT, cancel=self.cancel, on_line=self.on_line
+            argv,
+            deadline=deadline,
+            stdin=stdin,
+            # Its messages are read here, so they must not be translated.
+            env={"LC_ALL": "C"},
+            hint=HINT,
+            cancel=self.cancel,
+            on_line=self.on_line,
         )
 
     def lists(self, *commands: str) -> list[list[str]]:
@@ -41,16 +51,18 @@ class Virsh:
         try:
             return ET.fromstring(self(*arguments))
         except ToolFailed as error:
-            if "not found" in error.output or "no domain" in error.output or "no network" in error.output:
+            if any(text in error.output for text in MISSING):
                 return None
             raise
 
     def quietly(self, *arguments: str) -> bool:
-        """Run a command whose failure says only that there was nothing to do; return whether it worked."""
+        """Run a command unless there is nothing for it to do; return whether there was."""
         try:
             self(*arguments)
-        except ToolFailed:
-            return False
+        except ToolFailed as error:
+            if any(text in error.output for text in (*MISSING, *IDLE)):
+                return False
+            raise
         return True
 
 

@@ -48,6 +48,7 @@ class VirtualBox:
     cancel: Event
     name: str = "virtualbox"
     parallel: bool = False
+    builds_boxes: bool = False
     networks_file: Path = NETWORKS_FILE
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from provision.context import Context
 from provision.doctor import Finding, Host, checks_for, essentials
-from provision.errors import ResourceError
+from provision.errors import ConfigError, ResourceError
 from provision.host import gather
 from provision.inventory import bridge_name
 
@@ -16,6 +16,13 @@ class HostStep:
     title = "Host"
 
     def is_done(self, ctx: Context) -> bool:
+        if not ctx.provider.builds_boxes:
+            raise ConfigError(
+                f"a box for {ctx.provider.name} is not there yet",
+                key="provider",
+                hint="kubelab render writes its Vagrantfile; provider: libvirt makes clusters",
+            )
+        ctx.provider.preflight(gather())
         return not _wrong(ctx)
 
     def apply(self, ctx: Context) -> None:

@@ -68,9 +68,12 @@ class Host:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     folder = tmp_path / "bin"
     folder.mkdir()
-    source = Path(__file__).parents[1] / "stubs" / "virsh.py"
+    stubs = Path(__file__).parents[1] / "stubs"
     program = folder / "virsh"
-    program.write_text(f"#!{sys.executable} -SE\n{source.read_text()}")
+    program.write_text(
+        f"#!{sys.executable} -SE\nimport sys\nsys.path.insert(0, {str(stubs)!r})\n"
+        "import virsh\nsys.exit(virsh.main())\n"
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     # libvirt answers in the user's language, and is understood all the same.
@@ -130,8 +133,7 @@ def test_a_stopped_network_is_started_not_made_anew(host: Host) -> None:
     assert len(host.calls("net-define")) == 1
 
 
-@pytest.mark.parametrize("active", [True, False])
-@pytest.mark.parametrize("workers", [0, 3])
+@pytest.mark.parametrize(("active", "workers"), [(True, 0), (False, 3)])
 def test_nodes_that_come_and_go_change_a_network_in_place(host: Host, active: bool, workers: int) -> None:
     make_network()
     networks = host.state["networks"]
@@ -252,6 +254,14 @@ def test_a_lab_whose_network_stands_still_is_removed_too(host: Host) -> None:
     host.change(networks=networks)
     PROVIDER.remove_rest(CONFIG)
     assert host.names("networks") == {"default"}
+
+
+@pytest.mark.parametrize("command", [["net-dumpxml"], ["dumpxml"], ["vol-dumpxml", "--pool", "default"]])
+def test_what_vanished_meanwhile_has_no_xml(host: Host, command: list[str]) -> None:
+    assert PROVIDER.virsh.xml(*command, "gone") is None
+    host.change(fail={command[0]: "Cannot recv data: Connection reset by peer"})
+    with pytest.raises(ToolFailed):
+        PROVIDER.virsh.xml(*command, "gone")
 
 
 def test_a_libvirt_that_does_not_answer_is_an_error_with_a_hint(host: Host) -> None:

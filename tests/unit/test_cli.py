@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from provision import __version__
+from provision.cli import COMMANDS, group
+from provision.config import sample
+
+CHECKOUT = str(Path(__file__).parents[2])
+MAIN = [sys.executable, "-c", "from provision.cli import main; main()"]
+Kubelab = Callable[..., Result]
+
+
+@pytest.fixture
+def kubelab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubelab:
+    """Return what runs `kubelab ARGUMENTS` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    return lambda *arguments: CliRunner().invoke(group, list(arguments))
+
+
+def lab(text: str = "") -> None:
+    Path("lab.yaml").write_text(f"name: lab\n{text}")
+
+
+def events(result: Result) -> dict[str, Any]:
+    """Return event name -> its last event, of a run with --json."""
+    return {event["event"]: event for event in map(json.loads, result.stdout.splitlines())}
+
+
+def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": CHECKOUT}
+    return subprocess.run(
+        [*MAIN, *arguments], env=environment, text=True, capture_output=True, check=False, **options
+    )
+
+
+def test_help_names_every_command(kubelab: Kubelab) -> None:
+    text = kubelab("--help").stdout
+    for name, words in COMMANDS.items():
+        assert name in text
+        assert words.split(",")[0] in text
+    assert "130 interrupted" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_the_help_that_the_overview_promises(kubelab: Kubelab, name: str) -> None:
+    command = group.get_command(None, name)  # type: ignore[arg-type]
+    assert command is not None
+    assert command.short_help == COMMANDS[name]
+    assert kubelab(name, "--help").exit_code == 0
+    leaves = getattr(command, "commands", {name: command}).values()
+    for leaf in leaves:
+        assert {"file", "json", "debug"} <= {option.name for option in leaf.params}
+
+
+def test_help_imports_nothing_slow() -> None:
+    script = (
+        "import sys\nfrom provision.cli import main\n"
+        "try:\n    main()\n"
+        "finally:\n    slow = {'pydantic', 'rich', 'paramiko', 'vagrant', 'jinja2', 'yaml', 'cryptography'}\n"
+        "    print(sorted(slow & set(sys.modules)))\n"
+    )
+    for arguments in (["--help"], ["--version"], ["up", "--help"]):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            env={**os.environ, "PYTHONPATH": CHECKOUT},
+            text=True,
+            capture_output=True,
+            check=True,
+        )
+        assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_version_and_usage_errors_of_the_real_command(tmp_path: Path) -> None:
+    assert process("--version", cwd=tmp_path).stdout == f"kubelab, version {__version__}\n"
+    unknown = process("snapshoot", cwd=tmp_path)
+    assert (unknown.returncode, "snapshoot" in unknown.stderr) == (2, True)
+    assert process("render", "--no-such-option", cwd=tmp_path).returncode == 2
+
+
+def test_init_writes_the_sample_and_does_not_write_over_a_file(kubelab: Kubelab) -> None:
+    assert kubelab("init").exit_code == 0
+    assert Path("lab.yaml").read_text() == sample()
+    Path("lab.yaml").write_text("mine")
+    again = kubelab("init")
+    assert (again.exit_code, Path("lab.yaml").read_text()) == (2, "mine")
+    assert "--force" in again.stderr
+    assert kubelab("init", "--force").exit_code == 0
+    assert Path("lab.yaml").read_text() == sample()
+
+
+def test_render_writes_once_and_then_says_unchanged(kubelab: Kubelab) -> None:
+    lab("workers: {count: 1}")
+    first = kubelab("render", "--json")
+    assert (first.exit_code, events(first)["result"]["data"]["changed"]) == (0, True)
+    written = Path("Vagrantfile").stat()
+    assert "lab-w1" in Path("Vagrantfile").read_text()
+    second = kubelab("render")
+    assert second.exit_code == 0
+    assert "unchanged" in second.stdout
+    assert Path("Vagrantfile").stat() == written
+    lab("workers: {count: 0}")
+    assert events(kubelab("render", "--json"))["result"]["data"]["changed"]
+
+
+def test_render_writes_beside_the_labs_file_wherever_it_is_called(kubelab: Kubelab) -> None:
+    Path("elsewhere").mkdir()
+    Path("elsewhere/lab.yaml").write_text("name: other\n")
+    assert kubelab("render", "--file", "elsewhere/lab.yaml").exit_code == 0
+    assert "other-cp1" in Path("elsewhere/Vagrantfile").read_text()
+    assert [path.name for path in Path().iterdir()] == ["elsewhere"]
+
+
+@pytest.mark.parametrize("command", ["render", "up", "status", "destroy", "kubeconfig", "ssh-config"])
+@pytest.mark.parametrize("text", ["wokers: {count: 1}\n", "workers: {cout: 1}\n"])
+def test_an_unknown_key_is_refused_before_anything_is_written(
+    kubelab: Kubelab, command: str, text: str
+) -> None:
+    lab(text)
+    result = kubelab(command, "--json")
+    assert result.exit_code == 2
+    error = events(result)["error"]
+    assert error["exit_code"] == 2
+    assert f"did you mean `{'workers' if 'wokers' in text else 'count'}`?" in error["message"]
+    assert [path.name for path in Path().iterdir()] == ["lab.yaml"]
+
+
+def test_without_a_lab_file_the_next_command_is_named(kubelab: Kubelab) -> None:
+    result = kubelab("up")
+    assert (result.exit_code, "kubelab init" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("cni: calico\n", "cni"),
+        ("provider: hosts\n", "provider"),
+        ("controlPlanes: {count: 3}\n", "controlPlanes.count"),
+        ("artifacts: release\n", "artifacts"),
+        ('kubernetes: "1.12"\n', "kubernetes"),
+    ],
+)
+def test_what_is_not_there_yet_says_so_before_anything_is_written(
+    kubelab: Kubelab, text: str, key: str
+) -> None:
+    lab(text)
+    for command in ("render", "status"):
+        result = kubelab(command, "--json")
+        assert result.exit_code == 2
+        error = events(result)["error"]
+        assert error["message"].startswith(f"{key}: ")
+        assert not Path("Vagrantfile").exists()
+
+
+def test_what_needs_a_cluster_says_how_to_get_one(kubelab: Kubelab) -> None:
+    lab()
+    for arguments in (["kubeconfig"], ["ssh-config"], ["kubectl", "get", "nodes"], ["ssh", "lab-cp1"]):
+        result = kubelab(*arguments)
+        assert (result.exit_code, "kubelab up" in result.stderr) == (1, True), arguments
+    wrong = kubelab("ssh", "lab-cp2")
+    assert (wrong.exit_code, "lab-cp1" in wrong.stderr) == (2, True)
+
+
+def test_kubeconfig_is_printed_as_it_is_or_merged(kubelab: Kubelab) -> None:
+    lab()
+    state = Path(".kubelab/lab")
+    state.mkdir(parents=True)
+    user = {"name": "lab-admin", "user": {"token": "abcdef.0123456789abcdef"}}
+    names = {"clusters": [{"name": "lab"}], "contexts": [{"name": "lab"}], "current-context": "lab"}
+    text = json.dumps({"kind": "Config", "users": [user], **names})
+    (state / "kubeconfig").write_text(text)
+    assert kubelab("kubeconfig").stdout == text
+    merged = kubelab("kubeconfig", "--into", "mine", "--json")
+    assert events(merged)["result"]["data"] == {"file": "mine", "context": "lab"}
+    assert "abcdef.0123456789abcdef" in Path("mine").read_text()
+    assert kubelab("kubeconfig", "--merge").exit_code == 0
+    assert Path("home/.kube/config").read_text() == Path("mine").read_text()
+
+
+def test_a_file_that_cannot_be_written_is_an_error_and_no_traceback(kubelab: Kubelab) -> None:
+    Path("file").touch()
+    result = kubelab("init", "--file", "file/lab.yaml")
+    assert (result.exit_code, result.exception.__class__) == (1, SystemExit)
+    assert "file" in result.stderr
+    assert "Traceback" in kubelab("init", "--file", "file/lab.yaml", "--debug").stderr
+
+
+def test_a_second_command_on_the_same_lab_is_refused(kubelab: Kubelab) -> None:
+    lab()
+    hold = "import sys; from pathlib import Path; from provision.workspace import Workspace\n"
+    hold += "with Workspace(Path(), 'lab').lock(): print(flush=True); sys.stdin.read()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", hold],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": CHECKOUT},
+    )
+    assert holder.stdout and holder.stdin
+    with holder:
+        holder.stdout.readline()
+        result = kubelab("render")
+        holder.stdin.close()
+    assert (result.exit_code, "another kubelab command" in result.stderr) == (1, True)
+    assert kubelab("render").exit_code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_ends_with_130_and_takes_its_programs_along(
+    tmp_path: Path, number: int
+) -> None:
+    # The first program that `doctor` starts.
+    stub = tmp_path / "ip"
+    stub.write_text(
+        f"#!/bin/sh\necho $$ > {tmp_path}/pid.new; mv {tmp_path}/pid.new {tmp_path}/pid; exec sleep 60\n"
+    )
+    stub.chmod(0o755)
+    environment = {**os.environ, "PYTHONPATH": CHECKOUT, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and so would the command.
+    heed = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {MAIN[-1]}"
+    command = subprocess.Popen(
+        [*MAIN[:-1], heed, "doctor"], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    with command:
+        assert soon((tmp_path / "pid").exists)
+        command.send_signal(number)
+        _, said = command.communicate(timeout=10)
+    assert (command.returncode, "interrupted" in said, "Traceback" in said) == (130, True, False)
+    stat = Path("/proc", (tmp_path / "pid").read_text().strip(), "stat")
+    assert soon(lambda: not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def soon(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 10
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision.cni.none import NoCni
+from provision.errors import StepFailed, WaitTimeout
+from provision.inventory import Inventory
+from provision.kubectl import Kubectl
+from provision.steps.cluster import CniStep, ReadyStep, what_is_missing
+from tests.fakes import FakeClock, Lab, make_lab
+
+GET = "get nodes,pods,deployments,daemonsets --all-namespaces *"
+
+
+def node(name: str, ip: str, *, ready: str = "True") -> dict[str, Any]:
+    status = {
+        "conditions": [{"type": "Ready", "status": ready, "message": "the CNI is not there"}],
+        "addresses": [{"type": "InternalIP", "address": ip}],
+    }
+    return {"kind": "Node", "metadata": {"name": name}, "status": status}
+
+
+def cluster(*, ready: str = "True") -> str:
+    nodes = [node("lab-cp1", "192.168.60.11"), node("lab-w1", "192.168.60.21", ready=ready)]
+    return json.dumps({"items": nodes})
+
+
+def pass_quickly(clock: FakeClock) -> None:
+    """Let half a minute pass in every pause, for a wait that is to end in vain."""
+
+    def jump() -> None:
+        clock.time += 30
+
+    clock.on_sleep = jump
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """A lab whose API server answers."""
+    made = make_lab(tmp_path, workers={"count": 1})
+    made.ctx.workspace.kubeconfig.write_text("{}")
+    made.kubectl.answer("get --raw *", "ok")
+    return made
+
+
+class Network(NoCni):
+    """A CNI that has to be put into the cluster."""
+
+    name = "network"
+    installed = False
+
+    def is_installed(self, kubectl: Kubectl, inventory: Inventory) -> bool:
+        return self.installed
+
+    def install(self, kubectl: Kubectl, inventory: Inventory) -> None:
+        assert not self.installed
+        self.installed = True
+
+
+def test_the_cni_is_installed_once(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path, changes={"cni": Network()})
+    lab.ctx.workspace.kubeconfig.write_text("{}")
+    lab.kubectl.answer("get --raw *", "ok")
+    assert lab.run(CniStep()) == ["cni"]
+    assert lab.run(CniStep()) == []
+
+
+def test_nothing_is_asked_of_a_cluster_the_host_cannot_reach(lab: Lab) -> None:
+    lab.ctx.workspace.kubeconfig.unlink()
+    assert not CniStep().is_done(lab.ctx)
+    assert lab.kubectl.calls == []
+
+
+def test_a_ready_cluster_is_not_waited_for(lab: Lab) -> None:
+    lab.kubectl.answer(GET, cluster())
+    assert lab.run(ReadyStep()) == []
+    assert lab.ctx.clock.now() == 0
+
+
+def test_the_wait_ends_when_the_cluster_is_ready_and_says_what_it_waits_for(lab: Lab) -> None:
+    lab.kubectl.answer(GET, cluster(ready="False"))
+    clock = lab.ctx.fake_clock
+    clock.on_sleep = lambda: lab.kubectl.answer(GET, cluster()) if clock.time >= 5 else None
+    assert lab.run(ReadyStep()) == ["ready"]
+    assert "lab-w1 is not Ready" in lab.report.of("progress")[0]["text"]
+
+
+def test_a_cluster_that_never_becomes_ready_is_an_error_that_names_what_is_missing(lab: Lab) -> None:
+    lab.kubectl.answer(GET, cluster(ready="False"))
+    pass_quickly(lab.ctx.fake_clock)
+    with pytest.raises(StepFailed, match="node lab-w1 is not Ready: the CNI is not there") as caught:
+        lab.run(ReadyStep())
+    assert isinstance(caught.value.cause, WaitTimeout)
+
+
+def test_an_api_server_that_falls_silent_meanwhile_is_waited_for(lab: Lab) -> None:
+    lab.kubectl.answer(GET, stderr="connection refused", code=1)
+    assert "connection refused" in what_is_missing(lab.ctx)[0]
+    lab.ctx.fake_clock.on_sleep = lambda: lab.kubectl.answer(GET, cluster())
+    assert lab.run(ReadyStep()) == ["ready"]
+
+
+def test_the_wait_is_longer_where_machines_are_emulated(tmp_path: Path) -> None:
+    waited = []
+    for factor in (1.0, 10.0):
+        lab = make_lab(tmp_path / str(factor), factor=factor)
+        lab.kubectl.answer(GET, json.dumps({"items": []}))
+        pass_quickly(lab.ctx.fake_clock)
+        with pytest.raises(StepFailed):
+            lab.run(ReadyStep())
+        waited.append(lab.ctx.clock.now())
+    assert 5 * waited[0] < waited[1]
+
+
+def test_without_a_cni_nodes_need_not_be_ready(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path, changes={"cni": NoCni()}, cni="none", workers={"count": 1})
+    lab.ctx.workspace.kubeconfig.write_text("{}")
+    lab.kubectl.answer("get --raw *", "ok")
+    lab.kubectl.answer(GET, cluster(ready="False"))
+    assert lab.run(CniStep(), ReadyStep()) == []

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from provision.cni.none import NoCni
+from provision.errors import CommandFailed, NodesError, StepFailed
+from provision.kubeadm import PATCHES
+from provision.steps.nodes import NodesStep, node_files
+from tests.fakes import Lab, make_lab
+from tests.sandbox import Sandbox
+
+SYSTEMCTL = """
+case "$*" in
+*is-active*lab-network) test -e network-up;;
+"restart lab-network") touch network-up;;
+*mask*swap.target) touch masked;;
+*) exit 1;;
+esac
+"""
+DATE = 'case "$*" in +%s) cat clock;; "-s @"*) echo "$2" > stepped; echo "${2#@}" > clock;; *) exit 1;; esac'
+
+
+class Machine(Sandbox):
+    """A node as the box leaves it: another name, swap configured, the clock right, containerd at work."""
+
+    def __init__(self, node: str, root: Path) -> None:
+        super().__init__(node, root)
+        for name in ("modprobe", "sysctl", "ctr", "journalctl"):
+            self.program(name, "")
+        self.program("systemctl", SYSTEMCTL)
+        self.program("date", DATE)
+        self.program("swapoff", "echo Filename > proc/swaps")
+        self.write("/clock", f"{int(time.time())}\n")
+        self.write("/proc/swaps", "Filename\n/dev/vdb partition\n")
+        self.write("/proc/sys/kernel/hostname", "debian\n")
+        self.write("/etc/fstab", "/dev/vda2 / ext4 defaults 0 1\n/dev/vdb none swap sw 0 0\n")
+        self.path("/run/containerd").mkdir(parents=True)
+        os.mknod(self.path("/run/containerd/containerd.sock"), stat.S_IFSOCK | 0o600)
+
+
+def machines(lab: Lab, root: Path) -> dict[str, Machine]:
+    return {node.name: Machine(node.name, root / node.name) for node in lab.ctx.inventory.nodes}
+
+
+def make(root: Path, **options: object) -> tuple[Lab, dict[str, Machine]]:
+    found: dict[str, Machine] = {}
+    changes = {"connect": lambda node: found[node.name], **options.pop("changes", {})}  # type: ignore[dict-item]
+    lab = make_lab(root, changes=changes, workers={"count": 1}, **options)  # type: ignore[arg-type]
+    found.update(machines(lab, root))
+    return lab, found
+
+
+def test_nodes_are_prepared_once(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    assert lab.run(NodesStep()) == ["nodes"]
+    scripts = [len(node.whats) for node in nodes.values()]
+    assert lab.run(NodesStep()) == []
+    # One question a node is all that a second run costs.
+    assert [len(node.whats) for node in nodes.values()] == [count + 1 for count in scripts]
+
+
+def test_every_node_knows_its_name_and_all_others(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    lab.run(NodesStep())
+    for name, node in nodes.items():
+        assert node.path("/proc/sys/kernel/hostname").read_text().strip() == name
+        assert node.path("/etc/hostname").read_text().strip() == name
+        hosts = node.path("/etc/hosts").read_text().splitlines()
+        assert {"127.0.0.1 localhost", "192.168.60.11 lab-cp1", "192.168.60.21 lab-w1"} == set(hosts)
+        # Not a stub on the loopback address, which CoreDNS would ask in a circle.
+        assert node.path("/etc/resolv.conf").read_text() == "nameserver 192.168.60.1\n"
+
+
+def test_swap_is_off_and_does_not_come_back(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    lab.run(NodesStep())
+    for node in nodes.values():
+        assert node.path("/proc/swaps").read_text() == "Filename\n"
+        assert node.path("/etc/fstab").read_text() == "/dev/vda2 / ext4 defaults 0 1\n"
+        assert node.path("/masked").exists()
+
+
+def test_a_clock_that_is_wrong_is_stepped_and_one_that_is_right_left_alone(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    nodes["lab-w1"].write("/clock", "1700000000\n")
+    lab.run(NodesStep())
+    assert not nodes["lab-cp1"].path("/stepped").exists()
+    now = int(nodes["lab-w1"].path("/clock").read_text())
+    assert abs(now - time.time()) < 60
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda node: node.write("/etc/hosts", "127.0.0.1 localhost\n"),
+        lambda node: node.write("/proc/sys/kernel/hostname", "debian\n"),
+        lambda node: node.write("/proc/swaps", "Filename\n/dev/vdb partition\n"),
+        lambda node: node.path("/network-up").unlink(),
+    ],
+    ids=["hosts", "hostname", "swap", "routes"],
+)
+def test_what_a_node_lost_it_gets_again(tmp_path: Path, damage: object) -> None:
+    lab, nodes = make(tmp_path)
+    lab.run(NodesStep())
+    damage(nodes["lab-w1"])  # type: ignore[operator]
+    assert lab.run(NodesStep()) == ["nodes"]
+    assert lab.run(NodesStep()) == []
+
+
+def test_containerd_is_waited_for(tmp_path: Path) -> None:
+    # kubeadm's own deadline for it is too short on a machine that has just booted.
+    lab, nodes = make(tmp_path)
+    nodes["lab-w1"].program("ctr", 'test "$(wc -l < pauses)" -ge 5')
+    nodes["lab-w1"].write("/pauses")
+    assert lab.run(NodesStep()) == ["nodes"]
+    assert nodes["lab-w1"].pauses == 5
+
+
+def test_a_containerd_that_never_answers_is_an_error_with_its_journal(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    nodes["lab-w1"].program("ctr", "exit 1")
+    nodes["lab-w1"].program("journalctl", "echo containerd: no space left on device")
+    with pytest.raises(StepFailed, match="lab-w1") as caught:
+        lab.run(NodesStep())
+    assert "no space left on device" in caught.value.details
+    assert nodes["lab-cp1"].path("/network-up").exists()
+
+
+def test_every_failed_node_is_told(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    for node in nodes.values():
+        node.program("modprobe", "echo no such module >&2; exit 1")
+    with pytest.raises(StepFailed) as caught:
+        lab.run(NodesStep())
+    assert isinstance(caught.value.cause, NodesError)
+    assert {
+        name for name, error in caught.value.cause.errors.items() if isinstance(error, CommandFailed)
+    } == {
+        "lab-cp1",
+        "lab-w1",
+    }
+
+
+def test_a_lab_without_a_cni_needs_no_routes(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path, cni="none", changes={"cni": NoCni()})
+    assert lab.run(NodesStep()) == ["nodes"]
+    assert not any(node.path("/network-up").exists() for node in nodes.values())
+
+
+@pytest.mark.parametrize(("factor", "patched"), [(1.0, []), (10.0, ["lab-cp1"])])
+def test_patches_go_to_control_planes_of_emulated_labs_alone(
+    tmp_path: Path, factor: float, patched: list[str]
+) -> None:
+    lab, _ = make(tmp_path, factor=factor)
+    with_patches = [
+        node.name
+        for node in lab.ctx.inventory.nodes
+        if any(path.startswith(PATCHES) for path in node_files(lab.ctx, node))
+    ]
+    assert with_patches == patched
