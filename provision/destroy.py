@@ -7,6 +7,7 @@ import time
 
 from provision.context import Context
 from provision.errors import VagrantError
+from provision.inventory import machine_names
 
 
 def destroy(ctx: Context) -> None:
@@ -35,5 +36,7 @@ def _forget(ctx: Context) -> None:
         file.unlink(missing_ok=True)
     for file in (space.ssh_config, space.kubeconfig):
         file.unlink(missing_ok=True)
-    for node in ctx.inventory.nodes:
-        shutil.rmtree(space.root / ".vagrant" / "machines" / node.name, ignore_errors=True)
+    ours = machine_names(ctx.config.name)
+    for folder in (space.root / ".vagrant" / "machines").glob("*"):
+        if ours.fullmatch(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import itertools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -111,6 +112,11 @@ def inventory_of(config: ClusterConfig) -> Inventory:
             )
         )
     return Inventory(nodes=tuple(nodes), gateway=str(config.network.nodes.network_address + 1))
+
+
+def machine_names(lab: str) -> re.Pattern[str]:
+    """Return what the whole name of every machine of a lab fits, also of one that left lab.yaml."""
+    return re.compile(rf"{re.escape(lab)}-(cp|w)\d+")
 
 
 def network_name(lab: str) -> str:

@@ -25,7 +25,12 @@ PATCHES = "/etc/kubernetes/patches"
 TOKEN_HOURS = 2
 API_PORT = 6443
 # While everything starts at once the CPU goes first to what the others wait for.
-CPU_SHARES = {"kube-apiserver": "800m", "etcd": "300m", "kube-controller-manager": "50m", "kube-scheduler": "25m"}
+CPU_SHARES = {
+    "kube-apiserver": "800m",
+    "etcd": "300m",
+    "kube-controller-manager": "50m",
+    "kube-scheduler": "25m",
+}
 _TOKEN_CHARS = string.ascii_lowercase + string.digits
 _IMAGE = re.compile(r"^(?P<name>\S+):(?P<tag>[^:/\s]+)$")
 

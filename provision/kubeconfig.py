@@ -25,6 +25,8 @@ def merge_into(target: Path, lab: Path) -> None:
 
     The lab's context becomes the current one. Raises ConfigError if `target` is no kubeconfig.
     """
+    # A link, such as one into a folder of dotfiles, stays a link.
+    target = target.resolve()
     document = _read(target)
     addition = yaml.safe_load(lab.read_text())
     for section in SECTIONS:
@@ -50,7 +52,10 @@ def remove_from(target: Path, name: str) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     text = path.read_text() if path.is_file() else ""
-    document = yaml.safe_load(text) or {"apiVersion": "v1", "kind": "Config", "preferences": {}}
+    try:
+        document = yaml.safe_load(text) or {"apiVersion": "v1", "kind": "Config", "preferences": {}}
+    except yaml.YAMLError:
+        document = None
     if not isinstance(document, dict) or document.get("kind") != "Config":
         raise ConfigError(f"{path} is not a kubeconfig", hint="name another file with --into")
     return document

@@ -129,5 +129,8 @@ class VagrantMachines:
             yield errors
 
         environment = {**os.environ, "VAGRANT_NO_COLOR": "1", "VAGRANT_CHECKPOINT_DISABLE": "1"}
+        # The user may have settings of their own, for other projects.
         environment["VAGRANT_CWD"] = str(self.workspace.root)
+        environment["VAGRANT_DOTFILE_PATH"] = str(self.workspace.root / ".vagrant")
+        environment["VAGRANT_VAGRANTFILE"] = self.workspace.vagrantfile.name
         return _Vagrant(root=str(self.workspace.root), env=environment, err_cm=keep)

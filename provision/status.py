@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from provision.context import Context
+from provision.providers.base import RUNNING
 from provision.steps.cluster import what_is_missing
 
 
@@ -13,14 +14,16 @@ def status(ctx: Context) -> bool:
         [node.name, node.role, node.ip, states.get(node.name, "not there")] for node in ctx.inventory.nodes
     ]
     ctx.report.table("Machines", ["name", "role", "address", "state"], rows)
+    # A node counts as Ready for a while after its machine stopped, so the machines are judged themselves.
+    problems = [f"machine {name} is {state}" for name, _, _, state in rows if state != RUNNING]
     if not states:
         problems = ["the lab has no machines"]
-        ctx.report.next_commands(["kubelab up"])
     elif not ctx.workspace.kubeconfig.exists():
-        problems = ["the lab has no cluster yet"]
+        problems.append("the lab has no cluster yet")
+    if problems:
         ctx.report.next_commands(["kubelab up"])
-    else:
-        problems = what_is_missing(ctx)
+    if ctx.workspace.kubeconfig.exists() and states.get(ctx.inventory.first.name) == RUNNING:
+        problems += what_is_missing(ctx)
     for problem in problems:
         ctx.report.warn(problem)
     if not problems:

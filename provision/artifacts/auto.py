@@ -134,9 +134,7 @@ class FromSource:
             return _make(self.source, self.root, reporter, cancel)
 
 
-def _make(
-    found: source.Source, place: Path, reporter: Reporter, cancel: threading.Event | None
-) -> Bundle:
+def _make(found: source.Source, place: Path, reporter: Reporter, cancel: threading.Event | None) -> Bundle:
     """Build a bundle beside its place and move it there whole; whatever goes wrong, nothing half is left."""
     if shutil.which("go") is None:
         raise MissingTool(

@@ -50,7 +50,7 @@ class BoxBuilder:
         boxes = cache_dir() / "boxes"
         boxes.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(boxes / ".lock"):
-            self._remove_leftovers(boxes)
+            self._remove_leftovers()
             if not recipe.file.exists():
                 self._check_space(boxes)
                 self._build(recipe, bundle, boxes)
@@ -69,6 +69,8 @@ class BoxBuilder:
                 done = work / "done"
                 done.mkdir()
                 self._pack(work / "disk.raw", done, recipe)
+            # A folder that lost its box is not believed, and would be in the way.
+            shutil.rmtree(recipe.folder, ignore_errors=True)
             done.rename(recipe.folder)
 
     def _base(self) -> Path:
@@ -134,9 +136,9 @@ class BoxBuilder:
         finally:
             _remove(folder)
 
-    def _remove_leftovers(self, boxes: Path) -> None:
+    def _remove_leftovers(self) -> None:
         """Remove what a killed build left; the caller holds the lock, so none is alive."""
-        for folder in boxes.glob(".building-*"):
+        for folder in cache_dir().glob("*/.building-*"):
             _remove(folder)
 
     def _check_space(self, folder: Path) -> None:

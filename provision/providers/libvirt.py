@@ -14,7 +14,7 @@ from threading import Event
 from provision.config import ClusterConfig
 from provision.errors import ConfigDrift, ToolFailed
 from provision.host import HostFacts
-from provision.inventory import Inventory, network_name
+from provision.inventory import Inventory, machine_names, network_name
 from provision.providers.base import PAUSED, RUNNING, STOPPED
 from provision.providers.virsh import Virsh, attributes
 from provision.render import BoxReference, network_xml
@@ -121,7 +121,7 @@ class Libvirt:
     def strays(self, config: ClusterConfig, known: Mapping[str, str]) -> list[str]:
         """Return the lab's domains that Vagrant does not know: a killed `vagrant up` leaves such."""
         (names,) = self.virsh.lists("list --all --name")
-        pattern = _machine_pattern(config)
+        pattern = machine_names(config.name)
         found = []
         for name in filter(pattern.fullmatch, names):
             root = self.virsh.xml("dumpxml", name)
@@ -144,7 +144,7 @@ class Libvirt:
         """Remove the lab's network, disks without a machine, and box images nothing is cloned from."""
         network = network_name(config.name)
         (domains,) = self.virsh.lists("list --all --name")
-        pattern = _machine_pattern(config)
+        pattern = machine_names(config.name)
         volumes = self._volumes()
         for volume in volumes:
             machine = volume.removesuffix(".img")
@@ -190,7 +190,3 @@ def _drift(found: ET.Element, config: ClusterConfig, inventory: Inventory) -> st
 
 def _hosts(inventory: Inventory) -> set[tuple[str, ...]]:
     return {(node.mac, node.name, str(ipaddress.ip_address(node.ip))) for node in inventory.nodes}
-
-
-def _machine_pattern(config: ClusterConfig) -> re.Pattern[str]:
-    return re.compile(rf"{re.escape(config.name)}-(cp|w)\d+")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from provision.context import Context
+from provision.errors import ToolFailed
 from provision.inventory import Node
 from provision.kubeadm import TOKEN_HOURS, ca_hash, join_document, new_token
 from provision.nodes import KUBELET_CONF, PRIVATE, UNIT, File, run_kubeadm
@@ -50,6 +51,14 @@ class JoinStep:
 
         # Asked only now: before, an API server that was merely slow made every worker look outside.
         on_all(self._outside(ctx), join, ctx.cancel)
+        names = {node.name for node in ctx.inventory.workers}
+        poll_until(
+            lambda: _members(ctx) >= names,
+            what="the Node objects of the workers",
+            deadline=ctx.scaled(120),
+            clock=ctx.clock,
+            errors=ToolFailed,
+        )
 
     def plan(self, ctx: Context) -> str:
         return f"kubeadm join on {', '.join(node.name for node in ctx.inventory.workers) or 'no node'}"
@@ -57,11 +66,18 @@ class JoinStep:
     def _outside(self, ctx: Context) -> list[Node]:
         """Return the workers that are not in the cluster."""
         workers = list(ctx.inventory.workers)
-        if not workers or not ctx.kubectl.answers():
+        members = _members(ctx) if workers else set()
+        if not members:
             return workers
-        members = {item["metadata"]["name"] for item in ctx.kubectl.items("nodes")}
         states = on_all(workers, lambda node: kubeadm_state(ctx, node), ctx.cancel)
         return [node for node in workers if node.name not in members or states[node.name] != "finished"]
+
+
+def _members(ctx: Context) -> set[str]:
+    """Return the names of the Node objects; none while the host cannot reach the API server yet."""
+    if not ctx.kubectl.answers():
+        return set()
+    return {item["metadata"]["name"] for item in ctx.kubectl.items("nodes")}
 
 
 def _credentials(ctx: Context) -> tuple[str, str] | None:

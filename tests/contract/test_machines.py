@@ -75,6 +75,18 @@ def test_up_asks_for_all_machines_at_once_and_streams(machines: VagrantMachines,
     assert progress(machines) == [root, root, "==> lab-cp1: Booting"]
 
 
+def test_the_users_own_vagrant_settings_lead_to_no_other_lab(
+    machines: VagrantMachines, stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAGRANT_CWD", "/elsewhere")
+    monkeypatch.setenv("VAGRANT_DOTFILE_PATH", "/elsewhere/.vagrant")
+    monkeypatch.setenv("VAGRANT_VAGRANTFILE", "Vagrantfile.other")
+    stub('echo "$VAGRANT_CWD"; echo "$VAGRANT_DOTFILE_PATH"; echo "$VAGRANT_VAGRANTFILE"')
+    machines.up()
+    root = machines.workspace.root
+    assert progress(machines) == [str(root), str(root / ".vagrant"), "Vagrantfile"]
+
+
 def test_a_provider_that_cannot_is_asked_for_one_machine_after_another(
     machines: VagrantMachines, stub: Stub
 ) -> None:

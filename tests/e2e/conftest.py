@@ -52,7 +52,7 @@ def image(cluster: Cluster) -> str:
 def host(request: pytest.FixtureRequest, cluster: Cluster) -> Host:
     """Return a node as testinfra sees it, for every node in turn."""
     return testinfra.get_host(
-        f"paramiko://{request.param}",
+        f"ssh://{request.param}",
         ssh_config=str(cluster.context.workspace.ssh_config),
         timeout=60,
         sudo=True,

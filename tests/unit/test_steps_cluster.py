@@ -11,7 +11,7 @@ from provision.errors import StepFailed, WaitTimeout
 from provision.inventory import Inventory
 from provision.kubectl import Kubectl
 from provision.steps.cluster import CniStep, ReadyStep, what_is_missing
-from tests.fakes import FakeClock, Lab, make_lab
+from tests.fakes import Lab, make_lab
 
 GET = "get nodes,pods,deployments,daemonsets --all-namespaces *"
 
@@ -27,15 +27,6 @@ def node(name: str, ip: str, *, ready: str = "True") -> dict[str, Any]:
 def cluster(*, ready: str = "True") -> str:
     nodes = [node("lab-cp1", "192.168.60.11"), node("lab-w1", "192.168.60.21", ready=ready)]
     return json.dumps({"items": nodes})
-
-
-def pass_quickly(clock: FakeClock) -> None:
-    """Let half a minute pass in every pause, for a wait that is to end in vain."""
-
-    def jump() -> None:
-        clock.time += 30
-
-    clock.on_sleep = jump
 
 
 @pytest.fixture
@@ -91,7 +82,7 @@ def test_the_wait_ends_when_the_cluster_is_ready_and_says_what_it_waits_for(lab:
 
 def test_a_cluster_that_never_becomes_ready_is_an_error_that_names_what_is_missing(lab: Lab) -> None:
     lab.kubectl.answer(GET, cluster(ready="False"))
-    pass_quickly(lab.ctx.fake_clock)
+    lab.ctx.fake_clock.speed = 30
     with pytest.raises(StepFailed, match="node lab-w1 is not Ready: the CNI is not there") as caught:
         lab.run(ReadyStep())
     assert isinstance(caught.value.cause, WaitTimeout)
@@ -109,7 +100,7 @@ def test_the_wait_is_longer_where_machines_are_emulated(tmp_path: Path) -> None:
     for factor in (1.0, 10.0):
         lab = make_lab(tmp_path / str(factor), factor=factor)
         lab.kubectl.answer(GET, json.dumps({"items": []}))
-        pass_quickly(lab.ctx.fake_clock)
+        lab.ctx.fake_clock.speed = 30
         with pytest.raises(StepFailed):
             lab.run(ReadyStep())
         waited.append(lab.ctx.clock.now())

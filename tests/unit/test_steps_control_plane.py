@@ -96,6 +96,7 @@ def test_a_slow_api_server_is_waited_for_and_its_cluster_never_reset(cluster: Cl
 
 def test_a_silent_api_server_is_an_error_and_its_cluster_never_reset(cluster: Cluster) -> None:
     initialise(cluster)
+    cluster.lab.ctx.fake_clock.speed = 30
     for _ in range(2):
         with pytest.raises(StepFailed) as caught:
             up(cluster)

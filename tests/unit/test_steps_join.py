@@ -86,12 +86,12 @@ def test_every_worker_joins_under_its_own_name_and_trusts_this_clusters_authorit
         assert worker.path(CONFIG).stat().st_mode & 0o777 == 0o600
 
 
-def test_while_init_works_its_own_token_is_used(tmp_path: Path) -> None:
-    # The API server cannot be asked for another one yet.
+def test_while_init_works_its_own_token_is_used_and_its_end_is_waited_for(tmp_path: Path) -> None:
+    # The API server cannot be asked for another one yet, nor for the Node objects.
     cluster = make_cluster(tmp_path)
     control_plane(cluster, "/active")
-    with pytest.raises(StepFailed):  # no API server has seen the workers yet
-        up(cluster)
+    cluster.lab.ctx.fake_clock.on_sleep = cluster.api.reached
+    assert up(cluster) == UP
     assert [token(worker) for worker in cluster.workers()] == [STALE, STALE]
     assert [worker.verbs for worker in cluster.workers()] == [["join"], ["join"]]
 
@@ -186,6 +186,7 @@ def test_a_worker_that_fails_does_not_stop_the_others_and_joins_next_time(cluste
 
 def test_a_control_plane_that_never_comes_is_an_error(tmp_path: Path) -> None:
     cluster = make_cluster(tmp_path)
+    cluster.lab.ctx.fake_clock.speed = 30
     with pytest.raises(StepFailed, match="certificate authority") as caught:
         up(cluster)
     assert isinstance(caught.value.cause, WaitTimeout)
@@ -195,6 +196,7 @@ def test_a_control_plane_that_never_comes_is_an_error(tmp_path: Path) -> None:
 def test_the_authority_of_an_init_that_failed_is_not_believed(tmp_path: Path) -> None:
     cluster = make_cluster(tmp_path)
     control_plane(cluster, KUBELET_CONF, "not finalized")
+    cluster.lab.ctx.fake_clock.speed = 30
     with pytest.raises(StepFailed):
         up(cluster)
     assert [worker.verbs for worker in cluster.workers()] == [[], []]

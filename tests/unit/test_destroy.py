@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from provision.config import ClusterConfig
+from provision.destroy import destroy
+from provision.errors import ToolFailed, VagrantError
+from provision.keys import make_key
+from tests.fakes import FakeProvider, Lab, make_lab
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """Return a lab as `up` leaves it."""
+    made = make_lab(tmp_path, workers={"count": 1})
+    space = made.ctx.workspace
+    make_key(space.ssh_key, "lab")
+    for file in (space.known_hosts, space.ssh_config, space.kubeconfig, space.run_log, space.vagrantfile):
+        file.write_text("made by up\n")
+    (tmp_path / "lab.yaml").write_text("name: lab\n")
+    for node in made.ctx.inventory.nodes:
+        made.machines.make(node.name)
+        keep_id(made, node.name)
+    made.provider.network = True
+    return made
+
+
+def keep_id(lab: Lab, node: str) -> Path:
+    """Write the file in which Vagrant keeps a machine's id."""
+    file = lab.ctx.workspace.machine_id_file(node, "libvirt")
+    file.parent.mkdir(parents=True)
+    file.write_text("id\n")
+    return file
+
+
+def test_machines_network_keys_and_kubeconfig_go_and_the_run_log_stays(lab: Lab) -> None:
+    destroy(lab.ctx)
+    assert lab.machines.calls == ["destroy"]
+    assert lab.provider.calls[-1] == ("remove_rest", "lab")
+    assert not lab.provider.network
+    assert {path.name for path in lab.ctx.workspace.state.iterdir()} == {"run.log"}
+    root = lab.ctx.workspace.root
+    assert (root / "lab.yaml").exists()
+    assert list((root / ".vagrant" / "machines").iterdir()) == []
+    assert lab.report.of("warn") == []
+    assert lab.report.of("result")[0]["data"]["lab"] == "lab"
+
+
+def test_what_vagrant_does_not_know_is_asked_of_the_hypervisor(lab: Lab) -> None:
+    lab.provider.stray = ["lab-w1", "lab-w7"]
+    destroy(lab.ctx)
+    assert lab.provider.calls == [("remove", ["lab-w1", "lab-w7"]), ("remove_rest", "lab")]
+
+
+def test_machines_are_removed_though_vagrant_fails(lab: Lab) -> None:
+    lab.machines.failure = VagrantError(["vagrant", "destroy"], 1, "a plugin is missing")
+    lab.provider.stray = ["lab-cp1", "lab-w1"]
+    destroy(lab.ctx)
+    assert ("remove", ["lab-cp1", "lab-w1"]) in lab.provider.calls
+    assert "Vagrant could not" in lab.report.of("warn")[0]["text"]
+    assert not lab.ctx.workspace.known_hosts.exists()
+
+
+def test_the_ids_of_nodes_that_left_the_file_are_forgotten_too(lab: Lab) -> None:
+    gone = keep_id(lab, "lab-w3")
+    others = [keep_id(lab, "other-cp1"), keep_id(lab, "lab-extra")]
+    destroy(lab.ctx)
+    assert not gone.exists()
+    assert all(file.exists() for file in others)
+
+
+class Failing(FakeProvider):
+    def remove_rest(self, config: ClusterConfig) -> None:
+        raise ToolFailed(["virsh"], 1, "no connection")
+
+    def strays(self, config: ClusterConfig, known: Mapping[str, str]) -> list[str]:
+        assert known == {}
+        return []
+
+
+def test_nothing_is_forgotten_while_something_is_left(tmp_path: Path) -> None:
+    failing = Failing()
+    lab = make_lab(tmp_path, changes={"provider": failing})
+    lab.ctx.workspace.kubeconfig.write_text("still of use\n")
+    with pytest.raises(ToolFailed):
+        destroy(lab.ctx)
+    assert lab.ctx.workspace.kubeconfig.exists()
+    assert lab.report.of("result") == []
+
+
+def test_a_lab_that_was_never_made_is_removed_without_complaint(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path)
+    destroy(lab.ctx)
+    destroy(lab.ctx)
+    assert lab.report.of("warn") == []
+    assert len(lab.report.of("result")) == 2

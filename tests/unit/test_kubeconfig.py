@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from provision.errors import ConfigError
+from provision.kubeconfig import default_path, merge_into
+
+
+def kubeconfig(*names: str, server: str = "https://192.168.60.11:6443") -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": {"server": server}} for name in names],
+        "users": [{"name": f"{name}-admin", "user": {"token": "secret"}} for name in names],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": f"{name}-admin"}} for name in names],
+        "current-context": names[0],
+    }
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    file = tmp_path / "kubeconfig"
+    file.write_text(yaml.safe_dump(kubeconfig("lab")))
+    return file
+
+
+def test_without_a_file_the_merge_makes_a_private_one(lab: Path, tmp_path: Path) -> None:
+    target = tmp_path / "home" / ".kube" / "config"
+    merge_into(target, lab)
+    merged = yaml.safe_load(target.read_text())
+    assert {key: merged[key] for key in kubeconfig("lab")} == kubeconfig("lab")
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_what_the_user_has_stays(lab: Path, tmp_path: Path) -> None:
+    target = tmp_path / "config"
+    mine = kubeconfig("work", "home", server="https://work:6443") | {"preferences": {"colors": True}}
+    target.write_text(yaml.safe_dump(mine))
+    merge_into(target, lab)
+    merged = yaml.safe_load(target.read_text())
+    for section in ("clusters", "users", "contexts"):
+        assert merged[section] == mine[section] + kubeconfig("lab")[section]
+    assert merged["preferences"] == {"colors": True}
+    assert merged["current-context"] == "lab"
+
+
+def test_a_lab_made_anew_replaces_its_old_entries(lab: Path, tmp_path: Path) -> None:
+    target = tmp_path / "config"
+    merge_into(target, lab)
+    lab.write_text(yaml.safe_dump(kubeconfig("lab", server="https://192.168.70.11:6443")))
+    merge_into(target, lab)
+    merged = yaml.safe_load(target.read_text())
+    assert [entry["cluster"]["server"] for entry in merged["clusters"]] == ["https://192.168.70.11:6443"]
+    assert len(merged["users"]) == len(merged["contexts"]) == 1
+    once = target.read_bytes()
+    merge_into(target, lab)
+    assert target.read_bytes() == once
+
+
+def test_sections_that_are_empty_or_absent_are_no_trouble(lab: Path, tmp_path: Path) -> None:
+    target = tmp_path / "config"
+    for text in ("", "kind: Config\n", "kind: Config\nclusters: null\nusers: []\n"):
+        target.write_text(text)
+        merge_into(target, lab)
+        assert yaml.safe_load(target.read_text())["contexts"] == kubeconfig("lab")["contexts"]
+
+
+@pytest.mark.parametrize("text", ["kind: Pod\n", "just text\n", "- a\n- list\n", "clusters: [\n"])
+def test_a_file_that_is_no_kubeconfig_is_left_alone(lab: Path, tmp_path: Path, text: str) -> None:
+    target = tmp_path / "config"
+    target.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        merge_into(target, lab)
+    assert str(target) in caught.value.message
+    assert "--into" in caught.value.hint
+    assert target.read_text() == text
+
+
+def test_a_link_to_a_kubeconfig_stays_a_link(lab: Path, tmp_path: Path) -> None:
+    real = tmp_path / "dotfiles"
+    real.write_text("kind: Config\n")
+    link = tmp_path / "config"
+    link.symlink_to(real)
+    merge_into(link, lab)
+    assert link.is_symlink()
+    assert yaml.safe_load(real.read_text())["current-context"] == "lab"
+
+
+def test_kubectls_first_file_is_the_target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KUBECONFIG", f"/one{os.pathsep}/two")
+    assert default_path() == Path("/one")
+    for value in ("", None):
+        monkeypatch.delenv("KUBECONFIG", raising=False)
+        if value is not None:
+            monkeypatch.setenv("KUBECONFIG", value)
+        assert default_path() == tmp_path / ".kube" / "config"
