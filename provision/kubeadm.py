@@ -141,9 +141,9 @@ def patches(acceleration: Acceleration) -> dict[str, str]:
     liveness = {"timeoutSeconds": 60, "periodSeconds": 30, "failureThreshold": 20}
     startup = {"timeoutSeconds": 60, "periodSeconds": 5, "failureThreshold": 240}
     files = {}
-    for name in CPU_SHARES:
+    for name, share in CPU_SHARES.items():
         container: dict[str, Any] = {"name": name, "livenessProbe": liveness, "startupProbe": startup}
-        container["resources"] = {"requests": {"cpu": CPU_SHARES[name]}}
+        container["resources"] = {"requests": {"cpu": share}}
         if name == "kube-apiserver":
             container["readinessProbe"] = {"timeoutSeconds": 60, "periodSeconds": 5, "failureThreshold": 20}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "kube-system"}}

@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from provision.kubeadm import SOCKET
 from provision.runner import Runner
 
 UNIT = "kubelab-kubeadm"
@@ -63,7 +64,8 @@ mkdir -p -m 700 /var/log/kubelab /run/kubelab
 if ! systemctl --quiet is-active {UNIT}; then
     rm -f {CODE}
     systemctl reset-failed {UNIT} 2>/dev/null || true
-    systemd-run --quiet --collect --unit={UNIT} --setenv=HOME=/root --setenv=GOGC=400 sh -c {shlex.quote(inner)}
+    systemd-run --quiet --collect --unit={UNIT} --setenv=HOME=/root --setenv=GOGC=400 \\
+        sh -c {shlex.quote(inner)}
 fi
 {wait_for_unit()}
 """
@@ -95,7 +97,7 @@ def run_kubeadm(
     if reset:
         steps.append(
             f"if ! systemctl --quiet is-active {UNIT}; then "
-            f"kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock >/dev/null 2>&1 || true; fi"
+            f"kubeadm reset --force --cri-socket {SOCKET} >/dev/null 2>&1 || true; fi"
         )
     steps.append(unpack_script(files))
     steps.append(unit_script(argv))

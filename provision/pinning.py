@@ -65,9 +65,13 @@ def _first_contact(ctx: Context, node: Node) -> ParamikoRunner:
 
 def _ask(ctx: Context, node: Node, runner: ParamikoRunner, machine: str) -> str:
     """Return the line to record for a node, once its machine proved to be the right one."""
+
+    def read_uuid() -> str:
+        return runner.run(["cat", UUID_FILE], deadline=ctx.scaled(10)).stdout.strip()
+
     # A machine that an interrupted run has started may still be booting.
     shown = poll_until(
-        lambda: runner.run(["cat", UUID_FILE], deadline=ctx.scaled(10)).stdout.strip(),
+        read_uuid,
         what=f"SSH on {node.name}",
         deadline=ctx.scaled(30),
         clock=ctx.clock,

@@ -19,11 +19,10 @@ def up(ctx: Context, report: TeeReporter, from_id: str | None = None, until_id: 
     if ctx.acceleration.factor > 1:
         report.pace("emulated")
         report.info(
-            "no hardware virtualisation here: the machines are emulated, which is slower by far and works"
+            "no hardware virtualisation here: the machines are emulated, which is slower and works"
         )
-    report.info(
-        f"lab {ctx.config.name}: Kubernetes {ctx.version}, {len(ctx.inventory.nodes)} nodes, {ctx.cni.name} CNI"
-    )
+    size = len(ctx.inventory.nodes)
+    report.info(f"lab {ctx.config.name}: Kubernetes {ctx.version}, {size} nodes, {ctx.cni.name} CNI")
     outcome = run_steps(
         UP, ctx, report, clock=ctx.clock, cancel=ctx.cancel, from_id=from_id, until_id=until_id
     )

@@ -19,7 +19,7 @@ NETWORK_SCRIPT = "/etc/kubelab/network.sh"
 
 
 class Bridge:
-    """Bridge, host-local addresses and portmap; pods leave the lab masqueraded, and meet each other by their own address."""
+    """Bridge, host-local addresses, portmap; pods are masqueraded only where they leave the lab."""
 
     name = "bridge"
 

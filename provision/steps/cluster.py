@@ -55,7 +55,7 @@ class ReadyStep:
 
 
 def what_is_missing(ctx: Context) -> list[str]:
-    """Return what keeps the cluster from being ready; an API server that does not answer is one such thing."""
+    """Return what keeps the cluster from being ready, be it an API server that does not answer."""
     try:
         objects = ctx.kubectl.items(KINDS, "--all-namespaces")
     except ToolFailed as error:

@@ -79,7 +79,9 @@ sed -i '/[[:space:]]swap[[:space:]]/d' /etc/fstab
 systemctl --quiet mask swap.target
 # This text was written at {now}; until it runs seconds may pass, so only what cannot be right is changed.
 clock=$(date +%s)
-if [ "$clock" -lt {now - CLOCK_BEHIND} ] || [ "$clock" -gt {now + CLOCK_AHEAD} ]; then date -s @{now} >/dev/null; fi
+if [ "$clock" -lt {now - CLOCK_BEHIND} ] || [ "$clock" -gt {now + CLOCK_AHEAD} ]; then
+    date -s @{now} >/dev/null
+fi
 modprobe -a overlay br_netfilter
 sysctl --quiet -w net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
 if [ -f /etc/kubelab/network.sh ]; then systemctl restart lab-network; fi
