@@ -17,7 +17,7 @@ e2e: $(STAMP)
 	$(BIN)/kubelab doctor --fix --file tests/e2e/lab.yaml && $(BIN)/pytest tests/e2e
 
 bench: $(STAMP)
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench --cluster
 
 # Exact versions with their digests: what the commands above install.
 lock: $(STAMP)

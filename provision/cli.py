@@ -16,6 +16,8 @@ COMMANDS = {
     "render": "Write the Vagrantfile that `up` would use.",
     "up": "Make the cluster, or go on making it.",
     "status": "Show machines, nodes and pods.",
+    "snapshot": "Save the whole lab at one point in time, and put it back.",
+    "reset": "Put the lab back to `ready`, as `up` left it.",
     "ssh": "Open a shell on a node, or run a command there.",
     "ssh-config": "Print the OpenSSH configuration of the nodes.",
     "kubectl": "Run kubectl against the cluster.",

@@ -15,8 +15,9 @@ from typing import IO, TYPE_CHECKING
 from provision.errors import Cancelled, LabError, MissingTool, ToolFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from types import FrameType
 
 KEPT_LINES = 200
 KILL_GRACE = 5.0
@@ -43,8 +44,28 @@ def run_tool(
     (seconds), on `cancel` and on Ctrl-C; what a program that ended by itself leaves in the background
     runs on. Raises MissingTool, ToolFailed, Cancelled.
     """
+    process = None
     try:
-        process = subprocess.Popen(
+        with _interrupts_held():
+            process = _start(argv, env, cwd, hint)
+        stdout, tail = _follow(process, stdin, deadline, on_line, cancel)
+    except _CancelSeen:
+        raise Cancelled(f"`{argv[0]}` was given up") from None
+    except _DeadlinePassed as passed:
+        raise ToolFailed(argv, 124, f"{passed}\nit did not end within {deadline:.0f} s", hint=hint) from None
+    finally:
+        if process is not None:
+            _end_group(process)
+    if process.returncode != 0:
+        raise ToolFailed(argv, process.returncode, tail, hint=hint)
+    return stdout
+
+
+def _start(
+    argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None, hint: str
+) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
             list(argv),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -61,17 +82,27 @@ def run_tool(
         raise MissingTool(f"the program `{argv[0]}` is not installed", hint="kubelab doctor --fix") from None
     except OSError as error:
         raise ToolFailed(argv, 126, f"it could not be started: {error.strerror}", hint=hint) from error
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while a program starts: one that runs before it can be named cannot be ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # One that is ignored stays so, here and in the program.
+    handlers = {number: handler for number, handler in found.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda number, frame: came.append((number, frame)))
     try:
-        stdout, tail = _follow(process, stdin, deadline, on_line, cancel)
-    except _CancelSeen:
-        raise Cancelled(f"`{argv[0]}` was given up") from None
-    except _DeadlinePassed as passed:
-        raise ToolFailed(argv, 124, f"{passed}\nit did not end within {deadline:.0f} s", hint=hint) from None
+        yield
     finally:
-        _end_group(process)
-    if process.returncode != 0:
-        raise ToolFailed(argv, process.returncode, tail, hint=hint)
-    return stdout
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for caught, frame in came[:1]:
+            handlers[signal.Signals(caught)](caught, frame)
 
 
 class _DeadlinePassed(Exception):

@@ -15,7 +15,7 @@ from provision.host import Acceleration
 from provision.inventory import Inventory, Node
 from provision.kubectl import Kubectl
 from provision.machines import Machines
-from provision.providers.base import Provider
+from provision.providers.base import Provider, SnapshotBackend
 from provision.report import Reporter
 from provision.retry import RealClock
 from provision.runner import Runner
@@ -40,6 +40,8 @@ class Context:
     recipe: BoxRecipe
     connect: Callable[[Node], Runner]
     keep: Callable[[Runner], None]
+    disconnect: Callable[[], None]
+    snapshots: Callable[[threading.Event], SnapshotBackend]
     cancel: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -6,19 +6,22 @@ import shutil
 import time
 
 from provision.context import Context
-from provision.errors import VagrantError
+from provision.errors import Cancelled, LabError, MissingTool, VagrantError
 from provision.inventory import machine_names
+from provision.steps.host import refuse_another_lab
 
 
 def destroy(ctx: Context) -> None:
-    """Remove machines, disks, network, leases, keys and kubeconfig; the run log stays.
+    """Remove machines, disks, snapshots, network, leases, keys and kubeconfig; the run log stays.
 
     Works also on a lab that is half made, or whose machines were removed behind Vagrant's back.
     """
+    refuse_another_lab(ctx)
     start = time.monotonic()
+    _forget_snapshots(ctx)
     try:
         ctx.machines.destroy()
-    except VagrantError as error:
+    except (MissingTool, VagrantError) as error:
         ctx.report.warn(f"Vagrant could not remove the machines, so the hypervisor is asked: {error.message}")
     left = ctx.provider.strays(ctx.config, {})
     ctx.provider.remove(left)
@@ -29,6 +32,16 @@ def destroy(ctx: Context) -> None:
     ctx.report.result({"lab": ctx.config.name, "seconds": round(seconds, 1)})
 
 
+def _forget_snapshots(ctx: Context) -> None:
+    """Let the hypervisor forget the snapshots: Vagrant would delete them one by one, which takes minutes."""
+    try:
+        ctx.snapshots(ctx.cancel).forget(list(ctx.machines.ids().values()))
+    except Cancelled:
+        raise
+    except LabError as error:
+        ctx.report.info(f"the snapshots are left to Vagrant: {error.message}")
+
+
 def _forget(ctx: Context) -> None:
     """Remove the files that speak of machines which are no more."""
     space = ctx.workspace
@@ -36,6 +49,8 @@ def _forget(ctx: Context) -> None:
         file.unlink(missing_ok=True)
     for file in (space.ssh_config, space.kubeconfig):
         file.unlink(missing_ok=True)
+    space.journal.unlink(missing_ok=True)
+    shutil.rmtree(space.snapshots, ignore_errors=True)
     ours = machine_names(ctx.config.name)
     for folder in (space.root / ".vagrant" / "machines").glob("*"):
         if ours.fullmatch(folder.name):

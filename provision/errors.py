@@ -17,6 +17,7 @@ LabError                 1   something failed; carries a hint
   StepFailed             1   wraps any of these with the step's id
   VerifyFailed           3   the cluster is up, but a check is red
   SnapshotError          1   a snapshot could not be saved or restored
+    MachineBusy              a machine is at work on an earlier command
 """
 
 from __future__ import annotations
@@ -178,3 +179,7 @@ class VerifyFailed(LabError):
 
 class SnapshotError(LabError):
     """A snapshot could not be saved, restored or deleted."""
+
+
+class MachineBusy(SnapshotError):
+    """A machine is still at work on an earlier command, and takes no other now."""

@@ -37,19 +37,6 @@ def merge_into(target: Path, lab: Path) -> None:
     write_atomic(target, yaml.safe_dump(document, sort_keys=False), mode=PRIVATE)
 
 
-def remove_from(target: Path, name: str) -> None:
-    """Take the lab `name` out of `target` again, if it is there."""
-    if not target.is_file():
-        return
-    document = _read(target)
-    ours = {name, f"{name}-admin"}
-    for section in SECTIONS:
-        document[section] = [entry for entry in document.get(section) or [] if entry.get("name") not in ours]
-    if document.get("current-context") == name:
-        document["current-context"] = ""
-    write_atomic(target, yaml.safe_dump(document, sort_keys=False), mode=PRIVATE)
-
-
 def _read(path: Path) -> dict[str, Any]:
     text = path.read_text() if path.is_file() else ""
     try:

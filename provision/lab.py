@@ -16,7 +16,7 @@ from provision.errors import ConfigError
 from provision.host import HostFacts, acceleration, gather
 from provision.inventory import Node, inventory_of
 from provision.machines import VagrantMachines
-from provision.providers.base import Provider
+from provision.providers.base import Provider, SnapshotBackend
 from provision.report import Reporter
 from provision.runner import Runner
 from provision.ssh import ParamikoRunner
@@ -73,9 +73,22 @@ def open_lab(
         recipe=BoxRecipe(artifacts.kubernetes, artifacts.key),
         connect=_unconnected,
         keep=_unkept,
+        disconnect=lambda: None,
+        snapshots=lambda cancel: _snapshots(config, cancel),
         cancel=cancel,
     )
     return _with_connections(context)
+
+
+def _snapshots(config: ClusterConfig, cancel: threading.Event) -> SnapshotBackend:
+    if config.provider not in registry.SNAPSHOTS:
+        raise ConfigError(
+            f"{config.provider} has no snapshots",
+            key="provider",
+            hint=f"these have: {', '.join(registry.SNAPSHOTS)}",
+        )
+    backend: SnapshotBackend = registry.load(registry.SNAPSHOTS[config.provider])(cancel)
+    return backend
 
 
 def _unconnected(node: Node) -> Runner:
@@ -102,4 +115,11 @@ def _with_connections(context: Context) -> Context:
         with lock:
             runners[runner.node] = runner
 
-    return dataclasses.replace(context, connect=connect, keep=keep)
+    def disconnect() -> None:
+        with lock:
+            for runner in runners.values():
+                if isinstance(runner, ParamikoRunner):
+                    runner.close()
+            runners.clear()
+
+    return dataclasses.replace(context, connect=connect, keep=keep, disconnect=disconnect)

@@ -10,6 +10,11 @@ PROVIDERS = {
     "virtualbox": "provision.providers.virtualbox:VirtualBox",
     "hosts": "provision.providers.planned:Hosts",
 }
+# Providers that are not here have no snapshots.
+SNAPSHOTS = {
+    "libvirt": "provision.providers.libvirt_snapshots:LibvirtSnapshots",
+    "virtualbox": "provision.providers.virtualbox_snapshots:VirtualBoxSnapshots",
+}
 CNIS = {
     "calico": "provision.cni.planned:Calico",
     "cilium": "provision.cni.planned:Cilium",

@@ -18,9 +18,7 @@ def up(ctx: Context, report: TeeReporter, from_id: str | None = None, until_id: 
     start = time.monotonic()
     if ctx.acceleration.factor > 1:
         report.pace("emulated")
-        report.info(
-            "no hardware virtualisation here: the machines are emulated, which is slower and works"
-        )
+        report.info("no hardware virtualisation here: the machines are emulated, which is slower and works")
     size = len(ctx.inventory.nodes)
     report.info(f"lab {ctx.config.name}: Kubernetes {ctx.version}, {size} nodes, {ctx.cni.name} CNI")
     outcome = run_steps(

@@ -88,6 +88,11 @@ class Workspace:
     def snapshots(self) -> Path:
         return self.root / "snapshots" / self.name
 
+    @property
+    def journal(self) -> Path:
+        """Return the file that says which snapshot command is under way."""
+        return self.state / "journal.json"
+
     def machine_id_file(self, node: str, provider: str) -> Path:
         """Return the file in which Vagrant keeps the hypervisor's id of `node`."""
         return self.root / ".vagrant" / "machines" / node / provider / "id"
@@ -96,6 +101,15 @@ class Workspace:
         """Make the private state folder."""
         self.state.mkdir(parents=True, exist_ok=True)
         self.state.chmod(0o700)
+
+    def busy(self) -> bool:
+        """Return whether another command holds the lab."""
+        lock = filelock.FileLock(self.state / "lock", timeout=0)
+        try:
+            with lock:
+                return False
+        except filelock.Timeout:
+            return True
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

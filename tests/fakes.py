@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shlex
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from provision.errors import CommandFailed, LabError
 from provision.host import Acceleration
 from provision.inventory import Inventory, Node, inventory_of
 from provision.pipeline import Step, run_steps
-from provision.providers.base import RUNNING
+from provision.providers.base import PAUSED, RUNNING, STOPPED, Held, Space
 from provision.render import BoxReference
 from provision.report import RecordingReporter
 from provision.runner import Result, Runner
@@ -196,6 +197,7 @@ class FakeProvider:
     def __init__(self, report: object = None, cancel: threading.Event | None = None) -> None:
         self.machines: dict[str, str] = {}
         self.stray: list[str] = []
+        self.others: dict[str, str] = {}
         self.network = False
         self.boxes: set[str] = set()
         self.calls: list[tuple[str, Any]] = []
@@ -213,7 +215,10 @@ class FakeProvider:
         self.calls.append(("make_network", config.name))
         self.network = True
 
-    def has_box(self, box: BoxReference) -> bool:
+    def elsewhere(self, config: object, folder: Path) -> Mapping[str, str]:
+        return self.others
+
+    def has_box(self, box: BoxReference, folder: Path) -> bool:
         return box.name in self.boxes
 
     def upload_box(self, box: BoxReference, folder: Path) -> None:
@@ -230,6 +235,100 @@ class FakeProvider:
     def remove_rest(self, config: ClusterConfig) -> None:
         self.calls.append(("remove_rest", config.name))
         self.network = False
+
+
+@dataclass
+class FakeVm:
+    """A machine in memory: `disk` stands for all that a snapshot keeps, `held` for its snapshots."""
+
+    state: str = RUNNING
+    disk: str = "now"
+    held: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    current: str | None = None
+
+
+class FakeBackend:
+    """Snapshots in memory; `before` and `after` are told of every call, and may raise."""
+
+    def __init__(self) -> None:
+        self.vms: dict[str, FakeVm] = {}
+        self.calls: list[str] = []
+        self.folder = Path("/")
+        self.before: Callable[[str], None] = lambda call: None
+        self.after: Callable[[str], None] = lambda call: None
+        self.unfit: LabError | None = None
+        self.moment = 0.0
+        self.lock = threading.RLock()
+
+    def states(self, ids: Sequence[str]) -> Mapping[str, str]:
+        with self._call("states"):
+            return {machine: self.vms[machine].state for machine in ids if machine in self.vms}
+
+    def can_save(self, ids: Sequence[str]) -> None:
+        with self._call("can_save"):
+            if self.unfit is not None:
+                raise self.unfit
+
+    def space(self, ids: Sequence[str]) -> Mapping[str, Space]:
+        with self._call("space"):
+            return {machine: Space(self.folder, 1000 * len(self.vms[machine].held)) for machine in ids}
+
+    def pause(self, ids: Sequence[str]) -> Mapping[str, float]:
+        moments = {}
+        for machine in ids:
+            with self._call(f"pause {machine}"):
+                assert self.vms[machine].state == RUNNING
+                self.vms[machine].state = PAUSED
+                self.moment += 0.004
+                moments[machine] = self.moment
+        return moments
+
+    def save(self, machine: str, name: str) -> None:
+        with self._call(f"save {machine}"):
+            vm = self.vms[machine]
+            assert vm.state != RUNNING
+            assert name not in vm.held
+            vm.held[name] = (vm.disk, vm.state == PAUSED)
+            vm.current = name
+
+    def revert(self, machine: str, name: str, *, live: bool) -> None:
+        with self._call(f"revert {machine}"):
+            vm = self.vms[machine]
+            vm.disk, memory = vm.held[name]
+            assert memory == live
+            vm.state, vm.current = PAUSED if live else STOPPED, name
+
+    def resume(self, ids: Sequence[str]) -> None:
+        for machine in ids:
+            with self._call(f"resume {machine}"):
+                assert self.vms[machine].state == PAUSED
+                self.vms[machine].state = RUNNING
+
+    def delete(self, machine: str, name: str) -> None:
+        with self._call(f"delete {machine}"):
+            vm = self.vms[machine]
+            del vm.held[name]
+            if vm.current == name:
+                vm.current = None
+
+    def forget(self, ids: Sequence[str]) -> None:
+        for machine in self.states(ids):
+            with self._call(f"forget {machine}"):
+                self.vms[machine].held.clear()
+
+    def list(self, ids: Sequence[str]) -> Mapping[str, Held]:
+        with self._call("list"):
+            return {
+                machine: Held(tuple(self.vms[machine].held), self.vms[machine].current) for machine in ids
+            }
+
+    @contextlib.contextmanager
+    def _call(self, call: str) -> Iterator[None]:
+        with self.lock:
+            self.calls.append(call)
+            self.before(call)
+            yield
+            self.after(call)
 
 
 class StubKubectl:
@@ -315,6 +414,7 @@ class Lab:
     machines: FakeMachines
     provider: FakeProvider
     kubectl: StubKubectl
+    backend: FakeBackend
     runners: dict[str, FakeRunner] = field(default_factory=dict)
 
     def run(self, *steps: Step[Context]) -> list[str]:
@@ -334,7 +434,7 @@ def make_lab(
     """Return a lab in the folder `root`; `keys` are those of lab.yaml, `changes` fields of the Context."""
     config = make_config(**keys)
     inventory = inventory_of(config)
-    report, provider = RecordingReporter(), FakeProvider()
+    report, provider, backend = RecordingReporter(), FakeProvider(), FakeBackend()
     names = [node.name for node in inventory.nodes]
     machines = FakeMachines(names)
     bundle = make_bundle(root / "bundle")
@@ -356,10 +456,12 @@ def make_lab(
         recipe=BoxRecipe(bundle.kubernetes, bundle.digest),
         connect=lambda node: kept[node.name],
         keep=lambda runner: kept.__setitem__(runner.node, runner),
+        disconnect=lambda: None,
+        snapshots=lambda cancel: backend,
     )
     context.workspace.prepare()
     context = dataclasses.replace(context, **(changes or {}))
-    return Lab(context, report, machines, provider, kubectl, runners)
+    return Lab(context, report, machines, provider, kubectl, backend, runners)
 
 
 def make_context(root: Path, **options: Any) -> FakeContext:

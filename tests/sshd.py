@@ -50,6 +50,7 @@ class SshServer:
         self._programs: list[subprocess.Popen[bytes]] = []
         self._threads: list[threading.Thread] = []
         self._socket = socket.create_server((host, port))
+        self._socket.settimeout(0.05)
         self.host, self.port = self._socket.getsockname()
         self.start(self._accept)
 
@@ -124,7 +125,6 @@ class SshServer:
             thread.join(5)
 
     def _accept(self) -> None:
-        self._socket.settimeout(0.05)
         while not self.closing.is_set():
             try:
                 connection, _ = self._socket.accept()

@@ -15,12 +15,14 @@ def command(options: Options) -> None:
     It stands alone: `vagrant up` in its folder makes the same VMs without kubelab.
     """
     from provision.lab import open_lab, read_lab
+    from provision.snapshot_mend import mend
     from provision.steps.machines import VagrantfileStep
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)
         with workspace.lock():
             lab = open_lab(config, workspace, report, options.cancel)
+            mend(lab)
             step = VagrantfileStep()
             changed = not step.is_done(lab)
             if changed:

@@ -20,6 +20,7 @@ def command(options: Options, from_id: str | None, until_id: str | None, dry_run
     """
     from provision.host import gather
     from provision.lab import open_lab, read_lab
+    from provision.snapshot_mend import mend
     from provision.up import dry_run as plan
     from provision.up import up
 
@@ -34,4 +35,5 @@ def command(options: Options, from_id: str | None, until_id: str | None, dry_run
                 plan(lab, from_id, until_id)
             else:
                 with workspace.lock():
+                    mend(lab)
                     up(lab, report, from_id, until_id)

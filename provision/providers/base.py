@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -44,7 +45,7 @@ class Provider(Protocol):
     def make_network(self, config: ClusterConfig, inventory: Inventory) -> None:
         """Make the lab's network so; raises ConfigDrift when a living one has another range."""
 
-    def has_box(self, box: BoxReference) -> bool:
+    def has_box(self, box: BoxReference, folder: Path) -> bool:
         """Return whether the box's disk is where machines are cloned from."""
 
     def upload_box(self, box: BoxReference, folder: Path) -> None:
@@ -53,8 +54,64 @@ class Provider(Protocol):
     def strays(self, config: ClusterConfig, known: Mapping[str, str]) -> list[str]:
         """Return the names of the lab's machines that `known` (node name -> id) does not hold."""
 
+    def elsewhere(self, config: ClusterConfig, folder: Path) -> Mapping[str, str]:
+        """Return machine -> Vagrantfile of a lab of this name that another folder than `folder` made."""
+
     def remove(self, names: Sequence[str]) -> None:
         """Remove machines and their disks by name."""
 
     def remove_rest(self, config: ClusterConfig) -> None:
         """Remove what Vagrant leaves of a lab: its network, and disks nothing else uses."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """The snapshots a machine has in its hypervisor, and the one it stands on."""
+
+    names: tuple[str, ...]
+    current: str | None = None
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where a machine's disks and snapshots are on the host, and the bytes they take there."""
+
+    folder: Path
+    used: int
+
+
+class SnapshotBackend(Protocol):
+    """A hypervisor's snapshots, machine by machine, by the ids that Vagrant keeps.
+
+    Every method raises LabError; what it was at then may have happened or not.
+    """
+
+    def states(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Return id -> "running", "paused" or "stopped", without the ids that do not exist."""
+
+    def can_save(self, ids: Sequence[str]) -> None:
+        """Raise SnapshotError for a machine whose disks or firmware allow no snapshot."""
+
+    def space(self, ids: Sequence[str]) -> Mapping[str, Space]:
+        """Return the room that each machine takes on the host."""
+
+    def pause(self, ids: Sequence[str]) -> Mapping[str, float]:
+        """Stop running machines, all at once; return id -> the monotonic second at which it stood still."""
+
+    def save(self, machine: str, name: str) -> None:
+        """Take a snapshot of a paused machine with its memory, of a stopped one without."""
+
+    def revert(self, machine: str, name: str, *, live: bool) -> None:
+        """Put a machine back; a `live` snapshot leaves it standing still, for `resume` to let it run."""
+
+    def resume(self, ids: Sequence[str]) -> None:
+        """Let machines run that are paused or were put back, all at once."""
+
+    def delete(self, machine: str, name: str) -> None:
+        """Delete a machine's snapshot."""
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Prepare machines with snapshots for their removal, which is slow with them in some hypervisors."""
+
+    def list(self, ids: Sequence[str]) -> Mapping[str, Held]:
+        """Return the snapshots of each machine."""

@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -15,7 +15,6 @@ from provision.config import ClusterConfig
 from provision.errors import ConfigDrift, ToolFailed
 from provision.host import HostFacts
 from provision.inventory import Inventory, machine_names, network_name
-from provision.providers.base import PAUSED, RUNNING, STOPPED
 from provision.providers.virsh import Virsh, attributes
 from provision.render import BoxReference, network_xml
 from provision.report import Reporter
@@ -44,15 +43,7 @@ class Libvirt:
 
     def states(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Return the state of each machine that exists."""
-        every, running, paused = self.virsh.lists(
-            "list --all --uuid", "list --state-running --uuid", "list --state-paused --uuid"
-        )
-        known = {RUNNING: set(running), PAUSED: set(paused)}
-        return {
-            machine: next((state for state, members in known.items() if machine in members), STOPPED)
-            for machine in ids
-            if machine in every
-        }
+        return self.virsh.states(ids)
 
     def resume(self, ids: Sequence[str]) -> None:
         """Let paused machines run on."""
@@ -97,18 +88,24 @@ class Libvirt:
                 entry = f"<host mac='{mac}' name='{host}' ip='{ip}'/>"
                 self.virsh("net-update", name, verb, "ip-dhcp-host", entry, *scope)
 
-    def has_box(self, box: BoxReference) -> bool:
-        """Return whether the box's disk is in the pool."""
-        return _box_volume(box) in self._volumes()
+    def has_box(self, box: BoxReference, folder: Path) -> bool:
+        """Return whether the box's disk is in the pool, and whole: a killed upload leaves a part of it."""
+        volume, image = _box_volume(box), folder / "box.img"
+        if volume not in self._volumes() or not image.is_file():
+            return False
+        root = self.virsh.xml("vol-dumpxml", "--pool", POOL, volume)
+        return root is not None and root.findtext("physical") == str(image.stat().st_size)
 
     def upload_box(self, box: BoxReference, folder: Path) -> None:
-        """Upload the box's disk into the pool in one sparse stream, under the name the plugin looks for.
+        """Upload the box's disk into the pool in one stream, under the name the plugin looks for.
 
         The plugin would do it itself, in small pieces that take several times as long.
         """
-        if self.has_box(box):
+        if self.has_box(box, folder):
             return
         volume = _box_volume(box)
+        if volume in self._volumes():
+            self.virsh("vol-delete", "--pool", POOL, volume)
         self.virsh("vol-create-as", POOL, volume, f"{box.disk}GiB", "--format", "qcow2")
         try:
             image = str(folder / "box.img")
@@ -120,18 +117,24 @@ class Libvirt:
 
     def strays(self, config: ClusterConfig, known: Mapping[str, str]) -> list[str]:
         """Return the lab's domains that Vagrant does not know: a killed `vagrant up` leaves such."""
+        return [name for name, root in self._domains(config) if root.findtext("uuid") not in known.values()]
+
+    def elsewhere(self, config: ClusterConfig, folder: Path) -> Mapping[str, str]:
+        """Return machine -> Vagrantfile of a lab of this name that another folder than `folder` made."""
+        here = f"Source: {folder / 'Vagrantfile'}"
+        sources = {name: root.findtext("description") or here for name, root in self._domains(config)}
+        return {name: source.removeprefix("Source: ") for name, source in sources.items() if source != here}
+
+    def _domains(self, config: ClusterConfig) -> Iterator[tuple[str, ET.Element]]:
+        """Give the domains with a name and on the network of this lab, and their definitions."""
         (names,) = self.virsh.lists("list --all --name")
-        pattern = machine_names(config.name)
-        found = []
-        for name in filter(pattern.fullmatch, names):
+        for name in filter(machine_names(config.name).fullmatch, names):
             root = self.virsh.xml("dumpxml", name)
-            if root is None or root.findtext("uuid") in known.values():
+            if root is None:
                 continue
-            if network_name(config.name) in {
-                entry[0] for entry in attributes(root, "devices/interface/source", ["network"])
-            }:
-                found.append(name)
-        return found
+            networks = attributes(root, "devices/interface/source", ["network"])
+            if (network_name(config.name),) in networks:
+                yield name, root
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove domains with their snapshots and disks."""

@@ -9,6 +9,7 @@ from threading import Event
 
 from provision.command import run_tool
 from provision.errors import ToolFailed
+from provision.providers.base import PAUSED, RUNNING, STOPPED
 
 URI = "qemu:///system"
 HINT = "kubelab doctor --fix"
@@ -45,6 +46,15 @@ class Virsh:
         return [
             [line.strip() for line in part.splitlines() if line.strip()] for part in text.split(SEPARATOR)
         ]
+
+    def states(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return domain UUID -> state, of those of `ids` that exist."""
+        every, running, paused = self.lists(
+            "list --all --uuid", "list --state-running --uuid", "list --state-paused --uuid"
+        )
+        states = dict.fromkeys(every, STOPPED) | dict.fromkeys(running, RUNNING)
+        states |= dict.fromkeys(paused, PAUSED)
+        return {machine: states[machine] for machine in ids if machine in states}
 
     def xml(self, *arguments: str) -> ET.Element | None:
         """Return the XML that a dump command prints, or None when the object does not exist."""

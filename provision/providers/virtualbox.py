@@ -26,7 +26,7 @@ from provision.values import SMALLEST_DISK
 
 DELETE_DEADLINE = 120.0
 UNLOCK_SECONDS = 30.0
-_STATES = {
+STATES = {
     "running": RUNNING,
     "livesnapshotting": RUNNING,
     "onlinesnapshotting": RUNNING,
@@ -76,7 +76,7 @@ class VirtualBox:
         """Return the state of each machine that exists; saved, aborted and stuck ones are stopped."""
         infos = {machine: self.vbox.info(machine) for machine in ids}
         return {
-            machine: _STATES.get(info.get("VMState", ""), STOPPED)
+            machine: STATES.get(info.get("VMState", ""), STOPPED)
             for machine, info in infos.items()
             if info is not None
         }
@@ -99,7 +99,7 @@ class VirtualBox:
         self._check(config, inventory)
         self.network.make(config, inventory)
 
-    def has_box(self, box: BoxReference) -> bool:
+    def has_box(self, box: BoxReference, folder: Path) -> bool:
         """Return True: Vagrant imports a box itself, once, and clones from that."""
         return True
 
@@ -114,6 +114,10 @@ class VirtualBox:
             for machine, name in self.vbox.machines().items()
             if machine not in ids and group in (self.vbox.info(machine) or {}).get("groups", "").split(",")
         ]
+
+    def elsewhere(self, config: ClusterConfig, folder: Path) -> Mapping[str, str]:
+        """Return nothing: VirtualBox does not say where a machine was made."""
+        return {}
 
     def remove(self, names: Sequence[str]) -> None:
         """Power machines off and remove them with their disks; raises WaitTimeout."""

@@ -11,6 +11,7 @@ from provision.steps.host import HostStep
 from provision.steps.join import JoinStep
 from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
 from provision.steps.nodes import NodesStep
+from provision.steps.snapshot import SnapshotStep
 
 UP: tuple[Step[Context] | Together[Context], ...] = (
     HostStep(),
@@ -23,4 +24,5 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     # The workers' join waits by itself for what the control plane has not made yet.
     Together(ControlPlaneStep(), JoinStep()),
     Together(CniStep(), ReadyStep()),
+    SnapshotStep(),
 )

@@ -41,8 +41,8 @@ class BoxStep:
         if len(ctx.machines.states()) == len(ctx.inventory.nodes):
             return True
         box = ctx.recipe.reference
-        built = ctx.recipe.file.exists() and ctx.machines.box_folder(box).exists()
-        return built and ctx.provider.has_box(box)
+        folder = ctx.machines.box_folder(box)
+        return ctx.recipe.file.exists() and folder.exists() and ctx.provider.has_box(box, folder)
 
     def apply(self, ctx: Context) -> None:
         BoxBuilder(ctx.report, ctx.cancel).find_or_build(ctx.recipe, ctx.build_bundle())

@@ -22,6 +22,7 @@ class HostStep:
                 key="provider",
                 hint="kubelab render writes its Vagrantfile; provider: libvirt makes clusters",
             )
+        refuse_another_lab(ctx)
         ctx.provider.preflight(gather())
         return not _wrong(ctx)
 
@@ -31,6 +32,17 @@ class HostStep:
 
     def plan(self, ctx: Context) -> str:
         return "stop: kubelab doctor says what is wrong with this host"
+
+
+def refuse_another_lab(ctx: Context) -> None:
+    """Raise ConfigError where another folder made a lab of the same name: it is not ours to touch."""
+    others = ctx.provider.elsewhere(ctx.config, ctx.workspace.root)
+    for machine, vagrantfile in others.items():
+        raise ConfigError(
+            f"a lab called {ctx.config.name} is there already: {machine} was made from {vagrantfile}",
+            key="name",
+            hint="choose another name, or run kubelab destroy in that folder",
+        )
 
 
 def _wrong(ctx: Context) -> list[Finding]:

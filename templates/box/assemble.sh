@@ -37,7 +37,7 @@ mount -t tmpfs tmpfs "$root/tmp"
 say "configuring the system"
 chroot "$root" sh -eu <<'CHROOT'
 useradd --create-home --shell /bin/bash --password '*' vagrant
-systemctl --quiet enable kubelet containerd ssh systemd-networkd lab-network
+systemctl --quiet enable kubelet containerd ssh systemd-networkd lab-network lab-clock
 systemctl --quiet disable systemd-networkd-wait-online.service
 systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
     e2scrub_reap.service fstrim.timer getty@tty1.service serial-getty@ttyS0.service \

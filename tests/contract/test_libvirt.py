@@ -46,9 +46,11 @@ class Host:
     def change(self, **state: Any) -> None:
         self.write(**{**self.state, **state})
 
-    def domain(self, name: str, state: str = "running", network: str = "kubelab-lab") -> str:
+    def domain(
+        self, name: str, state: str = "running", network: str = "kubelab-lab", source: str = ""
+    ) -> str:
         """Define a domain and return its id."""
-        domain = {"uuid": f"id-of-{name}", "state": state, "network": network}
+        domain = {"uuid": f"id-of-{name}", "state": state, "network": network, "source": source}
         self.change(domains={**self.state["domains"], name: domain})
         return f"id-of-{name}"
 
@@ -161,9 +163,9 @@ def test_a_network_of_another_range_is_refused_untouched(host: Host, nodes: str)
 
 def test_a_box_is_uploaded_once(host: Host, tmp_path: Path) -> None:
     (tmp_path / "box.img").write_text("a disk")
-    assert not PROVIDER.has_box(BOX)
+    assert not PROVIDER.has_box(BOX, tmp_path)
     PROVIDER.upload_box(BOX, tmp_path)
-    assert PROVIDER.has_box(BOX)
+    assert PROVIDER.has_box(BOX, tmp_path)
     PROVIDER.upload_box(BOX, tmp_path)
     assert len(host.calls("vol-upload")) == 1
     volume = host.state["volumes"][IMAGE]
@@ -175,7 +177,7 @@ def test_half_an_upload_is_removed(host: Host, tmp_path: Path) -> None:
     with pytest.raises(ToolFailed) as caught:
         PROVIDER.upload_box(BOX, tmp_path)
     assert "No space left" in caught.value.details
-    assert not PROVIDER.has_box(BOX)
+    assert not PROVIDER.has_box(BOX, tmp_path)
 
 
 def test_an_upload_that_failed_is_told_even_if_nothing_can_be_removed(host: Host, tmp_path: Path) -> None:
@@ -199,6 +201,12 @@ def test_strays_are_on_the_labs_own_network_only(host: Host) -> None:
 def test_a_machine_made_anew_behind_vagrants_back_is_a_stray(host: Host) -> None:
     host.domain("lab-cp1")
     assert PROVIDER.strays(CONFIG, {"lab-cp1": "id-of-its-forerunner"}) == ["lab-cp1"]
+
+
+def test_a_lab_of_the_same_name_made_in_another_folder_is_told_apart(host: Host, tmp_path: Path) -> None:
+    host.domain("lab-cp1", source=str(tmp_path / "Vagrantfile"))
+    assert PROVIDER.elsewhere(CONFIG, tmp_path) == {}
+    assert PROVIDER.elsewhere(CONFIG, tmp_path / "other") == {"lab-cp1": str(tmp_path / "Vagrantfile")}
 
 
 def test_machines_are_removed_with_their_disks(host: Host) -> None:

@@ -257,7 +257,7 @@ def test_a_larger_disk_than_the_boxs_is_refused(stub: Stub, provider: VirtualBox
 def test_boxes_are_vagrants_own_affair(stub: Stub, provider: VirtualBox, tmp_path: Path) -> None:
     box = BoxReference("kubelab-1.36.3-0123456789ab", "1.0.0", "file:///box.json", 12)
     provider.upload_box(box, tmp_path)
-    assert provider.has_box(box)
+    assert provider.has_box(box, tmp_path)
     assert stub.read()["calls"] == []
 
 

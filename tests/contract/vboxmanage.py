@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import json
 import os
@@ -31,6 +32,7 @@ def show_machine(machine: dict[str, Any]) -> None:
     print(f'UUID="{machine["id"]}"\nmemory=2048\ncpus=2')
     print(f'VMState="{machine["state"]}"\nVMStateChangeTime="2026-01-02T03:04:05.000000000"')
     print('"SATA Controller-0-0"="/vms/disk.vdi"')
+    print(f'CfgFile="{machine.get("folder", "/vms")}/{machine["name"]}.vbox"')
     print('natnet1="nat"\nmacaddress1="080027416E0E"\nnic1="nat"')
     if machine.get("hostonly"):
         print(f'hostonlyadapter2="{machine["hostonly"]}"\nmacaddress2="525400000001"\nnic2="hostonly"')
@@ -46,11 +48,87 @@ def show_link(link: dict[str, Any]) -> None:
 
 
 def control(machine: dict[str, Any], verb: str) -> None:
+    if verb == "startvm":
+        start(machine)
+        return
     if machine["state"] not in ("running", "paused"):
         fail(f"Machine '{machine['name']}' is not currently running.", "VBOX_E_INVALID_VM_STATE")
     if verb == "resume" and machine["state"] != "paused":
         fail("VM not paused", "VBOX_E_INVALID_VM_STATE (0x80bb0002)")
-    machine["state"] = {"resume": "running", "poweroff": "poweroff"}[verb]
+    if verb == "pause" and machine["state"] != "running":
+        fail("Invalid machine state: Paused", "VBOX_E_INVALID_VM_STATE (0x80bb0002)")
+    if verb == "poweroff":
+        machine["locked"] = machine.get("slow", machine.get("locked", 0))
+    machine["state"] = {"pause": "paused", "resume": "running", "poweroff": "poweroff"}[verb]
+
+
+def start(machine: dict[str, Any]) -> None:
+    if machine["state"] in ("running", "paused"):
+        fail(
+            f"The machine '{machine['name']}' is already locked by a session (or being locked or unlocked)",
+            "VBOX_E_INVALID_OBJECT_STATE (0x80bb0007)",
+        )
+    print(f'Waiting for VM "{machine["name"]}" to power on...')
+    machine["state"] = "running"
+
+
+def list_snapshots(machine: dict[str, Any]) -> None:
+    if not machine.get("snapshots"):
+        print("This machine does not have any snapshots")
+        sys.exit(1)
+    suffix: dict[str | None, str] = {None: ""}
+    for number, (name, snapshot) in enumerate(machine["snapshots"].items()):
+        # Numbers go down the tree: -1, -1-1; a brother is -2.
+        suffix[name] = f"{suffix[snapshot['parent']]}-{number}" if number else ""
+        print(f'SnapshotName{suffix[name]}="{name}"\nSnapshotUUID{suffix[name]}="uuid-of-{name}"')
+    current = machine["current"]
+    print(f'CurrentSnapshotName="{current}"\nCurrentSnapshotUUID="uuid-of-{current}"')
+    print(f'CurrentSnapshotNode="SnapshotName{suffix[current]}"')
+
+
+def snapshot(state: dict[str, Any], machine: dict[str, Any], verb: str, name: str) -> None:
+    if (verb, name) == ("list", "--machinereadable"):
+        list_snapshots(machine)
+        return
+    known = machine.setdefault("snapshots", {})
+    print("0%...10%...20%...100%", file=sys.stderr)
+    if verb == "take":
+        memory = machine["state"] if machine["state"] in ("running", "paused") else None
+        known[name] = {"parent": machine.get("current"), "memory": memory}
+        machine["current"] = name
+        print(f"Snapshot taken. UUID: uuid-of-{name}")
+        return
+    if name not in known:
+        fail(f"Could not find a snapshot named '{name}'", "VBOX_E_OBJECT_NOT_FOUND (0x80bb0001)")
+    if verb == "restore":
+        if machine["state"] in ("running", "paused"):
+            fail(
+                "Cannot delete the current state of the running machine (machine state: Running)",
+                "VBOX_E_INVALID_VM_STATE (0x80bb0002)",
+            )
+        if machine.get("locked", 0):
+            machine["locked"] -= 1
+            STATE.write_text(json.dumps(state))
+            fail(
+                f"The machine '{machine['name']}' is already locked by a session "
+                "(or being locked or unlocked)",
+                "VBOX_E_INVALID_OBJECT_STATE (0x80bb0007)",
+            )
+        machine["current"] = name
+        machine["state"] = "saved" if known[name]["memory"] else "poweroff"
+    if verb == "delete":
+        children = [child for child in known.values() if child["parent"] == name]
+        if len(children) > 1:
+            fail(
+                f"Snapshot '{name}' of the machine '{machine['name']}' cannot be deleted, because it has "
+                f"{len(children)} child snapshots, which is more than the one snapshot allowed for deletion",
+                "VBOX_E_INVALID_OBJECT_STATE (0x80bb0007)",
+            )
+        for child in children:
+            child["parent"] = known[name]["parent"]
+        if machine["current"] == name:
+            machine["current"] = known[name]["parent"]
+        del known[name]
 
 
 def unregister(state: dict[str, Any], machine: dict[str, Any]) -> None:
@@ -103,8 +181,10 @@ def main(arguments: list[str]) -> None:
                 show_link(link)
         case ["showvminfo", wanted, "--machinereadable"]:
             show_machine(find(state, wanted))
-        case ["controlvm", wanted, verb]:
+        case ["controlvm", wanted, verb] | ["startvm" as verb, wanted, "--type", "headless"]:
             control(find(state, wanted), verb)
+        case ["snapshot", wanted, verb, name]:
+            snapshot(state, find(state, wanted), verb, name)
         case ["unregistervm", wanted, "--delete"]:
             unregister(state, find(state, wanted))
         case ["hostonlyif", *rest]:
@@ -118,4 +198,6 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with STATE.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        main(sys.argv[1:])

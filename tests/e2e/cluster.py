@@ -40,6 +40,23 @@ class Cluster:
             raise AssertionError(f"kubelab {' '.join(arguments)} ended with exit code {ended.returncode}")
         return ended.stdout
 
+    def up_killed_in(self, step: str) -> None:
+        """Run `kubelab up`, and end it without a chance to tidy up as soon as it begins `step`."""
+        print(f"$ kubelab up, killed in {step}", flush=True)
+        process = subprocess.Popen(
+            [*KUBELAB, "up", "--json"], cwd=self.folder, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for line in lines:
+                event = json.loads(line)
+                if event["event"] == "step_started" and event["id"] == step:
+                    break
+            else:
+                raise AssertionError(f"`up` ended before it came to {step}")
+            process.kill()
+        process.wait()
+
     def events(self, *arguments: str) -> list[dict[str, Any]]:
         """Run a kubelab command with --json; return its events."""
         return [json.loads(line) for line in self.kubelab(*arguments, "--json").splitlines()]

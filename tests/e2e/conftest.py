@@ -20,12 +20,14 @@ FOLDER = HERE.parent.parent / "build" / "e2e"
 
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """Return a cluster that `kubelab up` has made; what a killed run left is removed first."""
+    """Return a cluster that `kubelab up` has made, going on from two runs that were killed."""
     lab = Cluster(FOLDER)
     FOLDER.mkdir(parents=True, exist_ok=True)
     shutil.copy(HERE / "lab.yaml", FOLDER / "lab.yaml")
     lab.kubelab("destroy")
     try:
+        lab.up_killed_in("machines")
+        lab.up_killed_in("control-plane")
         lab.kubelab("up")
         yield lab
         if request.session.testsfailed:

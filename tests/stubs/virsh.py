@@ -1,7 +1,9 @@
 """A `virsh` that keeps its state in the JSON file beside it, and speaks as libvirt 9 does.
 
-State: networks name -> {xml, active}; domains name -> {uuid, state, network}; volumes name -> {size,
-backing}; `fail` command -> message; `calls` is what was asked, `unknown` what it could not understand.
+State: networks name -> {xml, active}; domains name -> {uuid, state, network, disk (file and format),
+loader, folder, snapshots (name -> state it was saved in), current, busy (calls it refuses)}; volumes
+name -> {size, backing}; `fail` command -> message; `calls` is what was asked, `unknown` what it could not
+understand. Without a command it takes one a line from standard input, as virsh does.
 """
 
 # Started some hundred times by the tests: what it does not import makes them faster. So no pathlib.
@@ -9,6 +11,7 @@ backing}; `fail` command -> message; `calls` is what was asked, `unknown` what i
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
@@ -124,13 +127,88 @@ class Virsh:
 
     def dumpxml(self, name: str) -> None:
         domain = self.find("dom", name)
-        source = f"<source network='{domain['network']}'/>"
-        print(
-            f"<domain><uuid>{domain['uuid']}</uuid><devices><interface>{source}</interface></devices></domain>"
-        )
+        devices = f"<interface><source network='{domain['network']}'/></interface>"
+        if "disk" in domain:
+            file, kind = domain["disk"]
+            devices += f"<disk device='disk'><driver type='{kind}'/><source file='{file}'/></disk>"
+            devices += "<disk device='cdrom'><driver type='raw'/></disk>"
+        if "folder" in domain:
+            devices += f"<filesystem><source dir='{domain['folder']}'/></filesystem>"
+        loader = f"<os><loader type='{domain['loader']}'/></os>" if "loader" in domain else ""
+        source = domain.get("source", "")
+        loader += f"<description>Source: {source}</description>" if source else ""
+        head = f"<name>{name}</name><uuid>{domain['uuid']}</uuid>{loader}"
+        print(f"<domain>{head}<devices>{devices}</devices></domain>")
+
+    def domstate(self, name: str) -> None:
+        print(self.find("dom", name)["state"])
+
+    def change(self, name: str) -> Any:
+        """Return a domain that is to be changed, unless another job is at work on it."""
+        domain = self.find("dom", name)
+        if domain.get("busy", 0):
+            domain["busy"] -= 1
+            raise Refused(
+                "Timed out during operation: cannot acquire state change lock "
+                "(held by monitor=remoteDispatchDomainSnapshotCreateXML)"
+            )
+        return domain
+
+    def suspend(self, name: str) -> None:
+        domain = self.change(name)
+        if domain["state"] == "shutoff":
+            raise Refused(
+                f"Failed to suspend domain '{name}'\nRequested operation is not valid: domain is not running"
+            )
+        domain["state"] = "paused"
 
     def resume(self, name: str) -> None:
-        self.find("dom", name)["state"] = "running"
+        domain = self.change(name)
+        if domain["state"] != "paused":
+            reason = "is already running" if domain["state"] == "running" else "is not running"
+            raise Refused(
+                f"Failed to resume domain '{name}'\nRequested operation is not valid: domain {reason}"
+            )
+        domain["state"] = "running"
+
+    def snapshot_create_as(self, _: str, machine: str, __: str, name: str) -> None:
+        domain = self.change(machine)
+        if name in domain.setdefault("snapshots", {}):
+            raise Refused(f"operation failed: domain moment {name} already exists")
+        domain["snapshots"][name] = domain["state"]
+        domain["current"] = name
+
+    def snapshot(self, domain: Any, name: str) -> str:
+        if name not in domain.get("snapshots", {}):
+            raise Refused(f"Domain snapshot not found: no domain snapshot with matching name '{name}'")
+        return str(domain["snapshots"][name])
+
+    def snapshot_revert(self, machine: str, name: str, *flags: str) -> None:
+        domain = self.change(machine)
+        state = self.snapshot(domain, name)
+        assert "--force" in flags
+        domain["state"] = "paused" if "--paused" in flags else state
+        domain["current"] = name
+
+    def snapshot_delete(self, machine: str, name: str, *flags: str) -> None:
+        domain = self.change(machine)
+        self.snapshot(domain, name)
+        del domain["snapshots"][name]
+        if domain["current"] == name:
+            domain["current"] = None
+
+    def snapshot_list(self, machine: str, flag: str) -> None:
+        assert flag == "--name"
+        for name in self.find("dom", machine).get("snapshots", {}):
+            print(name)
+        print()
+
+    def snapshot_current(self, machine: str, flag: str) -> None:
+        assert flag == "--name"
+        current = self.find("dom", machine).get("current")
+        if not current:
+            raise Refused(f"domain '{machine}' has no current snapshot")
+        print(current, end="")
 
     def destroy(self, name: str) -> None:
         domain = self.find("dom", name)
@@ -205,18 +283,41 @@ def translated(line: str) -> str:
     return line
 
 
+def obey(commands: list[list[str]]) -> int:
+    """Run commands while no other process does; return the exit code of the last."""
+    with open(f"{STATE}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with open(STATE) as file:
+            state = json.load(file)
+        code = 0
+        for command in commands:
+            code = run(command, state)
+        temporary = f"{STATE}.{os.getpid()}"
+        with open(temporary, "w") as file:
+            json.dump(state, file)
+        os.replace(temporary, STATE)
+    return code
+
+
+def split(text: str) -> list[list[str]]:
+    return [command.split() for command in text.split(";")]
+
+
+def converse() -> int:
+    """Take commands from standard input; as virsh does, repeat each behind a prompt."""
+    print("virsh # ", end="", flush=True)
+    for line in sys.stdin:
+        print(line, end="", flush=True)
+        obey(split(line.replace('"', "")))
+        sys.stderr.flush()
+        print("virsh # ", end="", flush=True)
+    return 0
+
+
 def main() -> int:
     quiet, connect, _, *words = sys.argv[1:]
     assert (quiet, connect) == ("--quiet", "--connect")
-    with open(STATE) as file:
-        state = json.load(file)
+    if not words:
+        return converse()
     # One argument may hold several commands; the exit code is that of the last.
-    commands = [text.split() for text in words[0].split(";")] if len(words) == 1 else [words]
-    code = 0
-    for command in commands:
-        code = run(command, state)
-    temporary = f"{STATE}.{os.getpid()}"
-    with open(temporary, "w") as file:
-        json.dump(state, file)
-    os.replace(temporary, STATE)
-    return code
+    return obey(split(words[0]) if len(words) == 1 else [words])

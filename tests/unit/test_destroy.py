@@ -7,9 +7,9 @@ import pytest
 
 from provision.config import ClusterConfig
 from provision.destroy import destroy
-from provision.errors import ToolFailed, VagrantError
+from provision.errors import ConfigError, ToolFailed, VagrantError
 from provision.keys import make_key
-from tests.fakes import FakeProvider, Lab, make_lab
+from tests.fakes import FakeProvider, FakeVm, Lab, make_lab
 
 
 @pytest.fixture
@@ -97,3 +97,39 @@ def test_a_lab_that_was_never_made_is_removed_without_complaint(tmp_path: Path) 
     destroy(lab.ctx)
     assert lab.report.of("warn") == []
     assert len(lab.report.of("result")) == 2
+
+
+def test_snapshots_go_with_the_machines_that_hold_them(lab: Lab) -> None:
+    space = lab.ctx.workspace
+    for node, machine in lab.machines.ids().items():
+        lab.backend.vms[machine] = FakeVm(held={"a": (node, True)})
+    space.snapshots.mkdir(parents=True)
+    (space.snapshots / "a.json").write_text("{}")
+    readme = space.snapshots.parent / "README.md"
+    readme.write_text("mine")
+    space.journal.write_text("{}")
+    destroy(lab.ctx)
+    assert [call for call in lab.backend.calls if call.startswith("forget")] == [
+        "forget id-of-lab-cp1",
+        "forget id-of-lab-w1",
+    ]
+    assert not space.snapshots.exists()
+    assert not space.journal.exists()
+    assert readme.exists()
+
+
+def test_machines_go_though_the_hypervisor_cannot_forget_their_snapshots(lab: Lab) -> None:
+    def refuse(call: str) -> None:
+        raise ToolFailed(["virsh"], 1, "no")
+
+    lab.backend.before = refuse
+    destroy(lab.ctx)
+    assert lab.machines.calls == ["destroy"]
+
+
+def test_a_lab_of_the_same_name_in_another_folder_is_not_touched(lab: Lab) -> None:
+    lab.provider.others = {"lab-cp1": "/elsewhere/Vagrantfile"}
+    with pytest.raises(ConfigError, match="/elsewhere/Vagrantfile"):
+        destroy(lab.ctx)
+    assert lab.provider.calls == []
+    assert lab.machines.calls == []

@@ -100,7 +100,9 @@ def test_a_failure_gives_kubeadms_exit_code_and_its_last_lines(node: Sandbox) ->
 
 def test_the_result_of_an_earlier_run_is_not_taken_for_this_ones(node: Sandbox) -> None:
     node.write(nodes.CODE, "0\n")
-    node.kubeadm("exit 7")
+    node.write(nodes.LOG)
+    node.program("systemd-run", "touch active")
+    node.on_pause(f"rm active; echo 7 > {node.path(nodes.CODE)}")
     assert node.run(nodes.unit_script(INIT), check=False).code == 7
 
 

@@ -1,0 +1,157 @@
+"""System snapshots of libvirt: disks and memory together, inside the machine's qcow2 file."""
+
+from __future__ import annotations
+
+import contextlib
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from provision.dialogue import Answer, Dialogue, ask_all
+from provision.errors import MachineBusy, SnapshotError, ToolFailed
+from provision.providers.base import Held, Space
+from provision.providers.virsh import HINT, URI, Virsh
+
+# For as long as several GiB of memory take to reach a slow disk, or the other way.
+COPY_DEADLINE = 900.0
+ANSWER_DEADLINE = 60.0
+BLOCK = 512
+LOCKED = "cannot acquire state change lock"
+# virsh repeats what it is sent: the quotes keep the mark out of that.
+MARK, ECHO_MARK = "=answered=", 'echo "=answered"='
+
+
+@dataclass(frozen=True)
+class LibvirtSnapshots:
+    """Snapshots by virsh."""
+
+    cancel: Event
+
+    @property
+    def virsh(self) -> Virsh:
+        return Virsh(self.cancel)
+
+    def states(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the state of each machine that exists."""
+        return self.virsh.states(ids)
+
+    def can_save(self, ids: Sequence[str]) -> None:
+        """Raise SnapshotError where libvirt would fail, or say it saved what it did not."""
+        for machine in ids:
+            root = self._definition(machine)
+            name = root.findtext("name") or machine
+            formats = {_attribute(disk, "driver", "type") for disk in _disks(root)}
+            if formats != {"qcow2"}:
+                raise SnapshotError(
+                    f"{name} has a disk that is not qcow2, which keeps no snapshot",
+                    hint="kubelab destroy; kubelab up",
+                )
+            if _attribute(root, "os/loader", "type") == "pflash":
+                raise SnapshotError(
+                    f"{name} starts by UEFI, which allows no snapshot", hint="use a box with BIOS"
+                )
+            if root.find("devices/filesystem") is not None:
+                raise SnapshotError(
+                    f"{name} mounts a folder of the host, which keeps its memory from being saved",
+                    hint="switch synced folders off",
+                )
+
+    def space(self, ids: Sequence[str]) -> Mapping[str, Space]:
+        """Return the folder of each machine's first disk, and what its files take."""
+        found = {}
+        for machine in ids:
+            files = [Path(_attribute(disk, "source", "file")) for disk in _disks(self._definition(machine))]
+            found[machine] = Space(files[0].parent, sum(file.stat().st_blocks * BLOCK for file in files))
+        return found
+
+    def pause(self, ids: Sequence[str]) -> Mapping[str, float]:
+        """Suspend all machines over connections that are open already, so that they stop together."""
+        answers = self._at_once("suspend", ids)
+        return {machine: answer.moment for machine, answer in answers.items()}
+
+    def save(self, machine: str, name: str) -> None:
+        """Save into the qcow2 file; the machine is paused or stopped, and stays so."""
+        self._run("snapshot-create-as", "--domain", machine, "--name", name)
+
+    def revert(self, machine: str, name: str, *, live: bool) -> None:
+        """Revert; to a `live` snapshot libvirt starts a stopped machine anew, paused."""
+        state = ["--paused"] if live else []
+        self._run("snapshot-revert", machine, name, *state, "--force")
+
+    def resume(self, ids: Sequence[str]) -> None:
+        """Resume all machines over connections that are open already."""
+        self._at_once("resume", ids)
+
+    def delete(self, machine: str, name: str) -> None:
+        """Delete a snapshot; its children become those of its parent."""
+        self._run("snapshot-delete", machine, name)
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Remove what libvirt knows of the snapshots; their data goes with the disks."""
+        for machine, held in self.list(list(self.states(ids))).items():
+            for name in held.names:
+                self.virsh("snapshot-delete", machine, name, "--metadata")
+
+    def list(self, ids: Sequence[str]) -> Mapping[str, Held]:
+        """Return each machine's snapshots; a machine without any has no current one."""
+        found = {}
+        for machine in ids:
+            current, names = self.virsh.lists(
+                f"snapshot-current {machine} --name", f"snapshot-list {machine} --name"
+            )
+            found[machine] = Held(tuple(names), current[0] if current else None)
+        return found
+
+    def _run(self, *arguments: str) -> None:
+        try:
+            self.virsh(*arguments, deadline=COPY_DEADLINE)
+        except ToolFailed as error:
+            raise _busy(error) or error from None
+
+    def _definition(self, machine: str) -> ET.Element:
+        root = self.virsh.xml("dumpxml", machine)
+        if root is None:
+            raise SnapshotError(f"libvirt has no machine {machine}", hint="kubelab status")
+        return root
+
+    def _at_once(self, command: str, ids: Sequence[str]) -> dict[str, Answer]:
+        argv = ["virsh", "--quiet", "--connect", URI]
+        with contextlib.ExitStack() as stack:
+            dialogues = {
+                machine: stack.enter_context(Dialogue(argv, MARK, {"LC_ALL": "C", "VIRSH_HISTSIZE": "0"}))
+                for machine in ids
+            }
+            # The first answer comes when virsh is connected; only then are the machines told to stop.
+            self._ask(dialogues, "domstate")
+            return self._ask(dialogues, command)
+
+    def _ask(self, dialogues: Mapping[str, Dialogue], command: str) -> dict[str, Answer]:
+        lines = {machine: f"{command} {machine}; {ECHO_MARK}" for machine in dialogues}
+        answers = ask_all(dialogues, lines, deadline=ANSWER_DEADLINE, cancel=self.cancel)
+        for machine, answer in answers.items():
+            if "error: " in answer.text:
+                error = ToolFailed(["virsh", command, machine], 1, _errors(answer.text), hint=HINT)
+                raise _busy(error) or error
+        return answers
+
+
+def _disks(root: ET.Element) -> Sequence[ET.Element]:
+    return [disk for disk in root.findall("devices/disk") if disk.get("device", "disk") == "disk"]
+
+
+def _attribute(root: ET.Element, path: str, name: str) -> str:
+    element = root.find(path)
+    return element.get(name, "") if element is not None else ""
+
+
+def _busy(error: ToolFailed) -> MachineBusy | None:
+    """Return what an error is when the machine is at work on something else."""
+    if LOCKED not in error.output:
+        return None
+    return MachineBusy(f"libvirt is still at work: {error.details}", hint="run this again in a minute")
+
+
+def _errors(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if line.startswith("error: "))

@@ -1,0 +1,169 @@
+"""Certificates past their date: of the control plane, and of every kubelet as client and as server."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from provision.context import Context
+from provision.errors import LabError
+from provision.repair.services import RESTART_CONTROL_PLANE, RESTART_KUBELET, START_SECONDS, run_on
+from provision.repair.state import NodeState
+from provision.repair.survey import CLIENT_PEM, KUBELET_PKI, SERVING_CRT, Survey
+from provision.steps.control_plane import CONFIG
+
+PKI = "/etc/kubernetes/pki"
+AUTHORITIES = (f"{PKI}/ca.crt", f"{PKI}/front-proxy-ca.crt", f"{PKI}/etcd/ca.crt")
+# Only names the file that holds the kubelet's certificate.
+KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
+CLIENT_DAYS = 365
+NEW_KEY = f"{KUBELET_PKI}/kubelab-new.key"
+
+RENEW = f"kubeadm certs renew all --config={CONFIG} >&2\n"
+# The key never leaves its node.
+REQUEST = f"""
+umask 077
+openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {NEW_KEY} \\
+    -subj '/O=system:nodes/CN=system:node:{{node}}'
+"""
+SIGN_FIRST = """
+umask 077
+extensions=$(mktemp)
+trap 'rm -f "$extensions"' EXIT
+cat > "$extensions" <<'EXTENSIONS'
+basicConstraints=critical,CA:FALSE
+keyUsage=critical,digitalSignature
+extendedKeyUsage=clientAuth
+EXTENSIONS
+"""
+SIGN = f"""
+echo "== {{node}}"
+openssl x509 -req -days {CLIENT_DAYS} -set_serial 0x{{serial}} -CA {PKI}/ca.crt -CAkey {PKI}/ca.key \\
+    -extfile "$extensions" <<'REQUEST'
+{{request}}
+REQUEST
+"""
+# As the kubelet's own rotation leaves it: the certificate before its key, in a file that a link names.
+INSTALL = f"""
+umask 077
+file={KUBELET_PKI}/kubelet-client-$(date +%Y-%m-%d-%H-%M-%S).pem
+cat > "$file" <<'CERTIFICATE'
+{{certificate}}
+CERTIFICATE
+cat {NEW_KEY} >> "$file"
+rm -f {NEW_KEY}
+ln -sfn "$file" {CLIENT_PEM}.new
+mv -Tf {CLIENT_PEM}.new {CLIENT_PEM}
+"""
+# The kubelet makes itself another when there is none.
+FORGET_SERVING = f"rm -f {SERVING_CRT} {KUBELET_PKI}/kubelet.key\n"
+
+
+@dataclass(frozen=True)
+class Due:
+    """What has to be renewed on one node."""
+
+    control_plane: bool
+    client: bool
+    serving: bool
+
+    def __bool__(self) -> bool:
+        return self.control_plane or self.client or self.serving
+
+
+def due(certificates: Mapping[str, dt.datetime], soon: dt.datetime) -> Due:
+    """Return which of a node's certificates end before `soon`; a certificate that is not there is not due."""
+    ended = {path for path, end in certificates.items() if end < soon}
+    leaves = ended - {*AUTHORITIES, KUBELET_CONF, CLIENT_PEM, SERVING_CRT}
+    return Due(control_plane=bool(leaves), client=CLIENT_PEM in ended, serving=SERVING_CRT in ended)
+
+
+class CertificateStep:
+    """Every certificate that a kubeadm cluster lives by is good for a while.
+
+    Raises LabError when a certificate authority itself has ended: nothing can be renewed then.
+    """
+
+    id = "certificates"
+    title = "Certificates"
+
+    def __init__(self, survey: Survey) -> None:
+        self.survey = survey
+
+    def is_done(self, ctx: Context) -> bool:
+        return not any(self._due(ctx).values())
+
+    def apply(self, ctx: Context) -> None:
+        wanted = {name: found for name, found in self._due(ctx).items() if found}
+        _check_authorities(self.survey.states(ctx), self.survey.soon)
+        ctx.report.progress(f"renewing certificates of {', '.join(wanted)}", self.id)
+        requests = self._renew(ctx, wanted)
+        signed = _sign(ctx, requests)
+        scripts = {}
+        for name, found in wanted.items():
+            script = INSTALL.format(certificate=signed[name]) if found.client else ""
+            script += FORGET_SERVING if found.serving else ""
+            script += RESTART_CONTROL_PLANE if found.control_plane else ""
+            # It reads them only when it starts; and it forgets then how often the control plane failed.
+            scripts[name] = script + RESTART_KUBELET
+        run_on(ctx, scripts, "install certificates", ctx.scaled(START_SECONDS) + 120)
+        self.survey.forget()
+        self._check(ctx)
+
+    def plan(self, ctx: Context) -> str:
+        return "renew the certificates that have ended"
+
+    def _check(self, ctx: Context) -> None:
+        soon = self.survey.soon
+        for name, state in self.survey.states(ctx).items():
+            if due(state.certificates, soon):
+                paths = sorted(path for path, end in state.certificates.items() if end < soon)
+                raise LabError(
+                    f"{name}: {', '.join(paths)} could not be renewed",
+                    hint=f"kubelab ssh {name} -- sudo journalctl -u kubelet -e",
+                )
+
+    def _due(self, ctx: Context) -> dict[str, Due]:
+        soon = self.survey.soon
+        return {name: due(state.certificates, soon) for name, state in self.survey.states(ctx).items()}
+
+    def _renew(self, ctx: Context, wanted: Mapping[str, Due]) -> dict[str, str]:
+        """Renew the control plane's certificates; return the requests of the kubelets that need one."""
+        scripts = {}
+        for name, found in wanted.items():
+            script = RENEW if found.control_plane else ""
+            script += REQUEST.format(node=name) if found.client else ""
+            if script:
+                scripts[name] = script
+        said = run_on(ctx, scripts, "renew certificates", ctx.scaled(30))
+        return {name: text.strip() for name, text in said.items() if wanted[name].client}
+
+
+def _sign(ctx: Context, requests: Mapping[str, str]) -> dict[str, str]:
+    """Let the cluster's authority sign the requests, on the control plane; return PEM texts by node."""
+    if not requests:
+        return {}
+    script = SIGN_FIRST
+    for name, request in requests.items():
+        # A serial number is positive and has 20 bytes at most.
+        script += SIGN.format(node=name, serial=f"1{secrets.token_hex(15)}", request=request)
+    first = ctx.inventory.first.name
+    said = run_on(ctx, {first: script}, "sign the kubelets' certificates", ctx.scaled(20))[first]
+    signed = {}
+    for part in said.split("== ")[1:]:
+        name, _, certificate = part.partition("\n")
+        signed[name] = certificate.strip()
+    return signed
+
+
+def _check_authorities(states: Mapping[str, NodeState], soon: dt.datetime) -> None:
+    for name, state in states.items():
+        for path in AUTHORITIES:
+            end = state.certificates.get(path)
+            if end is not None and end < soon:
+                raise LabError(
+                    f"{name}: the certificate authority {path} ends on {end:%Y-%m-%d}, with all it signed",
+                    hint="make the lab anew: kubelab destroy, then kubelab up",
+                )

@@ -1,0 +1,99 @@
+"""Signs of life newer than the restore: of every kubelet, of the controller manager and of the scheduler."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from provision.context import Context
+from provision.errors import ToolFailed, WaitTimeout
+from provision.health import condition
+from provision.repair.services import RESTART_KUBELET, run_on
+from provision.repair.survey import Survey
+
+LEASES = "leases.coordination.k8s.io"
+NODE_LEASES = "kube-node-lease"
+LEADERS = {"kube-controller-manager": "kube-controller", "kube-scheduler": "kube-scheduler"}
+POLL_SECONDS = 0.5
+# Every holder renews its lease within ten seconds.
+LEASE_SECONDS = 12.0
+
+
+class HeartbeatStep:
+    """Every node Ready, with a Lease renewed since the clocks were set; likewise the two leaders' Leases."""
+
+    id = "heartbeats"
+    title = "Fresh heartbeats"
+
+    def __init__(self, survey: Survey) -> None:
+        self.survey = survey
+
+    def is_done(self, ctx: Context) -> bool:
+        return not any(self._stale(ctx))
+
+    def apply(self, ctx: Context) -> None:
+        """Wait; after a while help those that do not come by themselves, once, and wait longer."""
+        start, helped = ctx.clock.now(), 0
+        limits = (LEASE_SECONDS, LEASE_SECONDS + ctx.scaled(3), LEASE_SECONDS * 2 + ctx.scaled(40))
+        while any(stale := self._stale(ctx)):
+            nodes, leaders = stale
+            ctx.report.progress(f"waiting for a heartbeat of {', '.join(nodes + leaders)}", self.id)
+            passed = ctx.clock.now() - start
+            if passed > limits[-1]:
+                raise WaitTimeout(
+                    f"no heartbeat since the restore of {', '.join(nodes + leaders)}",
+                    hint="kubelab status; the journals: kubelab ssh NODE -- sudo journalctl -u kubelet -e",
+                )
+            if helped == 0 and passed > limits[0]:
+                helped = 1
+                _free(ctx, leaders)
+            elif helped == 1 and passed > limits[1]:
+                helped = 2
+                self._restart(ctx, nodes, leaders)
+            ctx.clock.sleep(POLL_SECONDS)
+
+    def plan(self, ctx: Context) -> str:
+        return "wait for heartbeats newer than the restore"
+
+    def _stale(self, ctx: Context) -> tuple[list[str], list[str]]:
+        """Return the nodes and the leaders without a sign of life since the restore."""
+        names = [node.name for node in ctx.inventory.nodes]
+        try:
+            objects = ctx.kubectl.items(f"nodes,{LEASES}", "--all-namespaces")
+        except ToolFailed:
+            return names, list(LEADERS)
+        fresh: set[tuple[str, str]] = set()
+        ready: set[str] = set()
+        for item in objects:
+            metadata = item["metadata"]
+            if item["kind"] == "Lease" and _renewed(item) > self.survey.since:
+                fresh.add((metadata["namespace"], metadata["name"]))
+            elif item["kind"] == "Node" and condition(item, "Ready") == "True":
+                ready.add(metadata["name"])
+        if ctx.cni.name == "none":
+            ready = set(names)
+        nodes = [name for name in names if name not in ready or (NODE_LEASES, name) not in fresh]
+        return nodes, [name for name in LEADERS if ("kube-system", name) not in fresh]
+
+    def _restart(self, ctx: Context, nodes: list[str], leaders: list[str]) -> None:
+        scripts = dict.fromkeys(nodes, RESTART_KUBELET)
+        if leaders:
+            first = ctx.inventory.first.name
+            pattern = "|".join(LEADERS[name] for name in leaders)
+            scripts[first] = f"pkill -KILL -x '{pattern}' || true\n" + scripts.get(first, "")
+        ctx.report.info(f"restarting what gives no sign of life: {', '.join(nodes + leaders)}")
+        run_on(ctx, scripts, "restart the kubelet", ctx.scaled(12) + 120)
+        _free(ctx, leaders)
+        self.survey.forget()
+
+
+def _free(ctx: Context, leaders: list[str]) -> None:
+    """Delete stale leader Leases: a holder that lives writes its own again, and a new one need not wait."""
+    if leaders:
+        ctx.kubectl("delete", LEASES, "--namespace=kube-system", "--ignore-not-found", *leaders)
+
+
+def _renewed(lease: dict[str, Any]) -> float:
+    """Return when a Lease was renewed, in seconds since the epoch; 0 for never."""
+    text = lease.get("spec", {}).get("renewTime")
+    return dt.datetime.fromisoformat(text).timestamp() if text else 0.0

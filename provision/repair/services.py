@@ -1,0 +1,157 @@
+"""containerd and kubelet on every node, and the API server as the host reaches it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+import yaml
+
+from provision.context import Context
+from provision.errors import LabError, WaitTimeout
+from provision.inventory import Node
+from provision.parallel import on_all
+from provision.repair.state import NodeState, certificate_end
+from provision.repair.survey import HEALTHZ, Survey
+from provision.retry import poll_until
+from provision.steps.control_plane import fetch_kubeconfig
+
+# Enough for a kubelet that starts on an emulated CPU.
+START_SECONDS = 12
+HINT = "kubelab ssh {node} -- sudo journalctl -u kubelet -e"
+
+RESTART_CONTAINERD = """
+systemctl restart containerd
+turns=0
+until ctr version >/dev/null 2>&1; do
+    turns=$((turns + 1))
+    if [ $turns -ge 60 ]; then journalctl -u containerd --no-pager -n 20 >&2; exit 1; fi
+    sleep 0.5
+done
+"""
+WAIT_FOR_KUBELET = f"""
+turns=0
+until {{ {HEALTHZ}; }} | grep -q ' 200 '; do
+    turns=$((turns + 1))
+    if [ $turns -ge 240 ]; then
+        echo "the kubelet did not become healthy" >&2
+        journalctl -u kubelet --no-pager -n 20 >&2
+        exit 1
+    fi
+    sleep 0.5
+done
+"""
+RESTART_KUBELET = f"""
+systemctl reset-failed kubelet 2>/dev/null || true
+systemctl restart kubelet
+{WAIT_FOR_KUBELET}
+"""
+# By the name that the kernel keeps, of 15 characters. They have no state of their own but etcd's, which is
+# safe at any moment; the kubelet starts them again at once.
+RESTART_CONTROL_PLANE = """
+pkill -KILL -x 'kube-apiserver|kube-controller|kube-scheduler' || true
+pkill -TERM -x etcd || true
+"""
+MENDING = {
+    "containerd": RESTART_CONTAINERD,
+    "the kubelet": RESTART_KUBELET,
+    "lab-clock": "systemctl start lab-clock\n",
+}
+
+
+class ServicesStep:
+    """containerd and the kubelet alive on every node; restarted only where they are not."""
+
+    id = "services"
+    title = "containerd and kubelet"
+
+    def __init__(self, survey: Survey) -> None:
+        self.survey = survey
+
+    def is_done(self, ctx: Context) -> bool:
+        return not any(_dead(state) for state in self.survey.states(ctx).values())
+
+    def apply(self, ctx: Context) -> None:
+        states = self.survey.states(ctx)
+        scripts = {
+            name: "".join(MENDING[part] for part in dead)
+            for name, state in states.items()
+            if (dead := _dead(state))
+        }
+        run_on(ctx, scripts, "mend containerd and kubelet", ctx.scaled(START_SECONDS) + 120)
+        self.survey.forget()
+        for name, state in self.survey.states(ctx).items():
+            if dead := _dead(state):
+                raise LabError(f"{name}: {', '.join(dead)} did not come to life", hint=HINT.format(node=name))
+
+    def plan(self, ctx: Context) -> str:
+        return "restart the containerd or kubelet that does not answer"
+
+
+class ApiStep:
+    """The API server answers the host, whose kubeconfig is good."""
+
+    id = "api"
+    title = "API server"
+
+    def __init__(self, survey: Survey) -> None:
+        self.survey = survey
+
+    def is_done(self, ctx: Context) -> bool:
+        return self._kubeconfig_lives(ctx) and ctx.kubectl.answers()
+
+    def apply(self, ctx: Context) -> None:
+        first = ctx.inventory.first
+        if not self._kubeconfig_lives(ctx):
+            ctx.report.info(
+                "a new certificate for kubectl: if you merged it into your own kubeconfig, do so again"
+            )
+        fetch_kubeconfig(ctx)
+        try:
+            _await_api(ctx, ctx.scaled(START_SECONDS))
+        except WaitTimeout:
+            ctx.report.info(f"the API server does not answer: restarting the control plane of {first.name}")
+            script = RESTART_CONTROL_PLANE + RESTART_KUBELET
+            run_on(ctx, {first.name: script}, "restart the control plane", ctx.scaled(START_SECONDS) + 120)
+            _await_api(ctx, ctx.scaled(60))
+
+    def plan(self, ctx: Context) -> str:
+        return "wait for the API server"
+
+    def _kubeconfig_lives(self, ctx: Context) -> bool:
+        """Return whether the certificate in the host's kubeconfig is good for a while."""
+        file = ctx.workspace.kubeconfig
+        if not file.exists():
+            return False
+        user = yaml.safe_load(file.read_text())["users"][0]["user"]
+        pem = base64.b64decode(user.get("client-certificate-data", "")).decode()
+        return bool(pem) and certificate_end(pem) > self.survey.soon
+
+
+def run_on(ctx: Context, scripts: dict[str, str], what: str, deadline: float) -> dict[str, str]:
+    """Run each node's script, all at once, and return what they said by node name."""
+
+    def run(node: Node) -> str:
+        return ctx.connect(node).run(scripts[node.name], deadline=deadline, what=what).stdout
+
+    return on_all([node for node in ctx.inventory.nodes if node.name in scripts], run, ctx.cancel)
+
+
+def _dead(state: NodeState) -> list[str]:
+    """Return what does not live on a node."""
+    dead = []
+    if state.units.get("containerd") != "active":
+        dead.append("containerd")
+    if state.units.get("kubelet") != "active" or not state.healthy:
+        dead.append("the kubelet")
+    if state.has_keeper and state.units.get("lab-clock") != "active":
+        dead.append("lab-clock")
+    return dead
+
+
+def _await_api(ctx: Context, deadline: float) -> None:
+    answers: Callable[[], bool] = ctx.kubectl.answers
+    node = ctx.inventory.first.name
+    poll_until(
+        answers, what="the API server", deadline=deadline, clock=ctx.clock, hint=HINT.format(node=node)
+    )

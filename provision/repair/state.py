@@ -1,0 +1,109 @@
+"""What a node said of itself, parsed."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+
+UNITS = ("containerd", "kubelet", "lab-network", "lab-clock")
+NANO = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class PodToken:
+    """Whose token lies in a pod's folder, and until when it is good (seconds since the epoch)."""
+
+    namespace: str
+    pod: str
+    uid: str
+    expires: float
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How far a node's clock and its hardware clock are behind the host's, in seconds."""
+
+    behind: float
+    rtc_behind: float | None
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """What one node said. `certificates` maps a file to the end of what it holds."""
+
+    clock: Clock
+    units: Mapping[str, str]
+    has_keeper: bool
+    healthy: bool
+    routes: tuple[str, ...]
+    tables: frozenset[str]
+    certificates: Mapping[str, dt.datetime]
+    tokens: tuple[PodToken, ...]
+
+
+def parse_clock(lines: Sequence[str], now: float) -> Clock:
+    """Return what the clock's section says, given the host's time when it had arrived."""
+    rtc, nanoseconds = lines[0].split()
+    return Clock(now - int(nanoseconds) / NANO, None if rtc == "none" else now - int(rtc))
+
+
+def parse_state(text: str, now: float) -> NodeState:
+    """Return the state that a survey's output describes."""
+    parts = sections(text)
+    return NodeState(
+        clock=parse_clock(parts["clock"], now),
+        units=dict(zip(UNITS, parts["units"], strict=False)),
+        has_keeper=bool(parts["keeper"]),
+        healthy=any(" 200 " in line for line in parts["healthz"]),
+        routes=tuple(parts["routes"]),
+        tables=frozenset(line.removeprefix("table ").strip() for line in parts["tables"]),
+        certificates=_certificates(parts["certificates"]),
+        tokens=tuple(token for line in parts["tokens"] if (token := _token(line))),
+    )
+
+
+def certificate_end(pem: str) -> dt.datetime:
+    """Return when the first of the certificates in `pem` to end does so."""
+    found = x509.load_pem_x509_certificates(pem.encode())
+    return min(certificate.not_valid_after_utc for certificate in found)
+
+
+def sections(text: str) -> dict[str, list[str]]:
+    """Return the lines of each part of an output whose parts begin with `== NAME`."""
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("== "):
+            lines = found[line[3:]] = []
+        elif line.strip():
+            lines.append(line)
+    return found
+
+
+def _certificates(lines: Sequence[str]) -> dict[str, dt.datetime]:
+    texts: dict[str, str] = {}
+    path = ""
+    for line in lines:
+        if line.startswith("-- "):
+            path = line[3:]
+        elif line.startswith("data "):
+            texts[path] = texts.get(path, "") + base64.b64decode(line[5:]).decode()
+        else:
+            texts[path] = texts.get(path, "") + line + "\n"
+    return {path: certificate_end(text) for path, text in texts.items()}
+
+
+def _token(line: str) -> PodToken | None:
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(line + "=" * (-len(line) % 4)))
+        bound = claims["kubernetes.io"]
+        return PodToken(bound["namespace"], bound["pod"]["name"], bound["pod"]["uid"], float(claims["exp"]))
+    except (binascii.Error, ValueError, KeyError, TypeError):
+        # A file caught while the kubelet replaced it.
+        return None

@@ -1,0 +1,123 @@
+"""What the nodes are like after time travel: one fat round trip to all at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping
+
+from provision.context import Context
+from provision.inventory import Node
+from provision.parallel import on_all
+from provision.repair.state import UNITS, Clock, NodeState, PodToken, parse_clock, parse_state, sections
+
+KUBELET_PKI = "/var/lib/kubelet/pki"
+CLIENT_PEM = f"{KUBELET_PKI}/kubelet-client-current.pem"
+SERVING_CRT = f"{KUBELET_PKI}/kubelet.crt"
+HEALTH_SECONDS = 10
+# A certificate that ends within it is renewed too: who restores a lab wants to use it.
+MARGIN = dt.timedelta(days=1)
+
+# Answers "HTTP/1.0 200 OK"; curl would take half a second to start where the CPU is emulated.
+HEALTHZ = (
+    f"timeout {HEALTH_SECONDS} bash -c 'exec 3<>/dev/tcp/127.0.0.1/10248 && "
+    'printf "GET /healthz HTTP/1.0\\r\\n\\r\\n" >&3 && read -r line <&3 && echo "$line"\' 2>/dev/null || true'
+)
+
+# The clock comes last: only the end of the command lies between it and the host's own.
+CLOCK = """
+echo "== clock"
+rtc=none
+if [ -r /sys/class/rtc/rtc0/since_epoch ]; then read -r rtc < /sys/class/rtc/rtc0/since_epoch; fi
+echo "$rtc $(date +%s%N)"
+"""
+
+# Certificates only: what stands beside them in the same files is a private key. Of a service account's token
+# only the middle part, which says whose it is and how long it lasts, and proves nothing.
+SURVEY = f"""
+echo "== units"
+systemctl is-active {" ".join(UNITS)} 2>/dev/null || true
+echo "== keeper"
+if [ -e /usr/lib/systemd/system/lab-clock.service ]; then echo there; fi
+echo "== healthz"
+{HEALTHZ}
+echo "== routes"
+ip route
+echo "== tables"
+nft list tables
+echo "== certificates"
+set --
+for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt /etc/kubernetes/*.conf \\
+    {CLIENT_PEM} {SERVING_CRT}; do
+    if [ -f "$file" ]; then set -- "$@" "$file"; fi
+done
+if [ $# -gt 0 ]; then
+    awk 'FNR == 1 {{print "-- " FILENAME}} /BEGIN CERTIFICATE/,/END CERTIFICATE/ {{print}}
+        /client-certificate-data:/ {{print "data " $2}}' "$@"
+fi
+echo "== tokens"
+set -- /var/lib/kubelet/pods/*/volumes/kubernetes.io~projected/kube-api-access-*/token
+if [ -f "$1" ]; then cut -d. -f2 "$@" 2>/dev/null || true; fi
+"""
+
+
+class Survey:
+    """The states of all nodes, asked when first needed and again after something was changed.
+
+    Times are seconds since the epoch: `wall` is the host's clock, `since` when the repair began, `moment`
+    what time it was in the cluster then. `expired` are the tokens found dead at any time of this repair.
+    """
+
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self.wall = wall
+        self.since = wall()
+        self.moment = self.since
+        self.expired: frozenset[PodToken] = frozenset()
+        self._clocks: dict[str, Clock] | None = None
+        self._states: dict[str, NodeState] | None = None
+
+    @property
+    def soon(self) -> dt.datetime:
+        """Return the time until which a certificate has to be good at least."""
+        return dt.datetime.fromtimestamp(self.wall(), dt.UTC) + MARGIN
+
+    def clocks(self, ctx: Context) -> dict[str, Clock]:
+        """Return every node's clock, from the last survey or by a round trip of its own."""
+        if self._clocks is not None:
+            return self._clocks
+        deadline = ctx.scaled(20)
+
+        def ask(node: Node) -> Clock:
+            text = ctx.connect(node).run(CLOCK, deadline=deadline, what="read the clock").stdout
+            return parse_clock(sections(text)["clock"], self.wall())
+
+        self._clocks = on_all(ctx.inventory.nodes, ask, ctx.cancel)
+        self.moment = min([self.moment, *(self.since - clock.behind for clock in self._clocks.values())])
+        return self._clocks
+
+    def states(self, ctx: Context) -> Mapping[str, NodeState]:
+        """Return every node's state."""
+        if self._states is None:
+            self.take(ctx, {})
+        assert self._states is not None
+        return self._states
+
+    def take(self, ctx: Context, first: Mapping[str, str]) -> None:
+        """Ask all nodes at once; a node named in `first` runs that script before it answers."""
+        self.forget()
+        deadline = ctx.scaled(30)
+
+        def ask(node: Node) -> NodeState:
+            script = first.get(node.name, "") + SURVEY + CLOCK
+            text = ctx.connect(node).run(script, deadline=deadline, what="survey the node").stdout
+            return parse_state(text, self.wall())
+
+        self._states = on_all(ctx.inventory.nodes, ask, ctx.cancel)
+        self._clocks = {name: state.clock for name, state in self._states.items()}
+        now = self.wall()
+        tokens = (token for state in self._states.values() for token in state.tokens)
+        self.expired |= {token for token in tokens if token.expires < now}
+
+    def forget(self) -> None:
+        """Let the next question be asked of the nodes."""
+        self._clocks = self._states = None

@@ -1,0 +1,77 @@
+"""Service accounts' tokens in pods: after a year they are dead until the kubelet writes new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from provision.context import Context
+from provision.errors import LabError
+from provision.repair.hanging import Pod
+from provision.repair.pods import live_pods
+from provision.repair.services import RESTART_KUBELET, START_SECONDS, run_on
+from provision.repair.survey import Survey
+
+POLL_SECONDS = 1.0
+# The kubelet replaces tokens when it looks at a pod again; one that has just started does so at once.
+PATIENCE = 6
+LONGEST = 40
+
+
+class TokenStep:
+    """Every running pod has a token that is good, and the system's own pods use it.
+
+    A client reads its token again every minute. kube-proxy and CoreDNS are not left blind for as long: those
+    that had a dead one are made anew. Pods of the user keep their memory, and wait that minute.
+    """
+
+    id = "pod-tokens"
+    title = "Service account tokens"
+
+    def __init__(self, survey: Survey) -> None:
+        self.survey = survey
+
+    def is_done(self, ctx: Context) -> bool:
+        self.survey.states(ctx)
+        if not self.survey.expired:
+            return True
+        pods = live_pods(ctx)
+        return not self._dead(ctx, pods) and not self._blind(pods)
+
+    def apply(self, ctx: Context) -> None:
+        self._await_tokens(ctx)
+        for pod in self._blind(live_pods(ctx)):
+            ctx.kubectl("delete", "pod", f"--namespace={pod.namespace}", pod.name, "--wait=false")
+
+    def plan(self, ctx: Context) -> str:
+        return "wait for new service account tokens"
+
+    def _await_tokens(self, ctx: Context) -> None:
+        start, restarted = ctx.clock.now(), False
+        while nodes := self._dead(ctx, live_pods(ctx)):
+            ctx.report.progress(f"waiting for new tokens on {', '.join(nodes)}", self.id)
+            passed = ctx.clock.now() - start
+            if passed > ctx.scaled(LONGEST):
+                raise LabError(
+                    f"the kubelet writes no new tokens on {', '.join(nodes)}",
+                    hint=f"kubelab ssh {nodes[0]} -- sudo journalctl -u kubelet -e",
+                )
+            if not restarted and passed > ctx.scaled(PATIENCE):
+                restarted = True
+                scripts = dict.fromkeys(nodes, RESTART_KUBELET)
+                run_on(ctx, scripts, "restart the kubelet", ctx.scaled(START_SECONDS) + 120)
+            ctx.clock.sleep(POLL_SECONDS)
+            self.survey.forget()
+
+    def _dead(self, ctx: Context, pods: Mapping[str, Pod]) -> list[str]:
+        """Return the nodes where a running pod's token is dead."""
+        now = self.survey.wall()
+        return [
+            name
+            for name, state in self.survey.states(ctx).items()
+            if any(token.uid in pods and token.expires < now for token in state.tokens)
+        ]
+
+    def _blind(self, pods: Mapping[str, Pod]) -> list[Pod]:
+        """Return the system's pods that were seen with a dead token."""
+        seen = {token.uid for token in self.survey.expired}
+        return [pod for uid, pod in pods.items() if uid in seen and pod.is_system and pod.is_controlled]

@@ -1,0 +1,79 @@
+"""`kubelab snapshot` and `kubelab reset`: what they do, and what they tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from provision import snapshots
+from provision.context import Context
+from provision.errors import SnapshotError
+from provision.manifests import READY, check_name
+from provision.snapshot_checks import manifests_of, restorable
+from provision.snapshot_list import descendants, dump, size, survey
+
+
+def save(ctx: Context, name: str, note: str) -> None:
+    """Save the lab and tell how long it stood still."""
+    start = ctx.clock.now()
+    manifest = snapshots.save(ctx, name, note)
+    seconds = ctx.clock.now() - start
+    if manifest.live:
+        ctx.report.info(
+            f"saved `{name}` in {seconds:.1f} s, {size(manifest)}: the machines stopped within "
+            f"{manifest.pause_spread * 1000:.0f} ms and stood still for {manifest.stand_still:.1f} s"
+        )
+        if not manifest.verified:
+            ctx.report.warn("the cluster was not healthy: it is saved as it was; kubelab status says more")
+    else:
+        ctx.report.info(f"saved `{name}` in {seconds:.1f} s: the lab is off, so its disks only")
+    ctx.report.result({**dump(manifest), "seconds": round(seconds, 2)})
+    ctx.report.next_commands([f"kubelab snapshot restore {name}"])
+
+
+def restore(ctx: Context, name: str, save_first: str | None = None) -> None:
+    """Put the lab back and tell how long it took; with `save_first` it is saved under that name before."""
+    # Asked before anything is saved: a snapshot that cannot be restored is no reason to save another.
+    restorable(ctx, ctx.snapshots(ctx.cancel), name)
+    if save_first is not None:
+        save(ctx, save_first, f"before `{name}` was restored")
+    start = ctx.clock.now()
+    manifest = snapshots.restore(ctx, name)
+    seconds = ctx.clock.now() - start
+    if manifest.live:
+        proof = "repaired and verified" if manifest.verified else "as unhealthy as it was saved"
+        ctx.report.info(f"the lab is back at `{name}`, {proof} ({seconds:.1f} s)")
+    else:
+        ctx.report.info(f"the lab is back at `{name}` ({seconds:.1f} s), off as it was when it was saved")
+        ctx.report.next_commands(["kubelab up"])
+    ctx.report.result({"name": name, "live": manifest.live, "seconds": round(seconds, 2)})
+
+
+def delete(ctx: Context, names: Sequence[str], *, children: bool) -> None:
+    """Delete snapshots; raises SnapshotError for one that others were saved on top of, unless told so."""
+    found = survey(ctx)
+    for name in names:
+        if name not in found.manifests and name not in found.problems:
+            check_name(name)
+            raise SnapshotError(f"there is no snapshot `{name}`", hint="kubelab snapshot list")
+    wanted = descendants(found.manifests, names)
+    more = sorted(set(wanted) - set(names))
+    if more and not children:
+        raise SnapshotError(
+            f"others were saved on top: {', '.join(more)}",
+            hint=f"kubelab snapshot delete {' '.join(names)} --children deletes them too",
+        )
+    _delete(ctx, wanted)
+
+
+def delete_oldest(ctx: Context, keep: int) -> None:
+    """Delete all but `ready` and the newest `keep`; what was saved on top of a deleted one stays."""
+    known, _ = manifests_of(ctx).all()
+    names = [name for name in known if name != READY]
+    _delete(ctx, names[: len(names) - keep] if keep < len(names) else [])
+
+
+def _delete(ctx: Context, names: Sequence[str]) -> None:
+    for name in names:
+        snapshots.delete(ctx, name)
+    ctx.report.info(f"deleted {', '.join(names)}" if names else "there is nothing to delete")
+    ctx.report.result({"deleted": list(names)})

@@ -1,0 +1,37 @@
+"""The snapshot `ready`: where `kubelab reset` leads back to."""
+
+from __future__ import annotations
+
+from provision import registry, snapshots
+from provision.context import Context
+from provision.errors import SnapshotError
+from provision.manifests import READY
+from provision.snapshot_checks import holders, manifests_of, restorable
+
+
+class SnapshotStep:
+    """The lab as it was when everything was well, saved whole."""
+
+    id = "snapshot"
+    title = "Snapshot ready"
+
+    def estimate(self, ctx: Context) -> float | None:
+        return 4.0 + len(ctx.inventory.nodes)
+
+    def is_done(self, ctx: Context) -> bool:
+        if ctx.config.provider not in registry.SNAPSHOTS:
+            return True
+        try:
+            restorable(ctx, ctx.snapshots(ctx.cancel), READY)
+        except SnapshotError:
+            return False
+        return True
+
+    def apply(self, ctx: Context) -> None:
+        # One of machines that are no more, or of some of them only, can never be restored.
+        if manifests_of(ctx).exists(READY) or holders(ctx, ctx.snapshots(ctx.cancel), READY):
+            snapshots.delete(ctx, READY)
+        snapshots.save(ctx, READY, "after `kubelab up`")
+
+    def plan(self, ctx: Context) -> str:
+        return "save the lab as `ready`, for `kubelab reset`"

@@ -1,0 +1,101 @@
+"""A running lab in memory that can be saved, restored and broken."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from provision import snapshot_checks, snapshot_journal
+from provision.manifests import Manifest
+from provision.providers.base import RUNNING
+from tests.fakes import FakeVm, Lab, Result, make_lab
+
+NODES = ("lab-cp1", "lab-w1", "lab-w2")
+
+
+class Killed(BaseException):
+    """What `kill -9` is to the code it hits: nothing there gets to run after it."""
+
+
+class Fault:
+    """Raises `error` once, at call `number` of a backend, before or after that call did its work."""
+
+    def __init__(self, number: int, error: BaseException, *, late: bool) -> None:
+        self.left, self.error, self.late = number, error, late
+
+    def plant(self, lab: Lab) -> None:
+        lab.backend.before = lambda call: self._count(early=True)
+        lab.backend.after = lambda call: self._count(early=False)
+
+    def _count(self, *, early: bool) -> None:
+        if early == self.late:
+            return
+        self.left -= 1
+        if self.left == -1:
+            raise self.error
+
+
+def running_lab(root: Path) -> Lab:
+    """Return a healthy lab of three nodes whose machines run."""
+    lab = make_lab(root)
+    for node in lab.ctx.inventory.nodes:
+        lab.machines.make(node.name)
+        lab.backend.vms[f"id-of-{node.name}"] = FakeVm()
+        answer = Result(f"ID-OF-{node.name.upper()}\n", "", 0)
+        lab.runners[node.name].script.append(("product_uuid", answer))
+    healthy(lab)
+    return lab
+
+
+def healthy(lab: Lab, *, ready: bool = True) -> None:
+    """Let the API server tell of all nodes, Ready or not."""
+    items = [
+        {
+            "kind": "Node",
+            "metadata": {"name": node.name},
+            "status": {
+                "conditions": [{"type": "Ready", "status": str(ready)}],
+                "addresses": [{"type": "InternalIP", "address": node.ip}],
+            },
+        }
+        for node in lab.ctx.inventory.nodes
+    ]
+    lab.kubectl.answer("get nodes,*", json.dumps({"items": items}))
+
+
+def next_command(lab: Lab) -> Lab:
+    """Return the lab as the next kubelab command sees it: nothing is left of the last but its files."""
+    lab.backend.before = lab.backend.after = lambda call: None
+    return dataclasses.replace(lab, ctx=dataclasses.replace(lab.ctx, cancel=threading.Event()))
+
+
+def set_disks(lab: Lab, content: str) -> None:
+    for vm in lab.backend.vms.values():
+        vm.disk = content
+
+
+def disks(lab: Lab) -> set[str]:
+    return {vm.disk for vm in lab.backend.vms.values()}
+
+
+def whole(lab: Lab) -> dict[str, Manifest]:
+    """Fail unless every machine runs, no snapshot is half, and the manifests are true; return these."""
+    assert {vm.state for vm in lab.backend.vms.values()} == {RUNNING}
+    assert snapshot_journal.read(lab.ctx.workspace) is None
+    known, broken = snapshot_checks.manifests_of(lab.ctx).all()
+    assert not broken
+    for machine in lab.backend.vms.values():
+        assert set(machine.held) == set(known)
+    for name in known:
+        snapshot_checks.restorable(lab.ctx, lab.backend, name)
+    return known
+
+
+def calls_of(lab: Lab, action: Callable[[Lab], object]) -> int:
+    """Return how many calls of the backend an action makes when all goes well."""
+    before = len(lab.backend.calls)
+    action(lab)
+    return len(lab.backend.calls) - before

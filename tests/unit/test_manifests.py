@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provision.errors import ConfigError, SnapshotError
+from provision.manifests import Manifest, Manifests, SavedNode, check_name, children, config_digest
+from tests.fakes import make_config
+
+
+def manifest(name: str, parent: str | None = None, **changes: Any) -> Manifest:
+    fields: dict[str, Any] = {
+        "lab": "lab",
+        "name": name,
+        "note": "",
+        "time": dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC),
+        "parent": parent,
+        "live": True,
+        "verified": True,
+        "config_digest": "0" * 64,
+        "kubernetes": "1.36.3",
+        "box": "kubelab-1.36.3-abc",
+        "bundle": "1" * 64,
+        "nodes": (SavedNode(name="lab-cp1", id="id-1", size=5), SavedNode(name="lab-w1", id="id-2", size=7)),
+        "pause_spread": 0.009,
+        "stand_still": 4.5,
+    }
+    return Manifest(**fields | changes)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Manifests:
+    return Manifests(tmp_path / "snapshots" / "lab", "lab")
+
+
+def test_a_manifest_is_read_as_it_was_written(store: Manifests) -> None:
+    wanted = manifest("a", note='the "first"\nof all')
+    store.write(wanted)
+    assert store.read("a") == wanted
+    assert (wanted.size, wanted.ids) == (12, {"lab-cp1": "id-1", "lab-w1": "id-2"})
+    assert store.exists("a")
+    assert not store.exists("b")
+
+
+def test_the_file_has_these_keys(store: Manifests) -> None:
+    store.write(manifest("a"))
+    document = json.loads((store.folder / "a.json").read_text())
+    assert set(document) == {
+        *("schemaVersion", "lab", "name", "note", "time", "parent", "live", "verified", "configDigest"),
+        *("kubernetes", "box", "bundle", "nodes", "pauseSpread", "standStill"),
+    }
+    assert document["schemaVersion"] == 1
+    assert document["time"] == "2026-01-02T03:04:05Z"
+    assert document["nodes"][0] == {"name": "lab-cp1", "id": "id-1", "size": 5}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("", "JSON"),
+        ("{", "JSON"),
+        ("[]", "dictionary|object"),
+        ({"schemaVersion": 2}, "schemaVersion"),
+        ({"nodes": None}, "nodes"),
+        ({"nodes": [{"name": "lab-cp1"}]}, r"nodes\.0\.id"),
+        ({"live": "maybe"}, "live"),
+        ({"later": 1}, "later"),
+        ({"name": "b"}, "speaks of `b`"),
+        ({"lab": "other"}, "lab other"),
+    ],
+)
+def test_a_broken_manifest_is_told_and_what_to_do(
+    store: Manifests, change: str | dict[str, Any], words: str
+) -> None:
+    store.write(manifest("a"))
+    file = store.path("a")
+    document = json.loads(file.read_text())
+    file.write_text(change if isinstance(change, str) else json.dumps(document | change))
+    with pytest.raises(SnapshotError, match=f"(?s)`a` is broken.*({words})") as caught:
+        store.read("a")
+    assert "kubelab snapshot delete a" in caught.value.hint
+    known, broken = store.all()
+    assert (known, list(broken)) == ({}, ["a"])
+    store.remove("a")
+    assert not store.exists("a")
+
+
+def test_bytes_that_are_no_text_are_broken_too(store: Manifests) -> None:
+    store.folder.mkdir(parents=True)
+    store.path("a").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SnapshotError, match="broken"):
+        store.read("a")
+
+
+def test_a_missing_manifest_is_told(store: Manifests) -> None:
+    with pytest.raises(SnapshotError, match="no snapshot `a`") as caught:
+        store.read("a")
+    assert caught.value.hint == "kubelab snapshot list"
+
+
+def test_all_are_sorted_by_age_and_what_is_no_manifest_is_left_out(store: Manifests) -> None:
+    assert store.all() == ({}, {})
+    for day, name in ((3, "a"), (1, "b"), (2, "c")):
+        store.write(manifest(name, time=dt.datetime(2026, 1, day, tzinfo=dt.UTC)))
+    (store.folder / ".a.json.half").write_text("{")
+    (store.folder / "README.md").write_text("mine")
+    known, broken = store.all()
+    assert (list(known), broken) == (["b", "c", "a"], {})
+
+
+def test_the_children_of_a_removed_one_get_its_parent(store: Manifests) -> None:
+    for name, parent in (("a", None), ("b", "a"), ("c", "b"), ("d", "b"), ("e", "c")):
+        store.write(manifest(name, parent))
+    store.remove("b")
+    known, _ = store.all()
+    assert {name: each.parent for name, each in known.items()} == {"a": None, "c": "a", "d": "a", "e": "c"}
+    assert children(known, "a") == ["c", "d"]
+
+
+@pytest.mark.parametrize("name", ["a", "0", "a-b", "ready", "x" * 63])
+def test_names_that_are_allowed(name: str) -> None:
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a.b", "a/b", "../a", "a b", "ä", "a\n", "x" * 64])
+def test_names_that_are_not(name: str) -> None:
+    with pytest.raises(ConfigError, match="no name for a snapshot") as caught:
+        check_name(name)
+    assert caught.value.exit_code == 2
+
+
+@given(st.text())
+def test_a_name_that_is_allowed_is_one_plain_word(name: str) -> None:
+    try:
+        check_name(name)
+    except ConfigError:
+        return
+    assert Path(name).name == name
+    assert name.isascii()
+    assert not name.startswith("-")
+
+
+def test_the_digest_is_that_of_what_the_file_says() -> None:
+    assert config_digest(make_config()) == config_digest(make_config(workers={"count": 2}))
+    assert config_digest(make_config()) != config_digest(make_config(workers={"count": 1}))

@@ -1,0 +1,170 @@
+"""The repair's scripts, run by a real shell in folders of the test."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from provision.repair import certificates, clocks, services, survey
+from provision.repair.state import parse_clock, parse_state, sections
+from tests.repair_world import CLIENT, PKI, SERVING, at, certificate, kubeconfig, token
+from tests.sandbox import Sandbox
+
+TOOLS = ("awk", "cut", "date", "ln", "mktemp", "openssl", "timeout")
+SCRIPTS = {
+    "survey": survey.SURVEY + survey.CLOCK,
+    "clock": clocks.STEP.format(nanoseconds=-1_500_000_000) + clocks.SET_RTC,
+    "containerd": services.RESTART_CONTAINERD,
+    "kubelet": services.RESTART_KUBELET,
+    "control plane": services.RESTART_CONTROL_PLANE,
+    "request": certificates.REQUEST.format(node="lab-w1"),
+    "sign": certificates.SIGN_FIRST + certificates.SIGN.format(node="lab-w1", serial="1", request="R"),
+    "install": certificates.INSTALL.format(certificate="C") + certificates.FORGET_SERVING,
+}
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Sandbox:
+    made = Sandbox("lab-w1", tmp_path / "node")
+    for tool in TOOLS:
+        (made.bin / tool).symlink_to(shutil.which(tool) or "/missing")
+    made.program("systemctl", "printf 'active\\nfailed\\nactive\\ninactive\\n'; exit 3")
+    made.program("ip", "echo '10.244.21.0/24 via 192.168.60.21 dev eth0'")
+    made.program("nft", "printf 'table ip kubelab\\ntable ip kube-proxy\\n'")
+    made.program("bash", "echo HTTP/1.0 200 OK")
+    return made
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_are_valid_shell(name: str) -> None:
+    done = subprocess.run(["sh", "-n"], input=SCRIPTS[name], text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_empty_node_can_be_surveyed(node: Sandbox) -> None:
+    state = parse_state(node.run(SCRIPTS["survey"]).stdout, 0)
+    assert state.units == {
+        "containerd": "active",
+        "kubelet": "failed",
+        "lab-network": "active",
+        "lab-clock": "inactive",
+    }
+    assert (state.certificates, state.tokens, state.has_keeper) == ({}, (), False)
+    assert state.healthy
+    assert state.tables == {"ip kubelab", "ip kube-proxy"}
+    assert state.routes == ("10.244.21.0/24 via 192.168.60.21 dev eth0",)
+
+
+def test_a_survey_reads_the_ends_of_certificates_and_no_secret(node: Sandbox) -> None:
+    secret = "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n"
+    node.write(f"{PKI}/apiserver.crt", certificate(10))
+    node.write(f"{PKI}/etcd/server.crt", certificate(20))
+    node.write(CLIENT, certificate(30) + secret)
+    # As the kubelet makes it: its own authority follows.
+    node.write(SERVING, certificate(40) + certificate(35))
+    node.write("/etc/kubernetes/admin.conf", kubeconfig(50))
+    said = node.run(SCRIPTS["survey"]).stdout
+    root = str(node.root)
+    ends = {path.removeprefix(root): end for path, end in parse_state(said, 0).certificates.items()}
+    days = {
+        f"{PKI}/apiserver.crt": 10,
+        f"{PKI}/etcd/server.crt": 20,
+        CLIENT: 30,
+        SERVING: 35,
+        "/etc/kubernetes/admin.conf": 50,
+    }
+    assert ends == {path: at(count) for path, count in days.items()}
+    assert "PRIVATE" not in said
+    assert "c2VjcmV0" not in said
+
+
+def test_a_survey_reads_whose_tokens_end_when_and_not_what_proves_them(node: Sandbox) -> None:
+    folder = "/var/lib/kubelet/pods/{}/volumes/kubernetes.io~projected/kube-api-access-x/token"
+    for uid in ("one", "two"):
+        node.write(folder.format(uid), f"head.{token(uid, 60)}.signature")
+    said = node.run(SCRIPTS["survey"]).stdout
+    assert [found.uid for found in parse_state(said, 0).tokens] == ["one", "two"]
+    assert "signature" not in said
+
+
+def test_the_clock_is_read_with_and_without_a_hardware_clock(node: Sandbox) -> None:
+    assert parse_clock(sections(node.run(survey.CLOCK).stdout)["clock"], 0).rtc_behind is None
+    node.write("/sys/class/rtc/rtc0/since_epoch", "1000\n")
+    clock = parse_clock(sections(node.run(survey.CLOCK).stdout)["clock"], 1010)
+    assert clock.rtc_behind == 10
+    assert clock.behind < 0
+
+
+def test_the_clock_is_set_by_a_difference(node: Sandbox) -> None:
+    (node.bin / "date").unlink()
+    node.program("date", 'case $1 in +*) echo 1700000000250000000;; *) echo "$@" > set;; esac')
+    node.run(clocks.STEP.format(nanoseconds=3_000_000_001))
+    assert (node.root / "set").read_text().split() == ["-s", "@1700000003.250000001"]
+    node.run(clocks.STEP.format(nanoseconds=-400_000_000))
+    assert (node.root / "set").read_text().split() == ["-s", "@1699999999.850000000"]
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
+def test_a_kubelet_gets_a_client_certificate_whose_key_never_left_its_node(
+    node: Sandbox, tmp_path: Path
+) -> None:
+    first = Sandbox("lab-cp1", tmp_path / "first")
+    for tool in TOOLS:
+        (first.bin / tool).symlink_to(shutil.which(tool) or "/missing")
+    authority = make_authority(first)
+    node.write(CLIENT.replace("current", "2025-01-01-00-00-00"), "old")
+    node.path(CLIENT).symlink_to(node.path(CLIENT.replace("current", "2025-01-01-00-00-00")))
+
+    request = node.run(certificates.REQUEST.format(node="lab-w1")).stdout.strip()
+    assert "PRIVATE" not in request
+    script = certificates.SIGN_FIRST + certificates.SIGN.format(
+        node="lab-w1", serial="1" + "ab" * 15, request=request
+    )
+    signed = sections(first.run(script).stdout)["lab-w1"]
+    node.run(certificates.INSTALL.format(certificate="\n".join(signed)))
+
+    found = node.path(CLIENT)
+    assert found.is_symlink()
+    assert found.resolve().stat().st_mode & 0o777 == 0o600
+    made = x509.load_pem_x509_certificate(found.read_bytes())
+    key = load_pem_private_key(found.read_bytes().split(b"-----END CERTIFICATE-----\n")[1], None)
+    assert key.public_key() == made.public_key()
+    made.verify_directly_issued_by(authority)
+    names = {name.oid: name.value for name in made.subject}
+    assert names == {NameOID.ORGANIZATION_NAME: "system:nodes", NameOID.COMMON_NAME: "system:node:lab-w1"}
+    usage = made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    assert [path.name for path in found.parent.iterdir() if "new" in path.name] == []
+    assert list((first.root / "tmp").iterdir()) == []
+
+
+def make_authority(first: Sandbox) -> x509.Certificate:
+    """Give the control plane a certificate authority and return its certificate."""
+    import datetime as dt
+
+    from cryptography.hazmat.primitives import hashes
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + dt.timedelta(days=3650))
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    made = builder.sign(key, hashes.SHA256())
+    first.write(f"{PKI}/ca.crt", made.public_bytes(Encoding.PEM).decode())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    first.write(f"{PKI}/ca.key", private.decode())
+    (first.root / "tmp").mkdir()
+    return made

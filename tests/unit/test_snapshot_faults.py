@@ -1,0 +1,236 @@
+"""Whatever fails, and whenever: every machine runs, no snapshot is half, and the manifests are true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from provision import snapshot_journal, snapshots
+from provision.errors import LabError, MachineBusy, SnapshotError, ToolFailed
+from provision.snapshot_mend import mend
+from tests.fakes import Lab
+from tests.snapshots import Fault, Killed, calls_of, disks, next_command, running_lab, set_disks, whole
+
+Action = Callable[[Lab], object]
+FAULTS: dict[str, Callable[[], BaseException]] = {
+    "error": lambda: ToolFailed(["virsh"], 1, "no"),
+    "bug": lambda: ValueError("a bug"),
+    "Ctrl-C": KeyboardInterrupt,
+    "kill -9": Killed,
+}
+
+
+def save(lab: Lab) -> None:
+    snapshots.save(lab.ctx, "new")
+
+
+def restore(lab: Lab) -> None:
+    snapshots.restore(lab.ctx, "old")
+
+
+def delete(lab: Lab) -> None:
+    snapshots.delete(lab.ctx, "old")
+
+
+ACTIONS: dict[str, Action] = {"save": save, "restore": restore, "delete": delete}
+
+
+@pytest.fixture(autouse=True)
+def repairs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let repair do nothing; return the labs it was asked for."""
+    done: list[str] = []
+    monkeypatch.setattr("provision.repair.repair", lambda ctx: done.append(ctx.config.name))
+    return done
+
+
+def prepared(root: Path) -> Lab:
+    """Return a lab with the snapshot `old`, on which something happened since."""
+    lab = running_lab(root)
+    set_disks(lab, "then")
+    snapshots.save(lab.ctx, "old")
+    set_disks(lab, "now")
+    return lab
+
+
+def attempt(lab: Lab, action: Action) -> BaseException | None:
+    try:
+        action(lab)
+    except (Exception, KeyboardInterrupt, Killed) as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("name", ACTIONS)
+def test_a_fault_at_any_call(tmp_path: Path, name: str, fault: str, late: bool, repairs: list[str]) -> None:
+    action = ACTIONS[name]
+    calls = calls_of(prepared(tmp_path / "well"), action)
+    assert calls > 6
+    for number in range(calls):
+        lab = prepared(tmp_path / f"{number}")
+        repairs.clear()
+        Fault(number, FAULTS[fault](), late=late).plant(lab)
+        raised = attempt(lab, action)
+        after = next_command(lab)
+        mend(after.ctx)
+        known = whole(after)
+        where = f"{name}: {fault} at call {number}, {lab.backend.calls}"
+        # All machines are at one point in time, whichever it is.
+        assert len(disks(lab)) == 1, where
+        if raised is None:
+            assert (name, late, fault) != ("save", False, "error"), where
+        if name == "save":
+            assert set(known) in ({"old"}, {"old", "new"}), where
+            assert fault == "kill -9" or ("new" in known) == (raised is None), where
+        elif name == "restore":
+            assert set(known) == {"old"}, where
+            # A cluster whose machines were put back is repaired, by this command or the next one.
+            assert repairs == (["lab"] if disks(lab) == {"then"} else []), where
+        # What was asked for can be had now.
+        if name != "delete" or known:
+            assert attempt(after, ACTIONS["restore"]) is None, where
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_a_kill_and_then_another_while_mending(tmp_path: Path, name: str) -> None:
+    action = ACTIONS[name]
+    calls = calls_of(prepared(tmp_path / "well"), action)
+    for number in range(0, calls, 2):
+        for second in range(8):
+            lab = prepared(tmp_path / f"{number}-{second}")
+            Fault(number, Killed(), late=True).plant(lab)
+            attempt(lab, action)
+            again = next_command(lab)
+            Fault(second, Killed(), late=True).plant(again)
+            attempt(again, lambda lab: mend(lab.ctx))
+            last = next_command(again)
+            mend(last.ctx)
+            whole(last)
+            assert len(disks(lab)) == 1
+
+
+def killed_in(lab: Lab, call: str) -> None:
+    """Save `new`, and be killed right after `call`."""
+
+    def kill(asked: str) -> None:
+        if asked == call:
+            raise Killed
+
+    lab.backend.after = kill
+    assert isinstance(attempt(lab, save), Killed)
+
+
+def always(lab: Lab, call: str) -> None:
+    def refuse(asked: str) -> None:
+        if asked == call:
+            raise ToolFailed(["virsh"], 1, f"never: {call}")
+
+    lab.backend.before = refuse
+
+
+def test_a_half_snapshot_that_cannot_be_deleted_is_told_and_tried_again(tmp_path: Path) -> None:
+    lab = prepared(tmp_path)
+
+    def refuse(asked: str) -> None:
+        if asked in ("save id-of-lab-w2", "delete id-of-lab-w1"):
+            raise ToolFailed(["virsh"], 1, "the disk is broken")
+
+    lab.backend.before = refuse
+    with pytest.raises(ToolFailed):
+        save(lab)
+    assert {vm.state for vm in lab.backend.vms.values()} == {"running"}
+    assert "tries again" in lab.report.of("warn")[-1]["text"]
+    mend(lab.ctx)
+    assert "kubelab snapshot list" in lab.report.of("warn")[-1]["text"]
+    after = next_command(lab)
+    mend(after.ctx)
+    assert set(whole(after)) == {"old"}
+
+
+def test_machines_at_different_points_are_told_and_another_restore_is_the_way_out(tmp_path: Path) -> None:
+    lab = prepared(tmp_path)
+    snapshots.save(lab.ctx, "newer")
+    always(lab, "revert id-of-lab-w1")
+    with pytest.raises(ToolFailed, match="virsh"):
+        restore(lab)
+    assert {vm.state for vm in lab.backend.vms.values()} == {"running"}
+    with pytest.raises(SnapshotError, match="different points in time") as caught:
+        mend(lab.ctx)
+    assert "kubelab snapshot restore" in caught.value.hint
+    after = next_command(lab)
+    mend(after.ctx, restoring=True)
+    snapshots.restore(after.ctx, "newer")
+    whole(after)
+    assert disks(lab) == {"now"}
+
+
+def test_a_busy_machine_is_waited_for(tmp_path: Path) -> None:
+    lab = prepared(tmp_path)
+    killed_in(lab, "save id-of-lab-w1")
+    busy = [MachineBusy("still at work")] * 5
+
+    def refuse(asked: str) -> None:
+        if asked.startswith("resume") and busy:
+            raise busy.pop()
+
+    after = next_command(lab)
+    lab.backend.before = refuse
+    mend(after.ctx)
+    assert after.ctx.clock.now() == 2.5
+    whole(after)
+
+
+def test_a_repair_that_fails_ends_the_restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(ctx: object) -> None:
+        raise LabError("the clock stands still")
+
+    lab = prepared(tmp_path)
+    monkeypatch.setattr("provision.repair.repair", fail)
+    with pytest.raises(LabError, match="the clock"):
+        restore(lab)
+    assert set(whole(lab)) == {"old"}
+    assert disks(lab) == {"then"}
+
+
+def test_ctrl_c_while_repairing_leaves_the_repair_to_the_next_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repairs: list[str]
+) -> None:
+    def interrupt(ctx: object) -> None:
+        raise KeyboardInterrupt
+
+    lab = prepared(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("provision.repair.repair", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            restore(lab)
+    journal = snapshot_journal.read(lab.ctx.workspace)
+    assert journal is not None
+    assert journal.phase == "repairing"
+    mend(lab.ctx)
+    assert repairs == ["lab"]
+    whole(lab)
+
+
+def test_machines_that_are_gone_are_nothing_to_mend(tmp_path: Path) -> None:
+    lab = prepared(tmp_path)
+    killed_in(lab, "save id-of-lab-w1")
+    assert snapshot_journal.read(lab.ctx.workspace) is not None
+    after = next_command(lab)
+    del lab.backend.vms["id-of-lab-w1"]
+    mend(after.ctx)
+    assert snapshot_journal.read(lab.ctx.workspace) is None
+    assert all("new" not in vm.held for vm in lab.backend.vms.values())
+
+
+def test_a_machine_that_went_off_meanwhile_is_left_to_up(tmp_path: Path) -> None:
+    lab = prepared(tmp_path)
+    killed_in(lab, "save id-of-lab-w1")
+    for vm in lab.backend.vms.values():
+        vm.state = "stopped"
+    after = next_command(lab)
+    mend(after.ctx)
+    assert {vm.state for vm in lab.backend.vms.values()} == {"stopped"}
+    assert snapshot_journal.read(lab.ctx.workspace) is None

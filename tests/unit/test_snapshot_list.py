@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision import snapshot_checks, snapshot_journal, snapshots
+from provision.errors import SnapshotError
+from provision.manifests import Manifest, Manifests
+from provision.snapshot_list import age, descendants, show_all, show_one, survey, tree
+from tests.fakes import Lab
+from tests.snapshots import running_lab
+from tests.unit.test_manifests import manifest
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return running_lab(tmp_path)
+
+
+def known(**parents: str | None) -> dict[str, Manifest]:
+    return {name: manifest(name, parent) for name, parent in parents.items()}
+
+
+def rows(lab: Lab) -> list[list[str]]:
+    show_all(lab.ctx)
+    found: list[list[str]] = lab.report.of("table")[-1]["rows"]
+    return found
+
+
+def result(lab: Lab) -> dict[str, Any]:
+    data: dict[str, Any] = lab.report.of("result")[-1]["data"]
+    return data
+
+
+def test_a_lab_without_snapshots_says_so(lab: Lab) -> None:
+    show_all(lab.ctx)
+    assert lab.report.of("table") == []
+    assert result(lab) == {"snapshots": [], "current": None, "strange": []}
+
+
+def test_the_tree_shows_where_the_lab_stands(lab: Lab) -> None:
+    snapshots.save(lab.ctx, "a", "the first")
+    snapshots.save(lab.ctx, "b")
+    shown = rows(lab)
+    assert [row[:2] for row in shown] == [["a", ""], ["└ b", "*"]]
+    assert (shown[0][4], shown[0][5]) == ("healthy", "the first")
+    assert [each["name"] for each in result(lab)["snapshots"]] == ["a", "b"]
+    assert (result(lab)["current"], result(lab)["snapshots"][1]["current"]) == ("b", True)
+
+
+def test_a_snapshot_that_is_gone_from_a_machine_is_told(lab: Lab) -> None:
+    snapshots.save(lab.ctx, "a")
+    del lab.backend.vms["id-of-lab-w1"].held["a"]
+    assert rows(lab)[0][4] == "gone from lab-w1"
+    assert "`a` cannot be restored" in lab.report.of("warn")[0]["text"]
+    assert result(lab)["snapshots"][0]["problem"] == "gone from lab-w1"
+    del lab.backend.vms["id-of-lab-w2"]
+    assert rows(lab)[0][4] == "gone from lab-w1, lab-w2"
+
+
+def test_a_snapshot_without_a_manifest_is_told(lab: Lab) -> None:
+    snapshots.save(lab.ctx, "a")
+    Manifests(lab.ctx.workspace.snapshots, "lab").remove("a")
+    del lab.backend.vms["id-of-lab-w1"].held["a"]
+    problem = "no manifest, but held by lab-cp1, lab-w2"
+    assert rows(lab) == [["a", "", "", "", problem, ""]]
+    assert result(lab)["strange"] == [{"name": "a", "problem": problem}]
+
+
+def test_a_broken_manifest_is_told_once(lab: Lab) -> None:
+    snapshots.save(lab.ctx, "a")
+    snapshot_checks.manifests_of(lab.ctx).path("a").write_text("{")
+    (row,) = rows(lab)
+    assert row[0] == "a"
+    assert "broken" in row[4]
+
+
+def test_a_snapshot_of_other_machines_is_told(lab: Lab) -> None:
+    snapshots.save(lab.ctx, "a")
+    lab.machines.known["lab-w1"] = "another"
+    assert survey(lab.ctx).problems == {"a": "not of the lab as it is: lab-w1"}
+    lab.machines.known.clear()
+    assert "lab-cp1, lab-w1, lab-w2" in survey(lab.ctx).problems["a"]
+
+
+def test_one_snapshot_is_shown_whole(lab: Lab) -> None:
+    snapshots.save(lab.ctx, "a", "first")
+    snapshots.save(lab.ctx, "b")
+    show_one(lab.ctx, "a")
+    shown = dict(lab.report.of("table")[0]["rows"])
+    assert (shown["note"], shown["children"], shown["parent"]) == ("first", "b", "none")
+    assert (shown["cluster"], shown["can be restored"]) == ("healthy", "yes")
+    assert shown["stopped within"] == "8 ms"
+    assert result(lab)["nodes"][0]["id"] == "id-of-lab-cp1"
+    assert result(lab)["current"] is False
+    with pytest.raises(SnapshotError):
+        show_one(lab.ctx, "nope")
+
+
+def test_a_tree_is_drawn_from_parents() -> None:
+    found = known(a=None, b="a", c="a", d="b", e="gone")
+    assert tree(found) == [(0, "a"), (1, "b"), (2, "d"), (1, "c"), (0, "e")]
+
+
+def test_manifests_that_are_their_own_ancestors_are_shown_once() -> None:
+    found = known(a=None, b="c", c="b", d="d")
+    assert sorted(name for _, name in tree(found)) == ["a", "b", "c", "d"]
+    assert sorted(descendants(found, ["b"])) == ["b", "c"]
+
+
+def test_descendants_come_before_their_ancestors() -> None:
+    found = known(a=None, b="a", c="b", d="a")
+    for names in (["a"], ["b", "a"], ["a", "b"], ["c", "a", "b", "d"]):
+        order = descendants(found, names)
+        assert sorted(order) == ["a", "b", "c", "d"]
+        assert order.index("c") < order.index("b") < order.index("a")
+        assert order.index("d") < order.index("a")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "0 s"), (0, "0 s"), (59, "59 s"), (60, "1 min"), (7199, "1 h"), (86399, "23 h"), (200000, "2 d")],
+)
+def test_ages(seconds: int, text: str) -> None:
+    now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    assert age(now - dt.timedelta(seconds=seconds), now) == text
+
+
+def test_an_interrupted_command_is_told_and_one_under_way_is_not_called_so(lab: Lab) -> None:
+    space = lab.ctx.workspace
+    snapshot_journal.tell(space, lab.report)
+    assert lab.report.events == []
+    journal = snapshot_journal.Journal(
+        action="save", name="a", time=dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC), ids={}
+    )
+    snapshot_journal.write(space, journal)
+    snapshot_journal.tell(space, lab.report)
+    text = lab.report.of("warn")[0]["text"]
+    assert "`kubelab snapshot save a` was interrupted at 2026-01-02 03:04:05 UTC" in text
+    with space.lock():
+        snapshot_journal.tell(space, lab.report)
+    assert "is under way" in lab.report.of("info")[0]["text"]
+
+
+def test_a_journal_that_is_none_is_no_journal(lab: Lab) -> None:
+    lab.ctx.workspace.journal.write_text("{")
+    assert snapshot_journal.read(lab.ctx.workspace) is None

@@ -1,0 +1,308 @@
+"""Saving, restoring and deleting when nothing fails, and every refusal."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from provision import snapshot_checks, snapshot_commands, snapshot_journal, snapshots
+from provision.errors import ConnectFailed, LabError, ResourceError, SnapshotError, WaitTimeout
+from provision.providers.base import PAUSED, RUNNING, STOPPED
+from provision.steps.snapshot import SnapshotStep
+from tests.fakes import FakeVm, Lab, Result
+from tests.snapshots import disks, healthy, running_lab, set_disks, whole
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def repairs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    done: list[str] = []
+    monkeypatch.setattr("provision.repair.repair", lambda ctx: done.append(ctx.config.name))
+    return done
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return running_lab(tmp_path)
+
+
+def test_all_stop_then_all_are_saved_then_all_run(lab: Lab) -> None:
+    manifest = snapshots.save(lab.ctx, "a", "first")
+    verbs = [call.split()[0] for call in lab.backend.calls if " " in call]
+    assert verbs == ["pause"] * 3 + ["save"] * 3 + ["resume"] * 3
+    assert whole(lab) == {"a": manifest}
+    assert (manifest.note, manifest.parent, manifest.live, manifest.verified) == ("first", None, True, True)
+    assert manifest.pause_spread == 0.008
+    assert manifest.ids == {node.name: f"id-of-{node.name}" for node in lab.ctx.inventory.nodes}
+    assert [node.size for node in manifest.nodes] == [1000, 1000, 1000]
+    assert (manifest.kubernetes, manifest.box) == ("1.36.3", lab.ctx.recipe.name)
+
+
+def test_what_happened_since_is_undone_and_the_cluster_repaired(lab: Lab, repairs: list[str]) -> None:
+    dropped: list[bool] = []
+    ctx = dataclasses.replace(lab.ctx, disconnect=lambda: dropped.append(True))
+    set_disks(lab, "then")
+    snapshots.save(ctx, "a")
+    set_disks(lab, "now")
+    lab.backend.calls.clear()
+    assert snapshots.restore(ctx, "a").name == "a"
+    verbs = [call.split()[0] for call in lab.backend.calls if " " in call]
+    assert verbs == ["pause"] * 3 + ["revert"] * 3 + ["resume"] * 3
+    assert (disks(lab), repairs, dropped) == ({"then"}, ["lab"], [True])
+    whole(lab)
+
+
+def test_a_hypervisor_that_saves_nothing_and_says_all_is_well_is_not_believed(lab: Lab) -> None:
+    def forget(call: str) -> None:
+        if call == "save id-of-lab-w1":
+            lab.backend.vms["id-of-lab-w1"].held.clear()
+
+    lab.backend.after = forget
+    with pytest.raises(SnapshotError, match="lab-w1 was saved without an error"):
+        snapshots.save(lab.ctx, "a")
+    assert whole(lab) == {}
+
+
+def test_machines_that_are_off_get_their_network_before_they_start(lab: Lab) -> None:
+    snapshots.save(lab.ctx, "a")
+    snapshots.restore(lab.ctx, "a")
+    assert not lab.provider.network
+    lab.backend.vms["id-of-lab-w1"].state = STOPPED
+    snapshots.restore(lab.ctx, "a")
+    assert lab.provider.network
+
+
+@pytest.mark.parametrize("state", [PAUSED, STOPPED])
+def test_a_lab_whose_machines_stand_still_is_put_back_too(lab: Lab, state: str) -> None:
+    snapshots.save(lab.ctx, "a")
+    lab.backend.vms["id-of-lab-w1"].state = state
+    snapshots.restore(lab.ctx, "a")
+    whole(lab)
+
+
+def test_a_stopped_lab_is_saved_without_memory_and_comes_back_off(lab: Lab, repairs: list[str]) -> None:
+    for vm in lab.backend.vms.values():
+        vm.state, vm.disk = STOPPED, "then"
+    manifest = snapshots.save(lab.ctx, "cold")
+    assert (manifest.live, manifest.verified, manifest.stand_still) == (False, False, 0.0)
+    for vm in lab.backend.vms.values():
+        vm.state, vm.disk = RUNNING, "now"
+    snapshots.restore(lab.ctx, "cold")
+    assert {(vm.state, vm.disk) for vm in lab.backend.vms.values()} == {(STOPPED, "then")}
+    assert repairs == []
+    assert snapshot_journal.read(lab.ctx.workspace) is None
+
+
+def test_the_parent_is_the_point_the_lab_stands_on(lab: Lab) -> None:
+    assert snapshots.save(lab.ctx, "a").parent is None
+    assert snapshots.save(lab.ctx, "b").parent == "a"
+    snapshots.restore(lab.ctx, "a")
+    assert snapshots.save(lab.ctx, "c").parent == "a"
+    lab.backend.vms["id-of-lab-w1"].current = "b"
+    assert snapshots.save(lab.ctx, "d").parent is None
+
+
+def test_an_unhealthy_cluster_is_saved_and_comes_back_as_it_was(lab: Lab) -> None:
+    healthy(lab, ready=False)
+    assert not snapshots.save(lab.ctx, "a").verified
+    snapshots.restore(lab.ctx, "a")
+    assert any("is not Ready" in event["text"] for event in lab.report.of("warn"))
+
+
+def test_a_cluster_that_does_not_get_healthy_again_is_an_error(lab: Lab) -> None:
+    snapshots.save(lab.ctx, "a")
+    healthy(lab, ready=False)
+    with pytest.raises(WaitTimeout, match="not ready"):
+        snapshots.restore(lab.ctx, "a")
+    whole(lab)
+
+
+def refused(lab: Lab, name: str = "a") -> LabError:
+    """Return why saving is refused, having touched no machine."""
+    lab.backend.calls.clear()
+    with pytest.raises(LabError) as caught:
+        snapshots.save(lab.ctx, name)
+    assert not [call for call in lab.backend.calls if " " in call]
+    assert snapshot_journal.read(lab.ctx.workspace) is None
+    assert caught.value.hint
+    return caught.value
+
+
+def test_a_name_that_is_taken_is_refused(lab: Lab) -> None:
+    snapshots.save(lab.ctx, "a")
+    assert "already" in refused(lab).message
+    snapshot_checks.manifests_of(lab.ctx).remove("a")
+    assert "no manifest speaks of" in refused(lab).message
+
+
+def test_too_little_disk_is_refused_in_numbers(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = sum(node.memory for node in lab.ctx.inventory.nodes)
+    needed = memory + snapshot_checks.MARGIN_MIB
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: Usage(0, 0, needed * 2**20 - 1))
+    error = refused(lab)
+    assert isinstance(error, ResourceError)
+    assert re.search(rf"{needed - 1} MiB free.*{needed} MiB.*{memory} MiB of memory", error.message)
+    for vm in lab.backend.vms.values():
+        vm.state = STOPPED
+    snapshots.save(lab.ctx, "a")
+
+
+@pytest.mark.parametrize("state", [STOPPED, PAUSED])
+def test_a_lab_of_which_only_a_part_runs_is_refused(lab: Lab, state: str) -> None:
+    lab.backend.vms["id-of-lab-w1"].state = state
+    assert f"lab-w1 is {state}" in refused(lab).message
+
+
+def test_a_machine_that_cannot_be_saved_is_refused(lab: Lab) -> None:
+    lab.backend.unfit = SnapshotError("lab-w1 starts by UEFI", hint="use a box with BIOS")
+    assert refused(lab) is lab.backend.unfit
+
+
+def test_a_lab_without_its_machines_is_refused(lab: Lab) -> None:
+    del lab.machines.known["lab-w1"]
+    assert "lab-w1 has no machine" in refused(lab).message
+
+
+def test_another_machine_under_a_nodes_address_is_refused(lab: Lab) -> None:
+    lab.runners["lab-w1"].script.insert(0, ("product_uuid", Result("another\n", "", 0)))
+    assert "lab-w1 is the machine another" in refused(lab).message
+
+
+def test_a_node_that_cannot_be_asked_is_saved_all_the_same(lab: Lab) -> None:
+    lab.runners["lab-w1"].script.insert(0, ("product_uuid", ConnectFailed("lab-w1", "no route")))
+    snapshots.save(lab.ctx, "a")
+    assert "no route" in lab.report.of("warn")[0]["text"]
+    whole(lab)
+
+
+def not_restored(lab: Lab, name: str = "a") -> LabError:
+    lab.backend.calls.clear()
+    with pytest.raises(SnapshotError) as caught:
+        snapshots.restore(lab.ctx, name)
+    assert not [call for call in lab.backend.calls if " " in call]
+    assert caught.value.hint
+    return caught.value
+
+
+def test_restoring_is_refused_before_anything_is_touched(lab: Lab) -> None:
+    assert "no snapshot `a`" in not_restored(lab).message
+    snapshots.save(lab.ctx, "a")
+    held = lab.backend.vms["id-of-lab-w1"].held
+    kept = held.pop("a")
+    assert "lab-w1 has no snapshot `a`" in not_restored(lab).message
+    held["a"] = kept
+    lab.machines.known["lab-w2"] = "another"
+    assert "lab-w2 was made anew" in not_restored(lab).message
+    del lab.machines.known["lab-w2"]
+    assert "lab-w2 has no machine" in not_restored(lab).message
+    lab.machines.make("lab-w2")
+    snapshot_checks.manifests_of(lab.ctx).path("a").write_text("{")
+    assert "broken" in not_restored(lab).message
+
+
+def test_a_snapshot_of_other_nodes_is_refused(lab: Lab) -> None:
+    manifest = snapshots.save(lab.ctx, "a")
+    store = snapshot_checks.manifests_of(lab.ctx)
+    store.write(manifest.model_copy(update={"nodes": manifest.nodes[:2]}))
+    assert "saved of lab-cp1, lab-w1, and the lab has" in not_restored(lab).message
+
+
+def test_save_first_is_not_done_for_a_restore_that_cannot_be(lab: Lab) -> None:
+    with pytest.raises(SnapshotError):
+        snapshot_commands.restore(lab.ctx, "nope", "before")
+    assert snapshot_checks.manifests_of(lab.ctx).all() == ({}, {})
+
+
+def test_save_first_keeps_what_is_left(lab: Lab) -> None:
+    set_disks(lab, "then")
+    snapshots.save(lab.ctx, "a")
+    set_disks(lab, "now")
+    snapshot_commands.restore(lab.ctx, "a", "before")
+    assert disks(lab) == {"then"}
+    snapshots.restore(lab.ctx, "before")
+    assert disks(lab) == {"now"}
+
+
+def test_a_parent_is_not_deleted_without_its_children(lab: Lab) -> None:
+    for name in ("a", "b", "c"):
+        snapshots.save(lab.ctx, name)
+    with pytest.raises(SnapshotError, match="on top: b, c") as caught:
+        snapshot_commands.delete(lab.ctx, ["a"], children=False)
+    assert "--children" in caught.value.hint
+    assert set(whole(lab)) == {"a", "b", "c"}
+    snapshot_commands.delete(lab.ctx, ["a", "b", "c"], children=False)
+    assert whole(lab) == {}
+    # What was saved last goes first.
+    assert lab.report.of("result")[-1]["data"] == {"deleted": ["c", "b", "a"]}
+
+
+def test_children_go_first_when_told_so(lab: Lab) -> None:
+    for name in ("a", "b", "c"):
+        snapshots.save(lab.ctx, name)
+    snapshots.restore(lab.ctx, "a")
+    snapshots.save(lab.ctx, "d")
+    snapshot_commands.delete(lab.ctx, ["b"], children=True)
+    assert set(whole(lab)) == {"a", "d"}
+
+
+def test_the_newest_are_kept_and_ready(lab: Lab) -> None:
+    for name in ("ready", "a", "b", "c"):
+        snapshots.save(lab.ctx, name)
+    snapshot_commands.delete_oldest(lab.ctx, 1)
+    known = whole(lab)
+    assert {name: manifest.parent for name, manifest in known.items()} == {"ready": None, "c": "ready"}
+    snapshot_commands.delete_oldest(lab.ctx, 5)
+    snapshot_commands.delete_oldest(lab.ctx, 0)
+    assert set(whole(lab)) == {"ready"}
+
+
+def test_what_no_manifest_speaks_of_is_deleted_and_a_manifest_without_a_snapshot(lab: Lab) -> None:
+    snapshots.save(lab.ctx, "a")
+    snapshots.save(lab.ctx, "b")
+    snapshot_checks.manifests_of(lab.ctx).remove("a")
+    for vm in lab.backend.vms.values():
+        del vm.held["b"]
+    snapshot_commands.delete(lab.ctx, ["a", "b"], children=False)
+    assert whole(lab) == {}
+
+
+def test_deleting_what_is_not_there_is_refused(lab: Lab) -> None:
+    with pytest.raises(SnapshotError, match="no snapshot `a`"):
+        snapshot_commands.delete(lab.ctx, ["a"], children=False)
+
+
+class TestReady:
+    def test_it_is_taken_once(self, lab: Lab) -> None:
+        assert lab.run(SnapshotStep()) == ["snapshot"]
+        assert set(whole(lab)) == {"ready"}
+        assert lab.run(SnapshotStep()) == []
+
+    def test_it_is_taken_again_for_new_machines(self, lab: Lab) -> None:
+        lab.run(SnapshotStep())
+        lab.machines.known["lab-w1"] = "another"
+        del lab.backend.vms["id-of-lab-w1"]
+        lab.backend.vms["another"] = FakeVm()
+        lab.runners["lab-w1"].script.insert(0, ("product_uuid", Result("another\n", "", 0)))
+        assert lab.run(SnapshotStep()) == ["snapshot"]
+        assert set(whole(lab)) == {"ready"}
+
+    def test_it_is_taken_again_when_its_manifest_is_gone_or_broken(self, lab: Lab) -> None:
+        lab.run(SnapshotStep())
+        file = snapshot_checks.manifests_of(lab.ctx).path("ready")
+        file.write_text("{")
+        assert lab.run(SnapshotStep()) == ["snapshot"]
+        file.unlink()
+        assert lab.run(SnapshotStep()) == ["snapshot"]
+        whole(lab)
+
+    def test_a_provider_without_snapshots_has_nothing_to_do(self, tmp_path: Path) -> None:
+        lab = running_lab(tmp_path)
+        other = lab.ctx.config.model_copy(update={"provider": "hosts"})
+        ctx = dataclasses.replace(lab.ctx, config=other)
+        assert dataclasses.replace(lab, ctx=ctx).run(SnapshotStep()) == []
+        assert lab.backend.calls == []

@@ -1,0 +1,56 @@
+"""A host with a stub `virsh` on PATH."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Host:
+    """What the stub's libvirt has."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        state = {"networks": {}, "domains": {}, "volumes": {}, "pools": [], "fail": {}, "calls": []}
+        self.write({**state, "unknown": []})
+
+    def write(self, state: dict[str, Any]) -> None:
+        (self.folder / "state.json").write_text(json.dumps(state))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads((self.folder / "state.json").read_text())
+        return state
+
+    def domain(self, name: str, state: str = "running", **more: Any) -> str:
+        """Define a domain with a qcow2 disk and return its id."""
+        disk = self.folder / f"{name}.img"
+        disk.write_bytes(b"x" * 8192)
+        domain = {"uuid": f"id-of-{name}", "state": state, "network": "n", "disk": [str(disk), "qcow2"]}
+        domains = {**self.state["domains"], name: domain | more}
+        self.write({**self.state, "domains": domains})
+        return f"id-of-{name}"
+
+    def calls(self, command: str) -> list[str]:
+        return [call for call in self.state["calls"] if call.split()[0] == command]
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """Put the stub into `folder` and that first on PATH."""
+    folder.mkdir()
+    stubs = Path(__file__).parent / "stubs"
+    program = folder / "virsh"
+    program.write_text(
+        f"#!{sys.executable} -SE\nimport sys\nsys.path.insert(0, {str(stubs)!r})\n"
+        "import virsh\nsys.exit(virsh.main())\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    # libvirt answers in the user's language, and is understood all the same.
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    return Host(folder)
