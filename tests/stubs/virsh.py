@@ -203,8 +203,22 @@ class Virsh:
             print(name)
         print()
 
+    def qemu_monitor_command(self, machine: str, flag: str, command: str) -> None:
+        assert flag == "--hmp"
+        domain = self.change(machine)
+        verb, name = command.split()
+        assert verb == "loadvm"
+        if domain["state"] == "shutoff":
+            raise Refused("Requested operation is not valid: domain is not running")
+        if domain.get("unloadable") or name not in domain.get("snapshots", {}):
+            print(f"Error: Snapshot '{name}' does not exist in one or more devices")
+
     def snapshot_current(self, machine: str, flag: str) -> None:
-        assert flag == "--name"
+        if flag != "--name":
+            domain = self.change(machine)
+            self.snapshot(domain, flag)
+            domain["current"] = flag
+            return
         current = self.find("dom", machine).get("current")
         if not current:
             raise Refused(f"domain '{machine}' has no current snapshot")
