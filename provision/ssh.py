@@ -1,4 +1,4 @@
-"""SSH to one node: the only place that knows paramiko."""
+"""SSH to one node: with ssh_channel.py the only place that knows paramiko."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from pathlib import Path
 
 import paramiko
 
-from provision.errors import Cancelled, CommandFailed, CommandTimeout, ConnectFailed
+from provision.errors import Cancelled, CommandFailed, ConnectFailed
 from provision.runner import Result
+from provision.ssh_channel import Exchange
 
-CHUNK = 65536
-POLL_SECONDS = 0.1
 SHELL = ("/bin/sh", "-eu")
 
 
@@ -118,44 +117,16 @@ class ParamikoRunner:
         return Result(stdout.decode(errors="replace"), stderr.decode(errors="replace"), code)
 
     def _exchange(self, line: str, stdin: bytes, deadline: float, what: str) -> tuple[bytes, bytes, int]:
-        end = time.monotonic() + deadline
+        exchange = Exchange(self.node, what, time.monotonic() + deadline, deadline, self.cancel)
         channel = self._open_channel()
         with contextlib.closing(channel):
             try:
-                channel.settimeout(POLL_SECONDS)
-                threading.Thread(target=_start, args=(channel, line, stdin), daemon=True).start()
-                return self._drain(channel, end, deadline, what)
+                return exchange.run(channel, line, stdin)
             except (paramiko.SSHException, OSError, EOFError) as error:
                 self.close()
                 raise ConnectFailed(
                     self.node, f"the SSH connection broke during `{what}`: {error}"
                 ) from error
-
-    def _drain(
-        self, channel: paramiko.Channel, end: float, deadline: float, what: str
-    ) -> tuple[bytes, bytes, int]:
-        """Read both streams at once until the command ended, or was given up."""
-        out, err = bytearray(), bytearray()
-        while True:
-            moved = False
-            if channel.recv_ready():
-                out += channel.recv(CHUNK)
-                moved = True
-            if channel.recv_stderr_ready():
-                err += channel.recv_stderr(CHUNK)
-                moved = True
-            if not moved and channel.exit_status_ready() and channel.eof_received:
-                if channel.recv_ready() or channel.recv_stderr_ready():
-                    continue
-                return bytes(out), bytes(err), _exit_code(channel)
-            if not moved and (channel.closed or not _alive(channel)):
-                raise EOFError("the server closed the connection")
-            if self.cancel.is_set():
-                raise Cancelled(f"{self.node}: `{what}` was given up")
-            if time.monotonic() > end:
-                raise CommandTimeout(self.node, what, deadline, (out + err).decode(errors="replace"))
-            if not moved:
-                _wait_for_data(channel, out, POLL_SECONDS)
 
     def _open_channel(self) -> paramiko.Channel:
         for attempt in (1, 2):
@@ -237,45 +208,3 @@ def _prepare(command: str | Sequence[str], sudo: bool, stdin: str) -> tuple[list
     else:
         argv, payload, label = list(command), stdin.encode(), " ".join(command)[:60]
     return (["sudo", "-n", *argv] if sudo else argv), payload, label
-
-
-def _start(channel: paramiko.Channel, line: str, stdin: bytes) -> None:
-    """Start a command and give it its standard input, in a thread: both may take longer than the deadline."""
-    try:
-        channel.exec_command(line)
-    except (paramiko.SSHException, OSError, EOFError):
-        channel.close()
-        return
-    sent = 0
-    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-        while sent < len(stdin):
-            # The channel's timeout is for reading; a program may be as slow as it likes to take its input.
-            with contextlib.suppress(TimeoutError):
-                sent += channel.send(stdin[sent : sent + CHUNK])
-        channel.shutdown_write()
-
-
-def _exit_code(channel: paramiko.Channel) -> int:
-    """Return the exit code, -1 for a command that a signal ended; raises EOFError if none came."""
-    code = channel.recv_exit_status()
-    transport = channel.get_transport()
-    if code < 0 and transport is not None:
-        # A connection that breaks ends its channels a moment before itself.
-        transport.join(POLL_SECONDS)
-        if not transport.is_alive():
-            raise EOFError("the connection ended before the command")
-    return code
-
-
-def _alive(channel: paramiko.Channel) -> bool:
-    transport = channel.get_transport()
-    return transport is not None and transport.is_active()
-
-
-def _wait_for_data(channel: paramiko.Channel, out: bytearray, seconds: float) -> None:
-    """Block until standard output has data or the command ended, or for `seconds`."""
-    if channel.eof_received:
-        channel.status_event.wait(seconds)
-        return
-    with contextlib.suppress(TimeoutError):
-        out += channel.recv(CHUNK)
