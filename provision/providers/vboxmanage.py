@@ -10,8 +10,17 @@ from threading import Event
 
 from provision.command import run_tool
 from provision.errors import MissingTool, ToolFailed
+from provision.providers.base import PAUSED, RUNNING, STOPPED
 
 HINT = "`VBoxManage list hostinfo` shows whether VirtualBox works on this host"
+STATES = {
+    "running": RUNNING,
+    "livesnapshotting": RUNNING,
+    "onlinesnapshotting": RUNNING,
+    "deletingsnapshotlive": RUNNING,
+    "paused": PAUSED,
+    "deletingsnapshotlivepaused": PAUSED,
+}
 NOT_FOUND = "VBOX_E_OBJECT_NOT_FOUND"
 _MACHINE = re.compile(r'"(?P<name>.*)" \{(?P<id>[0-9a-fA-F-]+)\}')
 _CREATED = re.compile(r"Interface '(?P<name>.+)' was successfully created")
@@ -45,6 +54,15 @@ class VBoxManage:
         """Return id -> name of every machine this user has."""
         found = map(_MACHINE.fullmatch, self("list", "vms").splitlines())
         return {match["id"]: match["name"] for match in found if match}
+
+    def states(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the state of each machine that exists; saved, aborted and stuck ones are stopped."""
+        infos = {machine: self.info(machine) for machine in ids}
+        return {
+            machine: STATES.get(info.get("VMState", ""), STOPPED)
+            for machine, info in infos.items()
+            if info is not None
+        }
 
     def info(self, machine: str) -> Mapping[str, str] | None:
         """Return what is known of a machine, key -> value, or None when it does not exist."""

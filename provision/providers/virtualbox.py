@@ -16,7 +16,6 @@ from provision.config import ClusterConfig
 from provision.errors import ConfigError, ResourceError, ToolFailed
 from provision.host import VIRTUALISATION_FLAGS, HostFacts
 from provision.inventory import Inventory, network_name
-from provision.providers.base import PAUSED, RUNNING, STOPPED
 from provision.providers.hostonly import NETWORKS_FILE, HostOnly
 from provision.providers.vboxmanage import NOT_FOUND, VBoxManage
 from provision.render import BoxReference
@@ -26,14 +25,6 @@ from provision.values import SMALLEST_DISK
 
 DELETE_DEADLINE = 120.0
 UNLOCK_SECONDS = 30.0
-STATES = {
-    "running": RUNNING,
-    "livesnapshotting": RUNNING,
-    "onlinesnapshotting": RUNNING,
-    "deletingsnapshotlive": RUNNING,
-    "paused": PAUSED,
-    "deletingsnapshotlivepaused": PAUSED,
-}
 
 
 @dataclass(frozen=True)
@@ -74,12 +65,7 @@ class VirtualBox:
 
     def states(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Return the state of each machine that exists; saved, aborted and stuck ones are stopped."""
-        infos = {machine: self.vbox.info(machine) for machine in ids}
-        return {
-            machine: STATES.get(info.get("VMState", ""), STOPPED)
-            for machine, info in infos.items()
-            if info is not None
-        }
+        return self.vbox.states(ids)
 
     def resume(self, ids: Sequence[str]) -> None:
         """Let paused machines run on."""

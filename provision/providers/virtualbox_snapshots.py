@@ -16,9 +16,8 @@ from typing import TypeVar
 
 from provision.errors import MachineBusy, SnapshotError, ToolFailed
 from provision.parallel import on_all
-from provision.providers.base import PAUSED, RUNNING, STOPPED, Held, Space
+from provision.providers.base import PAUSED, RUNNING, Held, Space
 from provision.providers.vboxmanage import VBoxManage
-from provision.providers.virtualbox import STATES
 from provision.retry import Clock, RealClock, poll_until
 
 COPY_DEADLINE = 900.0
@@ -47,12 +46,7 @@ class VirtualBoxSnapshots:
 
     def states(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Return the state of each machine that exists."""
-        infos = {machine: self.vbox.info(machine) for machine in ids}
-        return {
-            machine: STATES.get(info.get("VMState", ""), STOPPED)
-            for machine, info in infos.items()
-            if info is not None
-        }
+        return self.vbox.states(ids)
 
     def can_save(self, ids: Sequence[str]) -> None:
         """Raise SnapshotError for a machine that does not exist: VirtualBox can save all others."""
