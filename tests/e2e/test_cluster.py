@@ -121,7 +121,7 @@ def test_swap_is_off_and_stays_off(host: Host) -> None:
 
 def test_only_the_labs_own_key_may_log_in(cluster: Cluster, host: Host) -> None:
     key = cluster.context.workspace.ssh_key.with_name("id_ed25519.pub").read_text()
-    assert host.file("/home/vagrant/.ssh/authorized_keys").content_string == key
+    assert host.file("/home/vagrant/.ssh/authorized_keys").content_string.strip() == key.strip()
     assert not host.file("/root/.ssh/authorized_keys").exists
 
 
