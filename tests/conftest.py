@@ -13,7 +13,7 @@ E2E = Path(__file__).parent / "e2e"
 def own_cache(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Keep every test away from the user's own cache, but those of the real cluster, which is made from it."""
+    """Keep every test away from the user's own cache, but those of the real cluster: it is made from it."""
     if E2E in request.path.parents:
         return cache_dir()
     folder = tmp_path_factory.getbasetemp() / "cache"
