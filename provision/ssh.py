@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from provision.runner import Result
 from provision.ssh_channel import Exchange
 
 SHELL = ("/bin/sh", "-eu")
+# For the TCP connection alone: a machine that is up accepts it at once, however slow its sshd is.
+TCP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,7 @@ class ParamikoRunner:
         else:
             client.load_host_keys(str(point.known_hosts))
             client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        began = time.monotonic()
         try:
             client.connect(
                 point.host,
@@ -171,7 +175,9 @@ class ParamikoRunner:
                 key_filename=str(point.key_file),
                 allow_agent=False,
                 look_for_keys=False,
-                timeout=min(self.timeout, 10.0),
+                # paramiko's own connection would give the key exchange no longer than TCP gets.
+                sock=socket.create_connection((point.host, point.port), min(self.timeout, TCP_SECONDS)),
+                timeout=self.timeout,
                 banner_timeout=self.timeout,
                 auth_timeout=self.timeout,
                 channel_timeout=self.timeout,
@@ -185,8 +191,10 @@ class ParamikoRunner:
             ) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             client.close()
+            late = time.monotonic() - began >= self.timeout
+            reason = f"no answer within {self.timeout:g} s" if late else str(error)
             raise ConnectFailed(
-                self.node, f"no SSH connection to {point.host}:{point.port}: {error}", hint="kubelab status"
+                self.node, f"no SSH connection to {point.host}:{point.port}: {reason}", hint="kubelab status"
             ) from error
         return client
 

@@ -33,7 +33,8 @@ class SshServer:
     """Listens on a loopback address; a context manager that ends all of it.
 
     `rewrite` changes a command line before it runs. `stuck` makes the server take a command and never
-    answer. `drop` breaks every connection. `connections` counts those that logged in.
+    answer. `reluctance` is how many seconds it takes a connection before it speaks. `drop` breaks every
+    connection. `connections` counts those that logged in.
     """
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -44,6 +45,7 @@ class SshServer:
         self.client_key = new_key(self.client_file)
         self.rewrite: Callable[[str], str] = lambda line: line
         self.stuck = threading.Event()
+        self.reluctance = 0.0
         self.connections = 0
         self.closing = threading.Event()
         self._transports: list[paramiko.Transport] = []
@@ -133,6 +135,7 @@ class SshServer:
             except OSError:
                 return
             connection.settimeout(None)
+            self.closing.wait(self.reluctance)
             transport = paramiko.Transport(connection)
             transport.add_server_key(self.host_key)
             self._transports.append(transport)

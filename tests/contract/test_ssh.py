@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from provision import ssh
 from provision.errors import Cancelled, CommandFailed, CommandTimeout, ConnectFailed
 from provision.ssh import ParamikoRunner
 from tests.sshd import SshServer, new_key
@@ -142,6 +143,20 @@ def test_a_connection_lost_while_idle_is_made_again_unseen(server: SshServer, ru
     runner.run(["true"])
     server.drop()
     assert runner.run(["echo", "again"]).stdout == "again\n"
+
+
+def test_a_node_that_accepts_and_is_slow_to_speak_is_waited_for(
+    server: SshServer, runner: ParamikoRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "TCP_SECONDS", 0.1)
+    server.reluctance = 0.5
+    assert runner.run(["echo", "here"]).stdout == "here\n"
+
+
+def test_a_node_that_never_speaks_is_given_up_in_time(server: SshServer) -> None:
+    server.reluctance = 60
+    with pytest.raises(ConnectFailed, match=r"lab-cp1: no SSH connection .* no answer within 0.3 s"):
+        ParamikoRunner(server.endpoint(), timeout=0.3).run(["true"])
 
 
 def test_a_connection_that_breaks_after_the_output_ended_is_no_exit_code(
