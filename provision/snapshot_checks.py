@@ -16,6 +16,11 @@ from provision.providers.base import PAUSED, RUNNING, SnapshotBackend, Space
 MIB = 2**20
 # For what the disks grow by besides: the tables of qcow2, and what runs on while others are saved.
 MARGIN_MIB = 512
+# The box brings what a node does before it is saved; a user's own box may not.
+IDENTIFY = f"""
+cat {UUID_FILE}
+if [ -r /usr/lib/kubelab/hold-clock.sh ]; then sh /usr/lib/kubelab/hold-clock.sh; fi
+"""
 
 
 def manifests_of(ctx: Context) -> Manifests:
@@ -127,11 +132,11 @@ def room(
 
 
 def check_identity(ctx: Context, ids: Mapping[str, str]) -> None:
-    """Raise SnapshotError when a node is not the machine that would be saved under its name."""
+    """Let every node prepare for being saved; raises SnapshotError when one is another machine."""
 
     def ask(node: Node) -> str:
         try:
-            shown = ctx.connect(node).run(["cat", UUID_FILE], deadline=ctx.scaled(10)).stdout.strip()
+            shown = ctx.connect(node).run(IDENTIFY, deadline=ctx.scaled(10)).stdout.strip()
         except ConnectFailed as error:
             ctx.report.warn(f"saved all the same: {error.message}")
             return ""

@@ -191,7 +191,7 @@ def _repair(ctx: Context, manifest: Manifest) -> None:
     from provision.repair import repair
 
     start = ctx.clock.now()
-    repair(ctx)
+    repair(ctx, manifest.time.timestamp())
     repaired = ctx.clock.now()
     ctx.report.phase("repair", repaired - start)
     if manifest.verified:

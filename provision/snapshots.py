@@ -26,9 +26,9 @@ def save(ctx: Context, name: str, note: str = "") -> Manifest:
     parent = snapshot_checks.free_to_save(backend, store, ids, name)
     backend.can_save(list(ids.values()))
     before = snapshot_checks.room(ctx, backend, ids, live=live)
+    verified = live and not what_is_missing(ctx)
     if live:
         snapshot_checks.check_identity(ctx, ids)
-    verified = live and not what_is_missing(ctx)
     journal = Journal(action="save", name=name, time=_now(), ids=ids, running=tuple(ids) if live else ())
     with snapshot_mend.guarded(ctx, journal):
         spread, still = _take(ctx, backend, ids, name, live=live)

@@ -185,6 +185,7 @@ class World:
     pods: list[dict[str, Any]] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     unready: set[str] = field(default_factory=set)
+    moment: float = NOW
 
     @property
     def first(self) -> Machine:
@@ -231,9 +232,8 @@ class World:
 
     def repair(self) -> Outcome:
         lab = self.lab
-        return run_steps(
-            repair_steps(self.wall), lab.ctx, lab.report, clock=lab.ctx.fake_clock, cancel=lab.ctx.cancel
-        )
+        steps = repair_steps(self.moment, self.wall)
+        return run_steps(steps, lab.ctx, lab.report, clock=lab.ctx.fake_clock, cancel=lab.ctx.cancel)
 
     def writes(self) -> list[str]:
         """Return what kubectl was asked to change."""

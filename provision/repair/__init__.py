@@ -21,9 +21,11 @@ from provision.repair.tokens import TokenStep
 AGAIN = "run the same `kubelab snapshot restore` or `kubelab reset` again"
 
 
-def repair_steps(wall: Callable[[], float] = time.time) -> tuple[Step[Context] | Together[Context], ...]:
-    """Return the steps of one repair, which begins now: `wall` is the host's clock."""
-    survey = Survey(wall)
+def repair_steps(
+    moment: float, wall: Callable[[], float] = time.time
+) -> tuple[Step[Context] | Together[Context], ...]:
+    """Return the steps of one repair, which begins now (see Survey)."""
+    survey = Survey(moment, wall)
     return (
         ClockStep(survey),
         # A kubelet without a valid certificate cannot live.
@@ -37,13 +39,13 @@ def repair_steps(wall: Callable[[], float] = time.time) -> tuple[Step[Context] |
     )
 
 
-def repair(ctx: Context, wall: Callable[[], float] = time.time) -> Outcome:
-    """Make a cluster whole whose machines all just came back from one point in the past.
+def repair(ctx: Context, moment: float, wall: Callable[[], float] = time.time) -> Outcome:
+    """Make a cluster whole whose machines all just came back from one point in the past, `moment`.
 
-    `wall` is the clock that the nodes are set by, the host's. It may run again at any time: where nothing is
-    wrong it costs the probes. Raises StepFailed, Cancelled.
+    `wall` is the clock that the nodes are set by, the host's; both are seconds since the epoch. It may run
+    again at any time: where nothing is wrong it costs the probes. Raises StepFailed, Cancelled.
     """
     try:
-        return run_steps(repair_steps(wall), ctx, ctx.report, clock=ctx.clock, cancel=ctx.cancel)
+        return run_steps(repair_steps(moment, wall), ctx, ctx.report, clock=ctx.clock, cancel=ctx.cancel)
     except Cancelled:
         raise Cancelled("the repair was interrupted", hint=AGAIN) from None

@@ -56,7 +56,7 @@ class Pod:
 def hanging(objects: Sequence[Object], moment: float, now: float) -> list[Pod]:
     """Return the pods on Ready nodes that hang, of `objects`, which are all Nodes and Pods.
 
-    `moment` is what time it was in the cluster when it came back, `now` what time it is.
+    `moment` is the point in time that the cluster was put back to, `now` what time it is.
     """
     ready = {
         item["metadata"]["name"]

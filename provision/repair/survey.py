@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from provision.context import Context
 from provision.inventory import Node
 from provision.parallel import on_all
-from provision.repair.state import UNITS, Clock, NodeState, PodToken, parse_clock, parse_state, sections
+from provision.repair.state import UNITS, NodeState, PodToken, parse_state
 
 KUBELET_PKI = "/var/lib/kubelet/pki"
 CLIENT_PEM = f"{KUBELET_PKI}/kubelet-client-current.pem"
@@ -64,36 +64,21 @@ if [ -f "$1" ]; then cut -d. -f2 "$@" 2>/dev/null || true; fi
 class Survey:
     """The states of all nodes, asked when first needed and again after something was changed.
 
-    Times are seconds since the epoch: `wall` is the host's clock, `since` when the repair began, `moment`
-    what time it was in the cluster then. `expired` are the tokens found dead at any time of this repair.
+    Times are seconds since the epoch: `moment` is the point in time that the lab was put back to, `wall` the
+    host's clock, `since` when the repair began. `expired` are the tokens found dead at any time of it.
     """
 
-    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, moment: float, wall: Callable[[], float] = time.time) -> None:
+        self.moment = moment
         self.wall = wall
         self.since = wall()
-        self.moment = self.since
         self.expired: frozenset[PodToken] = frozenset()
-        self._clocks: dict[str, Clock] | None = None
         self._states: dict[str, NodeState] | None = None
 
     @property
     def soon(self) -> dt.datetime:
         """Return the time until which a certificate has to be good at least."""
         return dt.datetime.fromtimestamp(self.wall(), dt.UTC) + MARGIN
-
-    def clocks(self, ctx: Context) -> dict[str, Clock]:
-        """Return every node's clock, from the last survey or by a round trip of its own."""
-        if self._clocks is not None:
-            return self._clocks
-        deadline = ctx.scaled(20)
-
-        def ask(node: Node) -> Clock:
-            text = ctx.connect(node).run(CLOCK, deadline=deadline, what="read the clock").stdout
-            return parse_clock(sections(text)["clock"], self.wall())
-
-        self._clocks = on_all(ctx.inventory.nodes, ask, ctx.cancel)
-        self.moment = min([self.moment, *(self.since - clock.behind for clock in self._clocks.values())])
-        return self._clocks
 
     def states(self, ctx: Context) -> Mapping[str, NodeState]:
         """Return every node's state."""
@@ -113,11 +98,10 @@ class Survey:
             return parse_state(text, self.wall())
 
         self._states = on_all(ctx.inventory.nodes, ask, ctx.cancel)
-        self._clocks = {name: state.clock for name, state in self._states.items()}
         now = self.wall()
         tokens = (token for state in self._states.values() for token in state.tokens)
         self.expired |= {token for token in tokens if token.expires < now}
 
     def forget(self) -> None:
         """Let the next question be asked of the nodes."""
-        self._clocks = self._states = None
+        self._states = None

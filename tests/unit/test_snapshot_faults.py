@@ -41,7 +41,7 @@ ACTIONS: dict[str, Action] = {"save": save, "restore": restore, "delete": delete
 def repairs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let repair do nothing; return the labs it was asked for."""
     done: list[str] = []
-    monkeypatch.setattr("provision.repair.repair", lambda ctx: done.append(ctx.config.name))
+    monkeypatch.setattr("provision.repair.repair", lambda ctx, moment: done.append(ctx.config.name))
     return done
 
 
@@ -184,7 +184,7 @@ def test_a_busy_machine_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_repair_that_fails_ends_the_restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(ctx: object) -> None:
+    def fail(ctx: object, moment: float) -> None:
         raise LabError("the clock stands still")
 
     lab = prepared(tmp_path)
@@ -198,7 +198,7 @@ def test_a_repair_that_fails_ends_the_restore(tmp_path: Path, monkeypatch: pytes
 def test_ctrl_c_while_repairing_leaves_the_repair_to_the_next_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repairs: list[str]
 ) -> None:
-    def interrupt(ctx: object) -> None:
+    def interrupt(ctx: object, moment: float) -> None:
         raise KeyboardInterrupt
 
     lab = prepared(tmp_path)

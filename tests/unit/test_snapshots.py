@@ -22,7 +22,7 @@ Usage = namedtuple("Usage", "total used free")
 @pytest.fixture(autouse=True)
 def repairs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
-    monkeypatch.setattr("provision.repair.repair", lambda ctx: done.append(ctx.config.name))
+    monkeypatch.setattr("provision.repair.repair", lambda ctx, moment: done.append(ctx.config.name))
     return done
 
 
