@@ -13,20 +13,20 @@ from provision.context import Context
 from provision.destroy import destroy
 from provision.lab import open_lab, read_lab
 from provision.pipeline import run_steps
-from provision.report import make_reporter
-from provision.report_tee import TeeReporter
+from provision.report import Reporter, make_reporter
 from provision.steps import UP
 from provision.steps.cluster import ReadyStep
 from provision.steps.control_plane import ControlPlaneStep
 from provision.steps.join import JoinStep
 from provision.steps.nodes import NodesStep
+from tests import bench_snapshots
 
 FOLDER = Path(__file__).parent.parent / "build" / "bench"
-LAB = "name: kubelab-bench\nnetwork: {nodes: 192.168.178.0/24}\nworkers: {count: 1}\n"
+LAB = "name: kubelab-bench\nnetwork: {nodes: 192.168.178.0/24}\nworkers: {count: 2}\n"
 
 
 def measure() -> dict[str, float]:
-    """Return the seconds of each phase by hand, of `up`, of a second `up`, and the ratios."""
+    """Return the seconds of each phase by hand, of `up`, of another `up`, of the ways back; and ratios."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "lab.yaml").write_text(LAB)
     with make_reporter() as report:
@@ -37,7 +37,7 @@ def measure() -> dict[str, float]:
             shutil.rmtree(FOLDER)
 
 
-def _measure(report: TeeReporter) -> dict[str, float]:
+def _measure(report: Reporter) -> dict[str, float]:
     destroy(_open(report))
     hand = _by_hand(_open(report))
     destroy(_open(report))
@@ -45,7 +45,13 @@ def _measure(report: TeeReporter) -> dict[str, float]:
     again = _timed(lambda: _up(_open(report)))
     floor = sum(hand.values())
     ratios = {"up": up, "up again": again, "up / by hand": up / floor, "up again / up": again / up}
-    return {**{f"by hand: {name}": seconds for name, seconds in hand.items()}, "by hand": floor, **ratios}
+    back = bench_snapshots.measure(_open, up)
+    return {
+        **{f"by hand: {name}": seconds for name, seconds in hand.items()},
+        "by hand": floor,
+        **ratios,
+        **back,
+    }
 
 
 def _by_hand(ctx: Context) -> dict[str, float]:
@@ -64,7 +70,7 @@ def _up(ctx: Context) -> None:
     run_steps(UP, ctx, ctx.report, clock=ctx.clock, cancel=ctx.cancel)
 
 
-def _open(report: TeeReporter) -> Context:
+def _open(report: Reporter) -> Context:
     config, workspace = read_lab(FOLDER / "lab.yaml")
     workspace.prepare()
     return open_lab(config, workspace, report, threading.Event())

@@ -78,12 +78,6 @@ def test_a_save_that_is_killed_leaves_nothing(cluster: Cluster) -> None:
     cluster.kubelab("status")
 
 
-def test_reset_after_the_control_plane_was_wiped(cluster: Cluster) -> None:
-    cluster.kubelab("ssh", "kubelab-e2e-cp1", "--", "sudo", "rm", "-rf", "/etc/kubernetes")
-    cluster.kubelab("reset")
-    cluster.kubelab("status")
-
-
 def test_deleting_leaves_none_in_the_hypervisor(cluster: Cluster) -> None:
     lab = cluster.context
     cluster.kubelab("snapshot", "delete", "a", "--children")

@@ -76,7 +76,7 @@ Vagrant.configure("2") do |config|
         libvirt.memory = node[:memory]
         libvirt.machine_virtual_size = node[:disk] if node[:disk] > 12
         libvirt.disk_bus = "virtio"
-        libvirt.disk_driver cache: "unsafe"
+        libvirt.disk_driver cache: "unsafe", discard: "unmap"
         libvirt.graphics_type = "none"
         libvirt.video_type = "none"
         libvirt.random model: "random"
