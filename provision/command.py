@@ -36,13 +36,16 @@ def run_tool(
     on_line: Callable[[str], None] | None = None,
     cancel: threading.Event | None = None,
     hint: str = "",
+    grace: float = KILL_GRACE,
+    on_end: Callable[[], None] | None = None,
 ) -> str:
     """Run a program on the host and return its standard output.
 
     `env` is added to this process's environment. `on_line` sees every line of both streams as it
     comes. The program leads a process group of its own, which is ended as a whole at the deadline
-    (seconds), on `cancel` and on Ctrl-C; what a program that ended by itself leaves in the background
-    runs on. Raises MissingTool, ToolFailed, Cancelled.
+    (seconds), on `cancel` and on Ctrl-C: `on_end` is told, then it has `grace` seconds to end by itself,
+    unless Ctrl-C comes again. What a program that ended by itself leaves in the background runs on.
+    Raises MissingTool, ToolFailed, Cancelled.
     """
     process = None
     try:
@@ -55,7 +58,7 @@ def run_tool(
         raise ToolFailed(argv, 124, f"{passed}\nit did not end within {deadline:.0f} s", hint=hint) from None
     finally:
         if process is not None:
-            _end_group(process)
+            _end_group(process, grace, on_end)
     if process.returncode != 0:
         raise ToolFailed(argv, process.returncode, tail, hint=hint)
     return stdout
@@ -173,16 +176,24 @@ def _feed(process: subprocess.Popen[str], stdin: str) -> None:
         pipe.write(stdin)
 
 
-def _end_group(process: subprocess.Popen[str]) -> None:
+def _end_group(process: subprocess.Popen[str], grace: float, on_end: Callable[[], None] | None) -> None:
     """End a program that still runs, with all of its group: politely first."""
     if process.poll() is not None:
         return
-    for sig in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, sig)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(KILL_GRACE)
-    # The second signal is sent even if the first ended the leader: its children may have ignored it.
+    try:
+        if on_end is not None:
+            on_end()
+        _signal_group(process, signal.SIGTERM, grace)
+    finally:
+        # Sent even if the first signal ended the leader: its children may have ignored it.
+        _signal_group(process, signal.SIGKILL, KILL_GRACE)
+
+
+def _signal_group(process: subprocess.Popen[str], number: signal.Signals, wait: float) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(wait)
 
 
 def as_root(argv: Sequence[str]) -> list[str]:

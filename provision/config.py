@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from provision import values
+from provision.artifacts.config import ArtifactsConfig
+from provision.cni.config import CniConfig
 from provision.errors import ConfigError
 from provision.host_fit import check_host
 from provision.inventory import offset_of
 from provision.lab_file import explain, read_document
-from provision.registry import CNIS, PROVIDERS
+from provision.registry import PROVIDERS
 from provision.resources import data
 
 if TYPE_CHECKING:
@@ -81,29 +83,12 @@ class Network(_Model):
         return self
 
 
-class ArtifactsConfig(_Model):
-    """Where Kubernetes comes from; `location` is the bundle's folder or the mirror's URL."""
-
-    kind: Literal["auto", "release", "source", "bundle", "mirror"] = "auto"
-    location: str = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_forms(cls, value: object, info: ValidationInfo) -> object:
-        allowed = "auto, release, source, {bundle: FOLDER}, {mirror: URL}"
-        if isinstance(value, str) and value in ("auto", "release", "source"):
-            return {"kind": value}
-        if not isinstance(value, dict) or len(value) != 1:
-            raise values.refusal(value, allowed)
-        kind, location = next(iter(value.items()))
-        if kind == "bundle" and isinstance(location, str) and location:
-            folder = (info.context or {}).get("folder", Path())
-            return {"kind": kind, "location": str(folder / values.folder(location))}
-        if kind == "mirror":
-            if not isinstance(location, str) or not values.is_url(location):
-                raise values.Problems([("mirror", str(values.refusal(location, "http(s)://HOST/...")))])
-            return {"kind": kind, "location": location.rstrip("/")}
-        raise values.refusal(kind if kind != "bundle" else location, allowed)
+def _runtime(value: object) -> object:
+    if value == "cri-o":
+        raise ValueError("cri-o is not among the packages of the nodes' Debian 13; allowed: containerd")
+    if value != "containerd":
+        raise values.refusal(value, "containerd")
+    return value
 
 
 class ClusterConfig(_Model):
@@ -112,7 +97,8 @@ class ClusterConfig(_Model):
     name: Annotated[str, values.name()]
     kubernetes: Annotated[str, values.kubernetes()] = "1.36"
     provider: Annotated[str, values.one_of("auto", *PROVIDERS)] = "auto"
-    cni: Annotated[str, values.one_of("auto", *CNIS)] = "auto"
+    runtime: Annotated[str, BeforeValidator(_runtime)] = "containerd"
+    cni: CniConfig = CniConfig(name="auto")
     control_planes: ControlPlanes = ControlPlanes()
     workers: Workers = Workers()
     network: Network = Network()
@@ -139,6 +125,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "controlPlanes": ControlPlanes,
     "workers": Workers,
     "network": Network,
+    "cni": CniConfig,
 }
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from provision.artifacts.bundle import Bundle
 from provision.box.recipe import BoxRecipe
-from provision.cni.base import Cni
+from provision.cni.base import Cni, Site
+from provision.cni.manifest import required_file
 from provision.config import ClusterConfig
 from provision.errors import LabError
 from provision.host import Acceleration
@@ -52,6 +53,17 @@ class Context:
     def bundle(self) -> Bundle:
         """Return the bundle, which an earlier step has made sure of."""
         return self.find_bundle() or self.build_bundle()
+
+    @property
+    def site(self) -> Site:
+        """Return what a CNI may know of the lab."""
+        return Site(
+            self.config,
+            self.inventory,
+            self.acceleration,
+            self.version,
+            files=lambda name: required_file(self.bundle, name),
+        )
 
     @property
     def kubectl(self) -> Kubectl:

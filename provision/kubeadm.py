@@ -1,4 +1,4 @@
-"""kubeadm's configuration documents (v1beta4), its static-pod patches and its join credentials. Pure."""
+"""kubeadm's configuration documents, its static-pod patches and its join credentials. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from provision.config import ClusterConfig
 from provision.errors import LabError
 from provision.host import Acceleration
 from provision.inventory import Inventory, Node
+from provision.kubernetes_versions import config_api
 
-API = "kubeadm.k8s.io/v1beta4"
+API = f"kubeadm.k8s.io/{config_api()}"
 SOCKET = "unix:///run/containerd/containerd.sock"
 PATCHES = "/etc/kubernetes/patches"
 TOKEN_HOURS = 2
@@ -99,6 +100,8 @@ def init_documents(
     }
     if patches(acceleration):
         init["patches"] = {"directory": PATCHES}
+    if config.cni.replaces_kube_proxy:
+        init["skipPhases"] = ["addon/kube-proxy"]
     documents = [
         init,
         _cluster(config, inventory, version, images, acceleration),
@@ -164,7 +167,7 @@ def _cluster(
     leader = {"lease-duration": "120s", "renew-deadline": "90s", "retry-period": "4s"}
     elect = _arguments({f"leader-elect-{key}": value for key, value in leader.items()}) if slow else []
     manager = list(elect)
-    if config.cni == "bridge":
+    if config.cni.name == "bridge":
         # The bridge CNI knows each node's pod range from the node's place in lab.yaml.
         manager += _arguments({"allocate-node-cidrs": "false"})
     etcd = _arguments({"heartbeat-interval": "500", "election-timeout": "5000"}) if slow else []

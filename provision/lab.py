@@ -9,7 +9,7 @@ from pathlib import Path
 from provision import pinning, registry
 from provision.artifacts import auto
 from provision.box.recipe import BoxRecipe
-from provision.cni.base import Cni
+from provision.cni.choose import cni_of, decide
 from provision.config import ClusterConfig, load_config
 from provision.context import Context
 from provision.errors import ConfigError
@@ -23,21 +23,16 @@ from provision.ssh import ParamikoRunner
 from provision.workspace import Workspace
 
 DEFAULT_PROVIDER = "libvirt"
-DEFAULT_CNI = "bridge"
 
 
 def read_lab(file: Path, *, facts: HostFacts | None = None) -> tuple[ClusterConfig, Workspace]:
-    """Return the validated config of `file`, its `auto` values decided, and its workspace.
+    """Return the validated config of `file`, its provider decided, and its workspace.
 
     With `facts` it is also checked against this host. Raises ConfigError.
     """
     config = load_config(file, facts)
-    decided = config.model_copy(
-        update={
-            "provider": DEFAULT_PROVIDER if config.provider == "auto" else config.provider,
-            "cni": DEFAULT_CNI if config.cni == "auto" else config.cni,
-        }
-    )
+    provider = DEFAULT_PROVIDER if config.provider == "auto" else config.provider
+    decided = config.model_copy(update={"provider": provider})
     return decided, Workspace(file.resolve().parent, config.name)
 
 
@@ -55,8 +50,8 @@ def open_lab(
             "more than one control plane is not there yet", key="controlPlanes.count", hint="use 1"
         )
     provider: Provider = registry.load(registry.PROVIDERS[config.provider])(report, cancel)
-    cni: Cni = registry.load(registry.CNIS[config.cni])()
     artifacts = auto.choose(config)
+    config = config.model_copy(update={"cni": decide(config.cni, artifacts.has)})
     speed = acceleration(facts or gather())
     context = Context(
         config=config,
@@ -66,7 +61,7 @@ def open_lab(
         acceleration=speed,
         provider=provider,
         machines=VagrantMachines(workspace, inventory, provider, report),
-        cni=cni,
+        cni=cni_of(config.cni),
         report=report,
         find_bundle=artifacts.find,
         build_bundle=lambda: artifacts.build(report, cancel),

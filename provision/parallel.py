@@ -153,3 +153,19 @@ def on_all(nodes: Sequence[N], work: Callable[[N], T], cancel: threading.Event) 
     for error in (real or failures).values():
         raise error
     return {node.name: jobs.results[node.name] for node in nodes}
+
+
+def first_failure(
+    jobs: Mapping[str, Callable[[], T]], cancel: threading.Event, *, most: int = MOST_THREADS
+) -> dict[str, T]:
+    """Run the jobs, at most `most` at once, and return their results by name, in the jobs' order.
+
+    The first one that fails sets `cancel`, which ends the others, and its error is raised.
+    """
+    work = Jobs(jobs, cancel, stop_on_error=True, most=most)
+    work.run()
+    work.raise_fault()
+    real = [error for error in work.failures.values() if not isinstance(error, Cancelled)]
+    for error in real or work.failures.values():
+        raise error
+    return {name: work.results[name] for name in jobs}

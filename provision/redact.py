@@ -27,6 +27,8 @@ _LAST_OF_KEY = re.compile(
     re.MULTILINE,
 )
 _PATTERNS = (
+    # A name and password in an address.
+    (re.compile(r"(?<=://)[^\s/:@]*:[^\s/@]*@"), f"{HIDDEN}@"),
     (re.compile(r"(client-key-data[\"']?\s*:\s*[\"']?)[A-Za-z0-9+/=]+"), rf"\1{HIDDEN}"),
     # A bootstrap token.
     (re.compile(r"(?<![A-Za-z0-9])[a-z0-9]{6}\.[a-z0-9]{16}(?![A-Za-z0-9])"), HIDDEN),

@@ -16,12 +16,14 @@ SNAPSHOTS = {
     "virtualbox": "provision.providers.virtualbox_snapshots:VirtualBoxSnapshots",
 }
 CNIS = {
-    "calico": "provision.cni.planned:Calico",
-    "cilium": "provision.cni.planned:Cilium",
-    "flannel": "provision.cni.planned:Flannel",
+    "calico": "provision.cni.calico:Calico",
+    "cilium": "provision.cni.cilium:Cilium",
+    "flannel": "provision.cni.flannel:Flannel",
     "bridge": "provision.cni.bridge:Bridge",
     "none": "provision.cni.none:NoCni",
 }
+# For a manifest of the user's own, whatever its name.
+OWN_CNI = "provision.cni.custom:Custom"
 
 
 def load(reference: str) -> Any:

@@ -19,7 +19,7 @@ MARGIN_MIB = 512
 # The box brings what a node does before it is saved; a user's own box may not.
 IDENTIFY = f"""
 cat {UUID_FILE}
-if [ -r /usr/lib/kubelab/hold-clock.sh ]; then sh /usr/lib/kubelab/hold-clock.sh; fi
+if [ -r /usr/lib/kubelab/hold-clock.sh ]; then bash /usr/lib/kubelab/hold-clock.sh; fi
 """
 
 

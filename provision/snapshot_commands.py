@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from provision import snapshots
 from provision.context import Context
@@ -10,6 +11,7 @@ from provision.errors import SnapshotError
 from provision.manifests import READY, check_name
 from provision.snapshot_checks import manifests_of, restorable
 from provision.snapshot_list import descendants, dump, size, survey
+from provision.verify import prove
 
 
 def save(ctx: Context, name: str, note: str) -> None:
@@ -30,8 +32,11 @@ def save(ctx: Context, name: str, note: str) -> None:
     ctx.report.next_commands([f"kubelab snapshot restore {name}"])
 
 
-def restore(ctx: Context, name: str, save_first: str | None = None) -> None:
-    """Put the lab back and tell how long it took; with `save_first` it is saved under that name before."""
+def restore(ctx: Context, name: str, lab_file: Path, save_first: str | None = None) -> None:
+    """Put the lab back, tell how long it took, and prove it by the quick checks, if it was well when saved.
+
+    With `save_first` it is saved under that name before. Raises VerifyFailed when a check is red.
+    """
     # Asked before anything is saved: a snapshot that cannot be restored is no reason to save another.
     restorable(ctx, ctx.snapshots(ctx.cancel), name)
     if save_first is not None:
@@ -45,7 +50,9 @@ def restore(ctx: Context, name: str, save_first: str | None = None) -> None:
     else:
         ctx.report.info(f"the lab is back at `{name}` ({seconds:.1f} s), off as it was when it was saved")
         ctx.report.next_commands(["kubelab up"])
-    ctx.report.result({"name": name, "live": manifest.live, "seconds": round(seconds, 2)})
+    proved = prove(ctx, lab_file) if manifest.live and manifest.verified else 0.0
+    found = {"seconds": round(seconds, 2), "verify_seconds": round(proved, 2)}
+    ctx.report.result({"name": name, "live": manifest.live, **found})
 
 
 def delete(ctx: Context, names: Sequence[str], *, children: bool) -> None:

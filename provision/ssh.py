@@ -15,7 +15,8 @@ import paramiko
 
 from provision.errors import Cancelled, CommandFailed, ConnectFailed
 from provision.runner import Result
-from provision.ssh_channel import Exchange
+from provision.ssh_channel import BROKEN, Exchange
+from provision.ssh_shell import RootShell
 
 SHELL = ("/bin/sh", "-eu")
 # For the TCP connection alone: a machine that is up accepts it at once, however slow its sshd is.
@@ -97,6 +98,24 @@ class ParamikoRunner:
             raise CommandFailed(self.node, f"read {path}", result)
         return stdout
 
+    def shell(self) -> RootShell:
+        """Return a root shell that lasts, for many small commands: one costs a round trip, and no sudo."""
+        return RootShell(self)
+
+    def open_channel(self) -> paramiko.Channel:
+        """Return a fresh channel, over the present connection or a new one; raises ConnectFailed."""
+        for attempt in (1, 2):
+            transport = self._connected().get_transport()
+            try:
+                if transport is None:
+                    raise paramiko.SSHException("no transport")
+                return transport.open_session(timeout=self.timeout)
+            except BROKEN as error:
+                self.close()
+                if attempt == 2:  # noqa: PLR2004 - the second try is the last
+                    raise ConnectFailed(self.node, f"no SSH session: {error}") from error
+        raise AssertionError
+
     def host_key(self) -> tuple[str, str]:
         """Return the type and the base64 text of the key the server proved to have."""
         transport = self._connected().get_transport()
@@ -121,28 +140,15 @@ class ParamikoRunner:
 
     def _exchange(self, line: str, stdin: bytes, deadline: float, what: str) -> tuple[bytes, bytes, int]:
         exchange = Exchange(self.node, what, time.monotonic() + deadline, deadline, self.cancel)
-        channel = self._open_channel()
+        channel = self.open_channel()
         with contextlib.closing(channel):
             try:
                 return exchange.run(channel, line, stdin)
-            except (paramiko.SSHException, OSError, EOFError) as error:
+            except BROKEN as error:
                 self.close()
                 raise ConnectFailed(
                     self.node, f"the SSH connection broke during `{what}`: {error}"
                 ) from error
-
-    def _open_channel(self) -> paramiko.Channel:
-        for attempt in (1, 2):
-            transport = self._connected().get_transport()
-            try:
-                if transport is None:
-                    raise paramiko.SSHException("no transport")
-                return transport.open_session(timeout=self.timeout)
-            except (paramiko.SSHException, OSError, EOFError) as error:
-                self.close()
-                if attempt == 2:  # noqa: PLR2004 - the second try is the last
-                    raise ConnectFailed(self.node, f"no SSH session: {error}") from error
-        raise AssertionError
 
     def _connected(self) -> paramiko.SSHClient:
         with self._lock:
@@ -172,7 +178,8 @@ class ParamikoRunner:
                 point.host,
                 point.port,
                 point.user,
-                key_filename=str(point.key_file),
+                # One key of a known kind: paramiko's own search ends with what it last could not read.
+                pkey=paramiko.PKey.from_path(point.key_file),
                 allow_agent=False,
                 look_for_keys=False,
                 # paramiko's own connection would give the key exchange no longer than TCP gets.
@@ -189,7 +196,7 @@ class ParamikoRunner:
                 f"the machine at {point.host} shows a host key that is not this node's",
                 hint="another machine took the node's address; `kubelab destroy`, then `kubelab up`",
             ) from error
-        except (paramiko.SSHException, OSError, EOFError) as error:
+        except BROKEN as error:
             client.close()
             late = time.monotonic() - began >= self.timeout
             reason = f"no answer within {self.timeout:g} s" if late else str(error)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import paramiko
 
 from provision.errors import Cancelled, CommandTimeout
 
+Channel = paramiko.Channel
+# What paramiko raises when a connection or a channel breaks.
+BROKEN = (paramiko.SSHException, OSError, EOFError)
 CHUNK = 65536
 POLL_SECONDS = 0.1
 
@@ -28,19 +32,25 @@ class Exchange:
     deadline: float
     cancel: threading.Event
 
-    def run(self, channel: paramiko.Channel, line: str, stdin: bytes) -> tuple[bytes, bytes, int]:
+    def run(self, channel: Channel, line: str, stdin: bytes) -> tuple[bytes, bytes, int]:
         """Run `line` and return both streams and the exit code.
 
         Raises CommandTimeout, Cancelled; EOFError, OSError or SSHException when the connection broke.
         """
-        channel.settimeout(POLL_SECONDS)
-        threading.Thread(target=_start, args=(channel, line, stdin), daemon=True).start()
-        return self._drain(channel)
+        threading.Thread(target=_run_whole, args=(channel, line, stdin), daemon=True).start()
+        out, err = self.follow(channel)
+        return bytes(out), bytes(err), _exit_code(channel)
 
-    def _drain(self, channel: paramiko.Channel) -> tuple[bytes, bytes, int]:
-        """Read both streams at once until the command ended, or was given up."""
+    def follow(
+        self, channel: Channel, done: Callable[[bytearray], bool] = lambda out: False
+    ) -> tuple[bytearray, bytearray]:
+        """Read both streams at once until `done(out)` or the program ended; return them.
+
+        Raises as `run` does.
+        """
+        channel.settimeout(POLL_SECONDS)
         out, err = bytearray(), bytearray()
-        while True:
+        while not done(out):
             moved = False
             if channel.recv_ready():
                 out += channel.recv(CHUNK)
@@ -51,35 +61,54 @@ class Exchange:
             if not moved and channel.exit_status_ready() and channel.eof_received:
                 if channel.recv_ready() or channel.recv_stderr_ready():
                     continue
-                return bytes(out), bytes(err), _exit_code(channel)
+                break
             if not moved and (channel.closed or not _alive(channel)):
                 raise EOFError("the server closed the connection")
-            if self.cancel.is_set():
-                raise Cancelled(f"{self.node}: `{self.what}` was given up")
-            if time.monotonic() > self.end:
-                output = (out + err).decode(errors="replace")
-                raise CommandTimeout(self.node, self.what, self.deadline, output)
+            self.check(out + err)
             if not moved:
                 _wait_for_data(channel, out, POLL_SECONDS)
+        return out, err
+
+    def check(self, output: bytes | bytearray) -> None:
+        """Raise Cancelled or CommandTimeout, with what was said so far, when it is time for either."""
+        if self.cancel.is_set():
+            raise Cancelled(f"{self.node}: `{self.what}` was given up")
+        if time.monotonic() > self.end:
+            raise CommandTimeout(self.node, self.what, self.deadline, output.decode(errors="replace"))
 
 
-def _start(channel: paramiko.Channel, line: str, stdin: bytes) -> None:
-    """Start a command and give it its standard input, in a thread: both may take longer than the deadline."""
+def start(channel: Channel, line: str, stdin: bytes) -> None:
+    """Start a program and give it input; to be called in a thread: both may outlast any deadline."""
     try:
         channel.exec_command(line)
-    except (paramiko.SSHException, OSError, EOFError):
+    except BROKEN:
         channel.close()
         return
+    feed(channel, stdin)
+
+
+def feed(channel: Channel, stdin: bytes) -> None:
+    """Give a program input, as slowly as it takes it; a broken channel is left for its reader to see."""
     sent = 0
-    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+    with contextlib.suppress(*BROKEN):
         while sent < len(stdin):
             # The channel's timeout is for reading; a program may be as slow as it likes to take its input.
             with contextlib.suppress(TimeoutError):
                 sent += channel.send(stdin[sent : sent + CHUNK])
+
+
+def is_open(channel: Channel) -> bool:
+    """Return whether a program at the other end still takes input."""
+    return _alive(channel) and not (channel.closed or channel.eof_received or channel.exit_status_ready())
+
+
+def _run_whole(channel: Channel, line: str, stdin: bytes) -> None:
+    start(channel, line, stdin)
+    with contextlib.suppress(*BROKEN):
         channel.shutdown_write()
 
 
-def _exit_code(channel: paramiko.Channel) -> int:
+def _exit_code(channel: Channel) -> int:
     """Return the exit code, -1 for a command that a signal ended; raises EOFError if none came."""
     code = channel.recv_exit_status()
     transport = channel.get_transport()
@@ -91,12 +120,12 @@ def _exit_code(channel: paramiko.Channel) -> int:
     return code
 
 
-def _alive(channel: paramiko.Channel) -> bool:
+def _alive(channel: Channel) -> bool:
     transport = channel.get_transport()
     return transport is not None and transport.is_active()
 
 
-def _wait_for_data(channel: paramiko.Channel, out: bytearray, seconds: float) -> None:
+def _wait_for_data(channel: Channel, out: bytearray, seconds: float) -> None:
     """Block until standard output has data or the command ended, or for `seconds`."""
     if channel.eof_received:
         channel.status_event.wait(seconds)

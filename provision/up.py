@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from provision.context import Context
-from provision.health import condition, internal_ips, restarts
+from provision.health import condition, internal_ips, restarts, role_of, version_of
 from provision.pipeline import Outcome, plan_steps, run_steps
 from provision.report_tee import TeeReporter
 from provision.steps import UP
+from provision.verify import prove
 
 NEXT = ("kubelab kubectl -- get nodes -o wide", "kubelab ssh {node}", "kubelab destroy")
 
 
-def up(ctx: Context, report: TeeReporter, from_id: str | None = None, until_id: str | None = None) -> Outcome:
-    """Bring the lab to where lab.yaml wants it, and show it."""
+def up(
+    ctx: Context,
+    report: TeeReporter,
+    lab_file: Path,
+    from_id: str | None = None,
+    until_id: str | None = None,
+) -> Outcome:
+    """Bring the lab to where lab.yaml wants it, prove it by the quick checks, and show it.
+
+    Where nothing was to do nothing is proved again. Raises what the steps raise, and VerifyFailed.
+    """
     start = time.monotonic()
     if ctx.acceleration.factor > 1:
         report.pace("emulated")
@@ -24,9 +35,11 @@ def up(ctx: Context, report: TeeReporter, from_id: str | None = None, until_id: 
     outcome = run_steps(
         UP, ctx, report, clock=ctx.clock, cancel=ctx.cancel, from_id=from_id, until_id=until_id
     )
-    seconds = time.monotonic() - start
     if until_id is None:
+        if outcome.changed:
+            prove(ctx, lab_file)
         show_cluster(ctx)
+    seconds = time.monotonic() - start
     if outcome.changed:
         report.info(f"done in {seconds:.1f} s")
     else:
@@ -52,8 +65,8 @@ def show_cluster(ctx: Context) -> None:
         [
             item["metadata"]["name"],
             "Ready" if condition(item, "Ready") == "True" else "NotReady",
-            ctx.inventory.node(item["metadata"]["name"]).role,
-            item["status"]["nodeInfo"]["kubeletVersion"],
+            role_of(item),
+            version_of(item),
             ", ".join(internal_ips(item)),
         ]
         for item in objects

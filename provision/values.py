@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator
 
 from provision.inventory import POD_PREFIX
+from provision.kubernetes_versions import MINORS
 from provision.suggest import did_you_mean
 
-SUPPORTED_MINORS = ("1.35", "1.36", "1.37")
+SUPPORTED_MINORS = tuple(MINORS)
 CONTROL_PLANE_COUNTS = (1, 3, 5, 7)
 MOST_WORKERS = 50
 LONGEST_NAME = 40

@@ -13,9 +13,17 @@ E2E = Path(__file__).parent / "e2e"
 def own_cache(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Keep every test away from the user's own cache, but those of the real cluster: it is made from it."""
+    """Keep every test away from the user's own cache, but those of the real cluster: it is made from it.
+
+    And from the internet: what is asked of it goes to a port where nothing listens.
+    """
     if E2E in request.path.parents:
         return cache_dir()
     folder = tmp_path_factory.getbasetemp() / "cache"
     monkeypatch.setenv("KUBELAB_CACHE", str(folder))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name.lower(), raising=False)
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     return folder

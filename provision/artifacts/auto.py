@@ -1,28 +1,27 @@
-"""Choose where Kubernetes comes from, and find its bundle or make it."""
+"""Choose where Kubernetes comes from."""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import filelock
-
-from provision.artifacts import source
-from provision.artifacts.bundle import Bundle, BundleBroken
-from provision.errors import Cancelled, ConfigError, MissingTool
-from provision.workspace import cache_dir
+from provision.artifacts import release, sites, source, versions
+from provision.artifacts.bundle import Bundle
+from provision.artifacts.cache import NOT_CACHED, Cached
+from provision.artifacts.given import given
+from provision.artifacts.probe import ANSWER_WITHIN, within
+from provision.artifacts.wanted import NOTHING, Wanted
+from provision.artifacts.web import Patience, Web
+from provision.cni.choose import wanted_of
+from provision.errors import ConfigError, LabError
+from provision.retry import RealClock
 
 if TYPE_CHECKING:
     import threading
 
     from provision.config import ClusterConfig
     from provision.report import Reporter
-
-LOCK_POLL = 0.5
 
 
 class Artifacts(Protocol):
@@ -36,6 +35,9 @@ class Artifacts(Protocol):
     def key(self) -> str:
         """Return the digest that names the bundle; known before it is built."""
 
+    def has(self, wanted: Wanted) -> bool:
+        """Return whether its bundle holds all that is wanted, or will once it is built."""
+
     def find(self) -> Bundle | None:
         """Return the bundle if it is there with every file's size right, else None; builds nothing."""
 
@@ -44,134 +46,68 @@ class Artifacts(Protocol):
 
 
 def choose(config: ClusterConfig) -> Artifacts:
-    """Return where the lab of `config` takes Kubernetes from.
+    """Return where the lab of `config` takes Kubernetes from, and with it what its CNI wants.
 
-    Raises ConfigError for a version or a kind that is not there, BundleBroken for a folder without a bundle.
+    The network is asked only where no bundle is in the cache or given. What is built from source has
+    nothing for a CNI. Raises ConfigError for a version that is not there, BundleBroken for a folder
+    without a bundle, FetchFailed.
     """
-    kind, location = config.artifacts.kind, config.artifacts.location
-    if kind == "bundle":
-        return given(Path(location), config.kubernetes)
-    if kind in {"auto", "source"}:
-        return FromSource(source.resolve(config.kubernetes))
-    hint = "use auto, source or {bundle: FOLDER}"
-    raise ConfigError(f"{kind} is not there yet", key="artifacts", hint=hint)
+    version, where, wanted = config.kubernetes, config.artifacts, wanted_of(config.cni)
+    if where.kind == "bundle":
+        return given(Path(where.location), version)
+    if where.kind == "source":
+        return Cached(source.resolve(version))
+    if where.kind == "release":
+        return Cached(release.choose(version, sites.PUBLIC, wanted))
+    if where.kind == "mirror":
+        ca = Path(where.ca) if where.ca else None
+        return Cached(release.choose(version, sites.Sites(where.location, dict(where.images), ca), wanted))
+    can_do_without = not wanted or config.cni.name == "auto"
+    return _in_cache(version, wanted, can_do_without) or _by_the_network(version, wanted)
 
 
-def given(root: Path, kubernetes: str) -> GivenBundle:
-    """Open the user's own bundle at `root`; raises ConfigError unless it holds the version `kubernetes`."""
-    bundle = Bundle.open(root)
-    wanted = kubernetes.removeprefix("v")
-    if wanted != bundle.kubernetes and not bundle.kubernetes.startswith(f"{wanted}."):
-        raise ConfigError(
-            f"the bundle {root} holds Kubernetes {bundle.kubernetes}, the lab asks for {wanted}",
-            key="artifacts.bundle",
-            hint=f'set in lab.yaml kubernetes: "{bundle.kubernetes}", or give another bundle',
-        )
-    return GivenBundle(bundle)
-
-
-@dataclass(frozen=True)
-class GivenBundle:
-    """A bundle that the user made or copied: used where it lies, never changed."""
-
-    bundle: Bundle
-
-    @property
-    def kubernetes(self) -> str:
-        return self.bundle.kubernetes
-
-    @property
-    def key(self) -> str:
-        return self.bundle.digest
-
-    def find(self) -> Bundle | None:
-        return self.bundle
-
-    def build(self, reporter: Reporter, cancel: threading.Event | None = None) -> Bundle:
-        reporter.progress(f"checking the bundle {self.bundle.root}")
-        self.bundle.verify()
-        return self.bundle
-
-
-@dataclass(frozen=True)
-class FromSource:
-    """A bundle in the cache, built from Go modules when it is not there."""
-
-    source: source.Source
-
-    @property
-    def kubernetes(self) -> str:
-        return self.source.kubernetes
-
-    @property
-    def key(self) -> str:
-        return self.source.key
-
-    @property
-    def root(self) -> Path:
-        """Return the bundle's place in the cache."""
-        return cache_dir() / "bundles" / self.key
-
-    def find(self) -> Bundle | None:
-        if not self.root.is_dir():
-            return None
-        with contextlib.suppress(BundleBroken):
-            return Bundle.open(self.root)
-        return None
-
-    def build(self, reporter: Reporter, cancel: threading.Event | None = None) -> Bundle:
-        with _lock(self.root.with_name(f"{self.key}.lock"), reporter, cancel):
-            if self.root.is_dir():
-                reporter.progress(f"checking the bundle of Kubernetes {self.kubernetes} in the cache")
-                try:
-                    bundle = Bundle.open(self.root)
-                    bundle.verify()
-                except BundleBroken as broken:
-                    reporter.warn(f"{broken.message}; it is made again")
-                    shutil.rmtree(self.root)
-                else:
-                    return bundle
-            return _make(self.source, self.root, reporter, cancel)
-
-
-def _make(found: source.Source, place: Path, reporter: Reporter, cancel: threading.Event | None) -> Bundle:
-    """Build a bundle beside its place and move it there whole; whatever goes wrong, nothing half is left."""
-    if shutil.which("go") is None:
-        raise MissingTool(
-            f"Kubernetes {found.kubernetes} is not in the cache, and without Go it cannot be built",
-            hint="kubelab doctor --fix",
-        )
-    source.check_space(place.parent)
-    reporter.info(f"building Kubernetes {found.kubernetes} from source: the cache has no bundle of it")
-    temporary = place.with_name(f".{place.name}.new")
+def needs_skopeo(config: ClusterConfig) -> bool:
+    """Return whether the lab's bundle is still to be made, of images from a registry."""
     try:
-        # A process that was killed could not remove its own.
-        if temporary.exists():
-            shutil.rmtree(temporary)
-        root, work = temporary / "bundle", temporary / "work"
-        root.mkdir(parents=True)
-        work.mkdir()
-        source.build(found, root, work, reporter, cancel)
-        root.rename(place)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return Bundle.open(place)
+        artifacts = choose(config)
+    except LabError:
+        return config.artifacts.kind in {"release", "mirror"}
+    if not isinstance(artifacts, Cached) or artifacts.find() is not None:
+        return False
+    return isinstance(artifacts.origin, release.Release)
 
 
-@contextlib.contextmanager
-def _lock(path: Path, reporter: Reporter, cancel: threading.Event | None) -> Iterator[None]:
-    """Let one process at a time make a bundle; the others wait and then find it made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path)
-    while True:
-        try:
-            lock.acquire(timeout=LOCK_POLL)
-            break
-        except filelock.Timeout:
-            reporter.progress("another kubelab makes this bundle: waiting for it")
-            if cancel is not None and cancel.is_set():
-                raise Cancelled("waiting for the bundle was given up") from None
+def _in_cache(version: str, wanted: Wanted, can_do_without: bool) -> Cached | None:
+    """Return the newest bundle of `version` in the cache, whether released or built from source."""
+    found: list[Cached] = []
+    if can_do_without:
+        with contextlib.suppress(ConfigError):
+            built = Cached(source.resolve(version))
+            found += [built] if built.find() else []
+    for content in (wanted, NOTHING) if can_do_without else (wanted,):
+        released = release.find(version, sites.PUBLIC, content)
+        found += [Cached(released)] if released else []
+    return max(found, key=lambda cached: versions.numbers(cached.kubernetes), default=None)
+
+
+def _by_the_network(version: str, wanted: Wanted) -> Cached:
+    """Return the release if its site answers soon, and else the source."""
+    site = sites.PUBLIC
+    web = Web(RealClock(), patience=Patience(attempts=1, stall=ANSWER_WITHIN))
     try:
-        yield
-    finally:
-        lock.release()
+        exact = within(ANSWER_WITHIN, lambda: versions.resolve(version, site, web), site.name)
+    except LabError as error:
+        released = error
+    else:
+        answers = f"{NOT_CACHED}, {site.name} answers"
+        return Cached(release.Release(exact, site, wanted), answers)
+    try:
+        return Cached(source.resolve(version), f"{NOT_CACHED}, and {_without_key(released)}")
+    except ConfigError as built:
+        hints = "; ".join(hint for hint in (released.hint, built.hint) if hint)
+        message = f"{_without_key(built)}, and {_without_key(released)}"
+        raise ConfigError(message, key=built.key, hint=hints) from None
+
+
+def _without_key(error: LabError) -> str:
+    return error.message.removeprefix(f"{error.key}: " if isinstance(error, ConfigError) else "")

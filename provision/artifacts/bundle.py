@@ -34,7 +34,10 @@ class BundleBroken(LabError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a bundle: `size` in bytes, `ref` an image's name, `version` what is truly inside."""
+    """One file of a bundle: `size` in bytes, `version` what is truly inside.
+
+    An image has its name as `ref`, and the `digest` of its registry if it comes from one.
+    """
 
     path: str
     kind: str
@@ -42,6 +45,7 @@ class Entry:
     size: int
     ref: str = ""
     version: str = ""
+    digest: str = ""
 
     @property
     def name(self) -> str:
@@ -92,7 +96,7 @@ class Bundle:
             found = sha256_of(self.path(entry))
             if found != entry.sha256:
                 raise BundleBroken(
-                    self.root, entry.path, expected=f"sha256 {entry.sha256}", got=f"sha256 {found}"
+                    self.root, entry.path, expected=f"sha256:{entry.sha256}", got=f"sha256:{found}"
                 )
 
     def path(self, entry: Entry) -> Path:
@@ -130,10 +134,12 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def entry_of(root: Path, path: str, kind: str, *, ref: str = "", version: str = "") -> Entry:
+def entry_of(
+    root: Path, path: str, kind: str, *, ref: str = "", version: str = "", digest: str = ""
+) -> Entry:
     """Describe the file `path` below `root` as it is now."""
     file = root / path
-    return Entry(path, kind, sha256_of(file), file.stat().st_size, ref, version)
+    return Entry(path, kind, sha256_of(file), file.stat().st_size, ref, version, digest)
 
 
 def write_index(root: Path, *, kubernetes: str, source: str, recipe: str, entries: Iterable[Entry]) -> None:
@@ -185,6 +191,7 @@ def _entry(item: dict[str, object], broken: Callable[[str, object], BundleBroken
         size=int(str(item["size"])),
         ref=str(item.get("ref", "")),
         version=str(item.get("version", "")),
+        digest=str(item.get("digest", "")),
     )
     path = PurePosixPath(entry.path)
     if path.is_absolute() or ".." in path.parts or not path.parts:

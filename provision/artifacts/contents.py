@@ -48,21 +48,23 @@ IMAGES = {
 
 
 def wanted_images(kubeadm: Path, kubernetes: str) -> dict[str, str]:
-    """Ask kubeadm itself which images it will start: short name -> full reference.
-
-    Raises LabError if they are not the ones that are built here.
-    """
-    output = run_tool(
-        [str(kubeadm), "config", "images", "list", "--kubernetes-version", f"v{kubernetes}"],
-        deadline=QUERY_DEADLINE,
-    )
-    refs = {line.rpartition("/")[2].partition(":")[0]: line for line in output.split()}
+    """Return `listed_images`; raises LabError if they are not the ones that are built here."""
+    refs = listed_images(kubeadm, kubernetes)
     if refs.keys() != IMAGES.keys():
         raise LabError(
             f"kubeadm {kubernetes} wants the images {sorted(refs)}, but kubelab builds {sorted(IMAGES)}",
             hint="choose another version in lab.yaml: kubernetes",
         )
     return refs
+
+
+def listed_images(kubeadm: Path, kubernetes: str) -> dict[str, str]:
+    """Ask kubeadm itself which images it will start: short name -> full reference."""
+    output = run_tool(
+        [str(kubeadm), "config", "images", "list", "--kubernetes-version", f"v{kubernetes}"],
+        deadline=QUERY_DEADLINE,
+    )
+    return {line.rpartition("/")[2].partition(":")[0]: line for line in output.split()}
 
 
 def write_kubernetes_images(

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Debian keeps these as links into /usr; packages alone do not make them.
@@ -122,16 +122,27 @@ def write_image(path: Path, ref: str, layer: Layer, config: ImageConfig) -> None
         layer.write(data)
         data.seek(0)
         diff_id = hashlib.file_digest(data, "sha256").hexdigest()
-        description = _config(config, diff_id)
-        config_name = f"{hashlib.sha256(description).hexdigest()}.json"
-        layer_name = f"{diff_id}/layer.tar"
-        manifest = _json([{"Config": config_name, "RepoTags": [ref], "Layers": [layer_name]}])
-        with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
-            _append(tar, config_name, io.BytesIO(description), len(description))
+        write_archive(path, ref, _config(config, diff_id), {diff_id: data})
+
+
+def write_archive(path: Path, ref: str, description: bytes, layers: Mapping[str, IO[bytes]]) -> None:
+    """Write a docker archive named `ref` from an image's config and its layers by the digests in it."""
+    config_name = f"{hashlib.sha256(description).hexdigest()}.json"
+    names = [f"{diff_id.removeprefix('sha256:')}/layer.tar" for diff_id in diff_ids(description)]
+    manifest = _json([{"Config": config_name, "RepoTags": [ref], "Layers": names}])
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
+        _append(tar, config_name, io.BytesIO(description), len(description))
+        for digest, data in layers.items():
             size = data.seek(0, io.SEEK_END)
             data.seek(0)
-            _append(tar, layer_name, data, size)
-            _append(tar, "manifest.json", io.BytesIO(manifest), len(manifest))
+            _append(tar, f"{digest}/layer.tar", data, size)
+        _append(tar, "manifest.json", io.BytesIO(manifest), len(manifest))
+
+
+def diff_ids(description: bytes) -> list[str]:
+    """Return the digests of an image's layers, the lowest first; a layer may be there twice."""
+    found: list[str] = json.loads(description)["rootfs"]["diff_ids"]
+    return found
 
 
 def _config(config: ImageConfig, diff_id: str) -> bytes:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision import resources
-from provision.artifacts import contents, golang, packages
+from provision.artifacts import contents, extras, golang, packages
 from provision.artifacts.bundle import SCHEMA, Entry, entry_of, write_index
-from provision.errors import ConfigError, ResourceError
+from provision.artifacts.versions import numbers
+from provision.artifacts.wanted import NOTHING, Wanted
+from provision.errors import ConfigError, MissingTool
 
 if TYPE_CHECKING:
     import threading
@@ -31,6 +33,7 @@ MODULES = {"kubernetes": KUBERNETES, "etcd": ETCD, "coredns": COREDNS, "cni-plug
 VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 # A first build: some 5 GiB of compiled and downloaded modules, 1 GiB of bundle.
 SPACE_MIB = 6 * 1024
+CACHES = "KUBELAB_CACHE, GOCACHE and GOMODCACHE"
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,31 @@ class Source:
         """Return the pinned version of one of MODULES, such as "v3.6.8"."""
         return golang.required(self.folder / module / "go.mod", MODULES[module])
 
+    @property
+    def wanted(self) -> Wanted:
+        """Return nothing: what is built here has no part of a CNI."""
+        return NOTHING
+
+    @property
+    def title(self) -> str:
+        return f"building Kubernetes {self.kubernetes} from source"
+
+    def check(self, folder: Path, why: str) -> None:
+        """Raise MissingTool without Go, ResourceError without room in `folder` or in Go's caches."""
+        if shutil.which("go") is None:
+            raise MissingTool(
+                f"Kubernetes {self.kubernetes} cannot be built without Go ({why})",
+                hint="kubelab doctor --fix",
+            )
+        check_space(folder)
+
+    def make(self, root: Path, work: Path, reporter: Reporter, cancel: threading.Event) -> None:
+        """Build a bundle in the empty folder `root`, with `work` for what is in between.
+
+        Raises MissingTool, ToolFailed, LabError, Cancelled.
+        """
+        build(self, root, work, reporter, cancel)
+
 
 def versions() -> dict[str, Source]:
     """Return every Kubernetes version that can be built, the newest last: "1.36.3" -> its modules."""
@@ -66,7 +94,7 @@ def versions() -> dict[str, Source]:
     for folder in base.glob("v*"):
         version = golang.required(folder / "kubernetes" / "go.mod", KUBERNETES).removeprefix("v")
         found[version] = Source(folder, base / "pause", version)
-    return dict(sorted(found.items(), key=lambda item: _numbers(item[0])))
+    return dict(sorted(found.items(), key=lambda item: numbers(item[0])))
 
 
 def resolve(wanted: str) -> Source:
@@ -79,11 +107,11 @@ def resolve(wanted: str) -> Source:
         raise ConfigError(
             f"{wanted!r} is not a version", key="kubernetes", hint=f"known versions: {', '.join(known)}"
         )
-    numbers = _numbers(wanted)
+    exact = numbers(wanted)
     for version in reversed(known):
-        if _numbers(version)[: len(numbers)] == numbers:
+        if numbers(version)[: len(exact)] == exact:
             return known[version]
-    near = [version for version in known if _numbers(version)[:2] == numbers[:2]] or list(known)
+    near = [version for version in known if numbers(version)[:2] == exact[:2]] or list(known)
     raise ConfigError(
         f"version {wanted} cannot be built from source", key="kubernetes", hint=f"known: {', '.join(near)}"
     )
@@ -92,22 +120,11 @@ def resolve(wanted: str) -> Source:
 def check_space(folder: Path) -> None:
     """Raise ResourceError unless there is room in `folder` and in Go's caches; MissingTool without Go."""
     for place in (folder, *golang.cache_folders()):
-        existing = next(path for path in (place, *place.parents) if path.exists())
-        free = shutil.disk_usage(existing).free >> 20
-        if free < SPACE_MIB:
-            raise ResourceError(
-                f"building Kubernetes needs {SPACE_MIB} MiB free in {place}, there are {free}",
-                hint="make room, or put KUBELAB_CACHE, GOCACHE and GOMODCACHE on a larger disk",
-            )
+        extras.check_space(place, SPACE_MIB, "building Kubernetes", moved_by=CACHES)
 
 
-def build(
-    source: Source, root: Path, work: Path, reporter: Reporter, cancel: threading.Event | None = None
-) -> None:
-    """Build a bundle of `source` in the empty folder `root`, with `work` for what is in between.
-
-    Raises MissingTool, ToolFailed, LabError, Cancelled.
-    """
+def build(source: Source, root: Path, work: Path, reporter: Reporter, cancel: threading.Event) -> None:
+    """Build a bundle of `source` in the empty folder `root`, with `work` for what is in between."""
     begun = time.monotonic()
     proxy, busybox = work / "proxy.tar", work / "busybox.tar"
     # First what needs the network and seconds, then what takes minutes.
@@ -164,7 +181,3 @@ def _version_flags(kubernetes: str) -> list[str]:
         "buildDate": "1970-01-01T00:00:00Z",
     }
     return [f"-X {package}.{name}={value}" for package in VERSION_PACKAGES for name, value in fields.items()]
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.removeprefix("v").split("."))

@@ -22,7 +22,8 @@ import filelock
 
 from provision.artifacts.bundle import Bundle
 from provision.artifacts.packages import KEYRING, debian_sources
-from provision.box.recipe import DISK_GIB, SUITE, BoxRecipe, base_key, containerd_config, guest_packages
+from provision.box.containerd import containerd_config, containerd_version
+from provision.box.recipe import DISK_GIB, SUITE, BoxRecipe, base_key, guest_packages
 from provision.command import as_root, run_tool
 from provision.errors import ResourceError
 from provision.report import Reporter
@@ -63,7 +64,7 @@ class BoxBuilder:
             shutil.copytree(data("templates/box/overlay"), overlay)
             config = overlay / "etc/containerd/config.toml"
             config.parent.mkdir(parents=True, exist_ok=True)
-            config.write_text(containerd_config(bundle))
+            config.write_text(containerd_config(bundle, containerd_version(base)))
             self._assemble(work, base, bundle.root, overlay)
             with self._timed("pack the box"):
                 done = work / "done"

@@ -6,16 +6,14 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision.artifacts.bundle import Bundle
-from provision.render import BoxReference, environment
+from provision.render import BoxReference
 from provision.resources import data
 from provision.workspace import cache_dir
 
 SUITE = "trixie"
 DISK_GIB = 12
 VERSION = "1.0.0"
-PAUSE = "pause"
-CONTAINERD_TEMPLATE = "templates/containerd/config-v2.toml.j2"
+CONTAINERD_TEMPLATES = "templates/containerd"
 
 
 def guest_packages() -> list[str]:
@@ -44,7 +42,7 @@ class BoxRecipe:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 parts += [str(path.relative_to(folder)).encode(), path.read_bytes()]
-        parts.append(_containerd_template().read_bytes())
+        parts += [path.read_bytes() for path in sorted(data(CONTAINERD_TEMPLATES).iterdir())]
         return _digest(*parts)
 
     @property
@@ -65,16 +63,6 @@ class BoxRecipe:
     def file(self) -> Path:
         """Return where the .box file is, once it is built."""
         return self.folder / "kubelab.box"
-
-
-def containerd_config(bundle: Bundle) -> str:
-    """Return containerd's configuration with the pause image of this bundle."""
-    pause = bundle.image(PAUSE).ref
-    return environment().get_template(CONTAINERD_TEMPLATE).render(pause_image=pause)
-
-
-def _containerd_template() -> Path:
-    return data(CONTAINERD_TEMPLATE)
 
 
 def _digest(*parts: bytes) -> str:

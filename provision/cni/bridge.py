@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from provision.cni.base import BuiltIn, Site
+from provision.cni.config import CniConfig
 from provision.config import ClusterConfig
 from provision.inventory import Inventory, Node
 from provision.kubectl import Kubectl
@@ -18,10 +20,13 @@ CONFLIST = "/etc/cni/net.d/10-kubelab-bridge.conflist"
 NETWORK_SCRIPT = "/etc/kubelab/network.sh"
 
 
-class Bridge:
+class Bridge(BuiltIn):
     """Bridge, host-local addresses, portmap; pods are masqueraded only where they leave the lab."""
 
     name = "bridge"
+
+    def __init__(self, settings: CniConfig | None = None) -> None:
+        """It has no settings."""
 
     def node_files(self, config: ClusterConfig, inventory: Inventory, node: Node) -> Mapping[str, str]:
         """Return the node's CNI configuration and the script that makes its routes."""
@@ -33,13 +38,13 @@ class Bridge:
         )
         return {CONFLIST: conflist, NETWORK_SCRIPT: script}
 
-    def is_installed(self, kubectl: Kubectl, inventory: Inventory) -> bool:
+    def is_installed(self, kubectl: Kubectl, site: Site) -> bool:
         """Return whether every Node object names the pod range its node uses."""
-        return not _missing(kubectl, inventory)
+        return not _missing(kubectl, site.inventory)
 
-    def install(self, kubectl: Kubectl, inventory: Inventory) -> None:
+    def install(self, kubectl: Kubectl, site: Site) -> None:
         """Write each node's pod range into its Node object, for whoever reads it there."""
-        for node in _missing(kubectl, inventory):
+        for node in _missing(kubectl, site.inventory):
             patch = {"spec": {"podCIDR": node.pod_cidr, "podCIDRs": [node.pod_cidr]}}
             kubectl("patch", "node", node.name, "-p", json.dumps(patch))
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from provision.cni.base import BuiltIn, Site
+from provision.cni.config import CniConfig
 from provision.config import ClusterConfig
 from provision.inventory import Inventory, Node
 from provision.kubectl import Kubectl
 
 
-class NoCni:
+class NoCni(BuiltIn):
     """Installs nothing."""
 
     name = "none"
+
+    def __init__(self, settings: CniConfig | None = None) -> None:
+        """It has no settings."""
 
     def node_files(self, config: ClusterConfig, inventory: Inventory, node: Node) -> Mapping[str, str]:
         """Return no files."""
         return {}
 
-    def is_installed(self, kubectl: Kubectl, inventory: Inventory) -> bool:
+    def is_installed(self, kubectl: Kubectl, site: Site) -> bool:
         """Return true: there is nothing to install."""
         return True
 
-    def install(self, kubectl: Kubectl, inventory: Inventory) -> None:
+    def install(self, kubectl: Kubectl, site: Site) -> None:
         """Do nothing."""

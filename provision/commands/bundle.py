@@ -58,7 +58,8 @@ def show(options: Options, folder: Path | None, kubernetes: str | None) -> None:
         ]
         report.table(f"Kubernetes {bundle.kubernetes}", ["kind", "name", "version", "MiB", "sha256"], rows)
         report.info(f"{bundle.root}: {bundle.size // 2**20} MiB from {bundle.source}, all digests right")
-        files = [{"path": entry.path, "ref": entry.ref, "sha256": entry.sha256} for entry in bundle.entries]
+        names = ("path", "ref", "sha256", "digest")
+        files = [{name: getattr(entry, name) for name in names} for entry in bundle.entries]
         report.result({"folder": str(bundle.root), "digest": bundle.digest, "files": files})
 
 
@@ -68,4 +69,7 @@ def _config(options: Options, kubernetes: str | None):  # type: ignore[no-untype
 
     if kubernetes is None:
         return read_lab(options.file)[0]
-    return parse_config(f'name: lab\nkubernetes: "{kubernetes}"\n')
+    named = parse_config(f'name: lab\nkubernetes: "{kubernetes}"\n')
+    if not options.file.exists():
+        return named
+    return read_lab(options.file)[0].model_copy(update={"kubernetes": named.kubernetes})

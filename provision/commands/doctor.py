@@ -16,6 +16,7 @@ def command(options: Options, mend: bool) -> None:
     With --fix these commands are run (on Debian and Ubuntu, as root or through sudo); it asks nothing
     and may be run again and again. With a lab.yaml at hand its networks are checked too.
     """
+    from provision.artifacts import auto
     from provision.doctor import Host, checks_for, diagnose, fix
     from provision.errors import ResourceError
     from provision.host import gather
@@ -27,7 +28,8 @@ def command(options: Options, mend: bool) -> None:
         checks = checks_for()
         if options.file.exists():
             config, _ = read_lab(options.file)
-            checks = checks_for(list(config.network.ranges().values()), [bridge_name(config.name)])
+            ranges, own = list(config.network.ranges().values()), [bridge_name(config.name)]
+            checks = checks_for(ranges, own, registries=auto.needs_skopeo(config))
         findings = fix(host, report, checks) if mend else diagnose(host, checks)
         rows = [[finding.level, finding.title, finding.message] for finding in findings]
         report.table("This host", ["", "check", "finding"], rows)

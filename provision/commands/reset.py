@@ -20,4 +20,4 @@ def command(options: Options) -> None:
 
     options.resume = f"kubelab reset --file {options.file}"
     with changing(options, restoring=True) as lab:
-        restore(lab, READY)
+        restore(lab, READY, options.file)

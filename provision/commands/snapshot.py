@@ -83,7 +83,7 @@ def restore_command(options: Options, name: str, save_first: str | None) -> None
         for each in (name, *([save_first] if save_first else [])):
             check_name(each)
     with changing(options, restoring=save_first is None) as lab:
-        restore(lab, name, save_first)
+        restore(lab, name, options.file, save_first)
 
 
 @command.command("delete")

@@ -8,9 +8,15 @@ from provision.commands.common import Options, common_options, reporting
 
 
 @click.command("ssh-config", short_help="Print the OpenSSH configuration of the nodes.")
+@click.option("--path", is_flag=True, help="Print the path of the file instead; it stays the same.")
 @common_options
-def command(options: Options) -> None:
-    """Print the OpenSSH configuration of the nodes, for ssh -F and for pytest --ssh-config."""
+def command(options: Options, path: bool) -> None:
+    """Print the OpenSSH configuration of the nodes, for ssh -F and for pytest --ssh-config.
+
+    \b
+    pytest --hosts=$(kubelab inventory --format testinfra) \\
+        --ssh-config="$(kubelab ssh-config --path)" --sudo
+    """
     from provision.errors import LabError
     from provision.lab import read_lab
 
@@ -20,5 +26,7 @@ def command(options: Options) -> None:
             raise LabError(f"the lab {config.name} has no machines yet", hint="kubelab up")
         if options.json:
             report.result({"file": str(workspace.ssh_config)})
+        elif path:
+            click.echo(workspace.ssh_config)
         else:
             click.echo(workspace.ssh_config.read_text(), nl=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -10,15 +11,26 @@ from provision.commands.common import Options, common_options, reporting
 
 
 @click.command("status", short_help="Show machines, nodes and pods.")
+@click.option("--watch", is_flag=True, help="Show it again every few seconds until Ctrl-C.")
 @common_options
-def command(options: Options) -> None:
-    """Show the lab's machines, nodes, and what is not ready; exit code 0 only when all is well."""
+def command(options: Options, watch: bool) -> None:
+    """Show the lab's machines, nodes and control plane, and what is not ready.
+
+    The exit code is 0 only when all is well.
+
+    --watch draws it anew on a terminal, and elsewhere shows it again when something changed.
+    """
     from provision.lab import open_lab, read_lab
-    from provision.snapshot_journal import tell
-    from provision.status import status
+    from provision.status import gather
+    from provision.status_report import show
+    from provision.status_report import watch as watch_lab
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)
-        tell(workspace, report)
-        healthy = status(open_lab(config, workspace, report, options.cancel))
-    sys.exit(0 if healthy else 1)
+        lab = open_lab(config, workspace, report, options.cancel)
+        if watch:
+            terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+            watch_lab(lab, redraw=terminal and not options.json)
+        found = gather(lab)
+        show(lab, found)
+    sys.exit(0 if found.healthy else 1)

@@ -36,4 +36,4 @@ def command(options: Options, from_id: str | None, until_id: str | None, dry_run
             else:
                 with workspace.lock():
                     mend(lab)
-                    up(lab, report, from_id, until_id)
+                    up(lab, report, options.file, from_id, until_id)

@@ -30,13 +30,20 @@ CHECKS: tuple[Check, ...] = (
     Check("probe-trap", "QEMU probe cache", probe_trap.probe),
     Check("pool", "storage pool", libvirt.probe_pool),
 )
+SKOPEO = Check("skopeo", "skopeo", packages.probe_skopeo, essential=False)
 
 
-def checks_for(lab: Sequence[IPv4Network] = (), own: Sequence[str] = ()) -> tuple[Check, ...]:
-    """Return all checks; with the networks of a lab, also whether the host's overlap with them."""
+def checks_for(
+    lab: Sequence[IPv4Network] = (), own: Sequence[str] = (), *, registries: bool = False
+) -> tuple[Check, ...]:
+    """Return all checks; with the networks of a lab, also whether the host's overlap with them.
+
+    `registries` says that the lab's images are still to come from their registries.
+    """
+    checks = (*CHECKS, SKOPEO) if registries else CHECKS
     if not lab:
-        return CHECKS
-    return (*CHECKS, Check("networks", "host networks", machine.network_probe(lab, own)))
+        return checks
+    return (*checks, Check("networks", "host networks", machine.network_probe(lab, own)))
 
 
 def diagnose(host: Host, checks: Iterable[Check] = CHECKS) -> list[Finding]:

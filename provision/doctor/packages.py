@@ -109,6 +109,13 @@ def _own_plugin(host: Host) -> str:
         return ""
 
 
+def probe_skopeo(host: Host) -> Answer:
+    """Skopeo is there, which takes images from registries."""
+    if host.tools.which("skopeo"):
+        return good("skopeo is there")
+    return bad("no skopeo, which takes the images from their registries", *install(host, ["skopeo"]))
+
+
 def probe_go(host: Host) -> Answer:
     """Go is new enough to build Kubernetes from its modules."""
     what = "only needed to build Kubernetes from source"

@@ -64,6 +64,8 @@ class NetworkStep:
         ]
 
     def _without_rules(self, ctx: Context) -> list[str]:
+        if ctx.config.cni.replaces_kube_proxy:
+            return []
         return [name for name, state in self.survey.states(ctx).items() if SERVICE_TABLE not in state.tables]
 
 

@@ -6,6 +6,7 @@ from provision.context import Context
 from provision.pipeline import Step, Together
 from provision.steps.artifacts import BoxStep, BundleStep
 from provision.steps.cluster import CniStep, ReadyStep
+from provision.steps.cni_check import CniCheckStep
 from provision.steps.control_plane import ControlPlaneStep
 from provision.steps.host import HostStep
 from provision.steps.join import JoinStep
@@ -16,6 +17,7 @@ from provision.steps.snapshot import SnapshotStep
 UP: tuple[Step[Context] | Together[Context], ...] = (
     HostStep(),
     BundleStep(),
+    CniCheckStep(),
     BoxStep(),
     VagrantfileStep(),
     NetworkStep(),

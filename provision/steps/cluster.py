@@ -8,6 +8,7 @@ from provision.health import problems
 
 KINDS = "nodes,pods,deployments,daemonsets"
 POLL_SECONDS = 1.0
+READY_SECONDS = 90
 SHOWN = 3
 
 
@@ -18,10 +19,10 @@ class CniStep:
     title = "Pod network"
 
     def is_done(self, ctx: Context) -> bool:
-        return ctx.kubectl.answers() and ctx.cni.is_installed(ctx.kubectl, ctx.inventory)
+        return ctx.kubectl.answers() and ctx.cni.is_installed(ctx.kubectl, ctx.site)
 
     def apply(self, ctx: Context) -> None:
-        ctx.cni.install(ctx.kubectl, ctx.inventory)
+        ctx.cni.install(ctx.kubectl, ctx.site)
 
     def plan(self, ctx: Context) -> str:
         return f"install {ctx.cni.name}"
@@ -34,19 +35,20 @@ class ReadyStep:
     title = "Nodes and pods Ready"
 
     def estimate(self, ctx: Context) -> float | None:
-        return 3.0 * ctx.acceleration.factor
+        return (3.0 + ctx.cni.settle_seconds / 4) * ctx.acceleration.factor
 
     def is_done(self, ctx: Context) -> bool:
         return not what_is_missing(ctx)
 
     def apply(self, ctx: Context) -> None:
-        clock, end = ctx.clock, ctx.clock.now() + ctx.scaled(90)
+        patience = ctx.scaled(READY_SECONDS + ctx.cni.settle_seconds)
+        clock, end = ctx.clock, ctx.clock.now() + patience
         while missing := what_is_missing(ctx):
             ctx.report.progress("; ".join(missing[:SHOWN]), self.id)
             if clock.now() > end:
                 listed = "\n".join(missing)
                 raise WaitTimeout(
-                    f"the cluster is not ready after {ctx.scaled(90):.0f} s:\n{listed}", hint="kubelab status"
+                    f"the cluster is not ready after {patience:.0f} s:\n{listed}", hint="kubelab status"
                 )
             clock.sleep(POLL_SECONDS)
 

@@ -17,7 +17,7 @@ CONFIG = "/etc/kubernetes/kubelab-init.yaml"
 TOKEN = "/run/kubelab/token"
 ADMIN_CONF = "/etc/kubernetes/admin.conf"
 FINALIZED = "kubelet-client-current.pem"
-ADDONS = ("deployment/coredns", "daemonset/kube-proxy")
+DNS, PROXY = "deployment/coredns", "daemonset/kube-proxy"
 INIT_SECONDS = 100.0
 
 
@@ -46,9 +46,9 @@ class ControlPlaneStep:
         kubectl = ctx.kubectl
         poll_until(kubectl.answers, what="the API server", deadline=ctx.scaled(60), clock=ctx.clock)
         if not _has_addons(ctx):
-            runner.run(
-                ["kubeadm", "init", "phase", "addon", "all", f"--config={CONFIG}"], deadline=ctx.scaled(60)
-            )
+            which = "coredns" if ctx.config.cni.replaces_kube_proxy else "all"
+            argv = ["kubeadm", "init", "phase", "addon", which, f"--config={CONFIG}"]
+            runner.run(argv, deadline=ctx.scaled(60))
 
     def plan(self, ctx: Context) -> str:
         return f"kubeadm init {ctx.version} on {ctx.inventory.first.name}"
@@ -91,8 +91,9 @@ def fetch_kubeconfig(ctx: Context) -> None:
 
 
 def _has_addons(ctx: Context) -> bool:
+    addons = (DNS,) if ctx.config.cni.replaces_kube_proxy else (DNS, PROXY)
     try:
-        ctx.kubectl("get", "--namespace=kube-system", *ADDONS, "--output=name")
+        ctx.kubectl("get", "--namespace=kube-system", *addons, "--output=name")
     except ToolFailed:
         return False
     return True

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
+from provision.cni.leftovers import probe_script as no_leftovers_script
+from provision.cni.leftovers import removal_script
 from provision.context import Context
 from provision.inventory import Node
 from provision.kubeadm import PATCHES, patches
 from provision.nodes import File, same_files_script, unpack_script
 from provision.parallel import on_all
+from provision.repair.clocks import STEP
+from provision.repair.state import NANO, parse_clock, sections
+from provision.repair.survey import CLOCK
 
-CLOCK_BEHIND = 2
-CLOCK_AHEAD = 300
+# What a round trip may hide, in seconds.
+CLOCK_TOLERANCE = 0.2
 
 
 class NodesStep:
@@ -36,11 +42,22 @@ class NodesStep:
     def apply(self, ctx: Context) -> None:
         def prepare(node: Node) -> None:
             ctx.connect(node).run(prepare_script(ctx, node), deadline=ctx.scaled(60), what="prepare the node")
+            set_clock(ctx, node)
 
         on_all(ctx.inventory.nodes, prepare, ctx.cancel)
 
     def plan(self, ctx: Context) -> str:
         return "write hosts, resolver, CNI and routes on every node"
+
+
+def set_clock(ctx: Context, node: Node, wall: Callable[[], float] = time.time) -> None:
+    """Set a node's clock by the host's, `wall`: from boot it has only whole seconds of the hardware clock."""
+    runner, deadline = ctx.connect(node), ctx.scaled(20)
+    text = runner.run(CLOCK, deadline=deadline, what="read the clock").stdout
+    behind = parse_clock(sections(text)["clock"], wall()).behind
+    if abs(behind) > CLOCK_TOLERANCE:
+        step = STEP.format(nanoseconds=round(behind * NANO))
+        runner.run(step, deadline=deadline, what="set the clock")
 
 
 def node_files(ctx: Context, node: Node) -> dict[str, File]:
@@ -64,24 +81,20 @@ def probe_script(ctx: Context, node: Node) -> str:
 test "$(cat /proc/sys/kernel/hostname)" = {node.name}
 test "$(wc -l < /proc/swaps)" -eq 1
 test -S /run/containerd/containerd.sock
+{no_leftovers_script(ctx.cni.name)}
 {_network_active(ctx)}
 """
 
 
 def prepare_script(ctx: Context, node: Node) -> str:
     """Return the script that prepares a node; it may run again without harm."""
-    now = int(time.time())
     return f"""
+{removal_script(ctx.cni.name)}
 {unpack_script(node_files(ctx, node))}
 echo {node.name} > /proc/sys/kernel/hostname
 swapoff -a
 sed -i '/[[:space:]]swap[[:space:]]/d' /etc/fstab
 systemctl --quiet mask swap.target
-# This text was written at {now}; until it runs seconds may pass, so only what cannot be right is changed.
-clock=$(date +%s)
-if [ "$clock" -lt {now - CLOCK_BEHIND} ] || [ "$clock" -gt {now + CLOCK_AHEAD} ]; then
-    date -s @{now} >/dev/null
-fi
 modprobe -a overlay br_netfilter
 sysctl --quiet -w net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
 if [ -f /etc/kubelab/network.sh ]; then systemctl restart lab-network; fi

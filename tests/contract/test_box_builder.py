@@ -20,11 +20,18 @@ from tests.fakes import make_bundle
 STUBS = {
     "sudo": 'shift; exec "$@"',
     "apt-get": "echo 'Debian|main|bookworm|http://deb.example/debian'",
-    "mmdebstrap": 'for last in "$@"; do case $last in /*.tar) echo base > "$last";; esac; done',
+    "mmdebstrap": """
+set -eu
+folder=$(mktemp -d)
+mkdir -p "${folder:?}"
+mkdir -p "$folder/var/lib/dpkg"
+printf 'Package: containerd\\nVersion: 1.7.24~ds1-6\\n' > "$folder/var/lib/dpkg/status"
+for last in "$@"; do case $last in /*.tar) tar -cf "$last" -C "$folder" ./var;; esac; done
+""",
     # The last five arguments are those of assemble.sh.
     "unshare": """
 while [ $# -gt 5 ]; do shift; done
-grep -q base "$2" && test -e "$3/index.json" && grep -q pause "$4/etc/containerd/config.toml" || exit 9
+grep -q dpkg "$2" && test -e "$3/index.json" && grep -q pause "$4/etc/containerd/config.toml" || exit 9
 mkdir -p "$1/root/proc"; echo "disk of $5 MiB" > "$1/disk.raw"
 """,
     "qemu-img": 'while [ $# -gt 2 ]; do shift; done; cp "$1" "$2"',
@@ -139,7 +146,7 @@ def test_after_a_failure_nothing_half_made_is_left_and_the_next_build_works(
 
 
 def test_a_program_that_is_missing_is_named(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("sh", "grep", "mkdir", "cp", "rm"):
+    for name in ("sh", "grep", "mkdir", "mktemp", "tar", "cp", "rm"):
         (builder.bin / name).symlink_to(shutil.which(name) or "/missing")
     (builder.bin / "qemu-img").unlink()
     monkeypatch.setenv("PATH", str(builder.bin))

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from provision.artifacts import auto, packages, source
+from provision.artifacts import packages, source
 from provision.artifacts.bundle import Bundle
+from provision.artifacts.cache import Cached
 from provision.errors import LabError, MissingTool, ToolFailed
 from provision.report import RecordingReporter
 
@@ -95,8 +96,8 @@ class Bench:
     def say_images(self, refs: list[str]) -> None:
         self.images.write_text("\n".join(refs) + "\n")
 
-    def artifacts(self) -> auto.FromSource:
-        return auto.FromSource(source.resolve("1.36.3"))
+    def artifacts(self) -> Cached:
+        return Cached(source.resolve("1.36.3"))
 
     def build(self) -> Bundle:
         return self.artifacts().build(self.reporter)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from provision import ssh
@@ -201,7 +202,14 @@ def test_a_changed_host_key_is_refused_with_what_to_do(server: SshServer, tmp_pa
 def test_a_wrong_client_key_is_refused(server: SshServer, tmp_path: Path) -> None:
     server.client_file = tmp_path / "stranger"
     new_key(server.client_file)
-    with pytest.raises(ConnectFailed):
+    with pytest.raises(ConnectFailed, match="Authentication failed"):
+        ParamikoRunner(server.endpoint()).run(["true"])
+
+
+def test_a_key_in_the_older_form_is_refused_for_what_it_is(server: SshServer, tmp_path: Path) -> None:
+    server.client_file = tmp_path / "older"
+    paramiko.RSAKey.generate(2048).write_private_key_file(str(server.client_file))
+    with pytest.raises(ConnectFailed, match="Authentication failed"):
         ParamikoRunner(server.endpoint()).run(["true"])
 
 

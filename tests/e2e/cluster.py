@@ -57,9 +57,9 @@ class Cluster:
             process.kill()
         process.wait()
 
-    def events(self, *arguments: str) -> list[dict[str, Any]]:
+    def events(self, *arguments: str, check: bool = True) -> list[dict[str, Any]]:
         """Run a kubelab command with --json; return its events."""
-        return [json.loads(line) for line in self.kubelab(*arguments, "--json").splitlines()]
+        return [json.loads(line) for line in self.kubelab(*arguments, "--json", check=check).splitlines()]
 
     def tell_why(self) -> None:
         """Print what explains a failure: the run logs, the pods, the nodes' journals."""

@@ -7,16 +7,14 @@ from provision.cni.bridge import CONFLIST, NETWORK_SCRIPT, Bridge
 from provision.config import parse_config
 from provision.host import Acceleration
 from provision.inventory import inventory_of
+from provision.kubernetes_versions import MINORS
 from provision.render import network_xml
 from tests.golden import golden
 
 CONFIG = parse_config("{name: lab, provider: libvirt, cni: bridge}")
 INVENTORY = inventory_of(CONFIG)
 ACCELERATIONS = {"kvm": Acceleration("kvm", 1.0), "tcg": Acceleration("tcg", 10.0)}
-IMAGES = {
-    "1.35.4": ["registry.k8s.io/etcd:3.6.6-0", "registry.k8s.io/coredns/coredns:v1.13.1"],
-    "1.36.3": ["registry.k8s.io/etcd:3.6.8-0", "registry.k8s.io/coredns/coredns:v1.14.1"],
-}
+IMAGES = {minor.patch: minor.images for minor in MINORS.values()}
 TOKEN = "abcdef.0123456789abcdef"
 PIN = f"sha256:{'0123456789abcdef' * 4}"
 
@@ -42,6 +40,14 @@ def test_the_documents_of_kubeadm_init(version: str, speed: str) -> None:
         CONFIG, INVENTORY, version, IMAGES[version], ACCELERATIONS[speed], TOKEN
     )
     golden.check(f"init-{version}-{speed}.yaml", documents)
+
+
+def test_without_kube_proxy_kubeadm_skips_it() -> None:
+    config = parse_config("{name: lab, cni: {name: cilium, values: {kubeProxyReplacement: true}}}")
+    documents = kubeadm.init_documents(
+        config, inventory_of(config), "1.37.1", IMAGES["1.37.1"], ACCELERATIONS["kvm"], TOKEN
+    )
+    golden.check("init-1.37.1-no-proxy.yaml", documents)
 
 
 @pytest.mark.parametrize("speed", ACCELERATIONS)

@@ -12,10 +12,8 @@ import pytest
 
 from provision.box import recipe as module
 from provision.box.catalog import write_catalog
-from provision.box.recipe import BoxRecipe, containerd_config, guest_packages
-from provision.errors import LabError
+from provision.box.recipe import BoxRecipe, guest_packages
 from provision.resources import data
-from tests.fakes import make_bundle
 
 RECIPE = BoxRecipe("1.36.3", "a" * 64)
 ASSEMBLE = "templates/box/assemble.sh"
@@ -71,11 +69,12 @@ def test_the_key_does_not_depend_on_the_cache(monkeypatch: pytest.MonkeyPatch, t
         append("box/assemble.sh"),
         append("box/overlay/etc/fstab"),
         append("containerd/config-v2.toml.j2"),
+        append("containerd/config-v3.toml.j2"),
         lambda templates: (templates / "box/overlay/etc/more").write_text(""),
         lambda templates: (templates / "box/overlay/etc/fstab").unlink(),
         rename,
     ],
-    ids=["script", "overlay", "containerd", "added", "removed", "renamed"],
+    ids=["script", "overlay", "containerd", "containerd 2", "added", "removed", "renamed"],
 )
 def test_the_key_follows_every_file_that_goes_into_the_box(
     templates: Path, change: Callable[[Path], None]
@@ -122,14 +121,6 @@ def test_packages_are_names_alone() -> None:
     assert {"containerd", "openssh-server"} <= set(packages)
     assert not [name for name in packages if not name.replace("-", "").replace(".", "").isalnum()]
     assert len(set(packages)) == len(packages)
-
-
-def test_containerd_is_given_the_pause_image_that_is_in_the_bundle(tmp_path: Path) -> None:
-    # Another patch of it would be pulled, and offline that is fatal.
-    bundle = make_bundle(tmp_path, {"pause": "registry.k8s.io/pause:9.9.9"})
-    assert 'sandbox_image = "registry.k8s.io/pause:9.9.9"' in containerd_config(bundle)
-    with pytest.raises(LabError, match="pause"):
-        containerd_config(make_bundle(tmp_path / "none", {}))
 
 
 def test_vagrant_is_told_name_version_and_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

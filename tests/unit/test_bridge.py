@@ -14,6 +14,7 @@ from provision.cni.none import NoCni
 from provision.config import ClusterConfig
 from provision.inventory import Inventory, Node, inventory_of
 from provision.kubectl import Kubectl
+from tests.cni import make_site
 from tests.fakes import StubKubectl, make_config
 
 PODS = "10.32.0.0/16"
@@ -120,12 +121,12 @@ def members(**ranges: str | None) -> str:
 
 
 def test_only_nodes_without_their_range_are_patched(kubectl: StubKubectl) -> None:
-    _, inventory = lab(workers={"count": 1})
+    site = make_site(network={"pods": PODS})
     kubectl.answer("get nodes *", members(lab_cp1="10.32.11.0/24", lab_w1=None))
     kubectl.answer("patch node lab-w1 *")
     bridge = Bridge()
-    assert not bridge.is_installed(client(kubectl), inventory)
-    bridge.install(client(kubectl), inventory)
+    assert not bridge.is_installed(client(kubectl), site)
+    bridge.install(client(kubectl), site)
     (patch,) = [call for call in kubectl.calls if call.startswith("patch")]
     assert json.loads(patch.split(" -p ")[1]) == {
         "spec": {"podCIDR": "10.32.21.0/24", "podCIDRs": ["10.32.21.0/24"]}
@@ -143,14 +144,13 @@ def test_only_nodes_without_their_range_are_patched(kubectl: StubKubectl) -> Non
 def test_installed_means_that_every_node_has_the_range_it_uses(
     kubectl: StubKubectl, ranges: dict[str, str | None], installed: bool
 ) -> None:
-    _, inventory = lab(workers={"count": 1})
     kubectl.answer("get nodes *", members(**ranges))
-    assert Bridge().is_installed(client(kubectl), inventory) is installed
+    assert Bridge().is_installed(client(kubectl), make_site(network={"pods": PODS})) is installed
 
 
 def test_no_cni_asks_and_writes_nothing(kubectl: StubKubectl) -> None:
     config, inventory = lab()
     assert NoCni().node_files(config, inventory, inventory.first) == {}
-    assert NoCni().is_installed(client(kubectl), inventory)
-    NoCni().install(client(kubectl), inventory)
+    assert NoCni().is_installed(client(kubectl), make_site(cni="none"))
+    NoCni().install(client(kubectl), make_site(cni="none"))
     assert kubectl.calls == []

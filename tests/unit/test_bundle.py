@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
 import pytest
 
-from provision.artifacts import auto, source
+from provision.artifacts import auto, cache, source
 from provision.artifacts.bundle import Bundle, BundleBroken, entry_of, write_index
+from provision.artifacts.config import ArtifactsConfig
+from provision.config import ClusterConfig
 from provision.errors import Cancelled, ConfigError
 from provision.report import RecordingReporter
 
@@ -38,22 +39,10 @@ def first_entry(root: Path, **fields: object) -> list[dict[str, object]]:
     return [{**entry, **fields}]
 
 
-@dataclass(frozen=True)
-class Where:
-    kind: str
-    location: str = ""
-
-
-@dataclass(frozen=True)
-class Lab:
-    """The two fields of a ClusterConfig that say where Kubernetes comes from."""
-
-    kubernetes: str
-    artifacts: Where
-
-
 def choose(kubernetes: str, kind: str, location: object = "") -> auto.Artifacts:
-    return auto.choose(Lab(kubernetes, Where(kind, str(location))))  # type: ignore[arg-type]
+    where = ArtifactsConfig.model_construct(kind=kind, location=str(location))
+    lab = ClusterConfig(name="lab").model_copy(update={"kubernetes": kubernetes, "artifacts": where})
+    return auto.choose(lab)
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
@@ -150,13 +139,6 @@ def test_a_broken_given_bundle_is_neither_used_nor_removed(tmp_path: Path) -> No
     assert (tmp_path / "images/pause.tar").exists()
 
 
-@pytest.mark.parametrize("kind", ["release", "mirror"])
-def test_what_is_not_there_yet_says_so(kind: str) -> None:
-    with pytest.raises(ConfigError, match=f"{kind} is not there yet") as error:
-        choose("1.36", kind)
-    assert (error.value.key, error.value.exit_code) == ("artifacts", 2)
-
-
 def test_a_cached_bundle_is_found_by_its_key_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBELAB_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", "")
@@ -173,7 +155,7 @@ def test_a_cached_bundle_is_found_by_its_key_alone(tmp_path: Path, monkeypatch: 
 
 def test_waiting_for_another_builder_can_be_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBELAB_CACHE", str(tmp_path))
-    monkeypatch.setattr(auto, "LOCK_POLL", 0.01)
+    monkeypatch.setattr(cache, "LOCK_POLL", 0.01)
     artifacts = choose("1.36", "source")
     lock = tmp_path / "bundles" / f"{artifacts.key}.lock"
     lock.parent.mkdir()

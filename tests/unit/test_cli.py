@@ -144,10 +144,8 @@ def test_without_a_lab_file_the_next_command_is_named(kubelab: Kubelab) -> None:
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("cni: calico\n", "cni"),
         ("provider: hosts\n", "provider"),
         ("controlPlanes: {count: 3}\n", "controlPlanes.count"),
-        ("artifacts: release\n", "artifacts"),
         ('kubernetes: "1.12"\n', "kubernetes"),
     ],
 )

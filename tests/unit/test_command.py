@@ -141,3 +141,44 @@ def test_ctrl_c_ends_the_program(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         sh(f"echo $$ > {pid_file}; echo ready; sleep 60", on_line=interrupt)
     assert gone_soon(int(pid_file.read_text()))
+
+
+def test_a_program_has_its_grace_to_end_by_itself_and_no_more(tmp_path: Path) -> None:
+    told: list[str] = []
+    wait = "echo ready; while :; do sleep 0.05; done"
+    with pytest.raises(ToolFailed):
+        sh(
+            f"trap 'touch {tmp_path}/tidy; exit 1' TERM; {wait}",
+            deadline=0.25,
+            on_end=lambda: told.append("end"),
+        )
+    assert (tmp_path / "tidy").exists()
+    assert told == ["end"]
+    began = time.monotonic()
+    with pytest.raises(ToolFailed):
+        sh(f"trap '' TERM; {wait}", deadline=0.25, grace=0.1)
+    assert time.monotonic() - began < 4
+
+
+def test_a_second_ctrl_c_cuts_the_grace_short(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+
+    def interrupt(*unused: object) -> None:
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        sh(
+            f"trap '' TERM; echo $$ > {pid_file}; echo ready; while :; do sleep 0.05; done",
+            on_line=interrupt,
+            on_end=interrupt,
+            grace=60,
+        )
+    assert time.monotonic() - began < 10
+    assert gone_soon(int(pid_file.read_text()))
+
+
+def test_what_ended_by_itself_is_not_ended(tmp_path: Path) -> None:
+    told: list[str] = []
+    assert sh("echo done", on_end=lambda: told.append("end")) == "done\n"
+    assert told == []

@@ -56,7 +56,7 @@ def test_the_sample_is_the_defaults_and_shows_every_key() -> None:
 
 def test_a_name_is_enough_and_the_rest_has_defaults() -> None:
     config = parse_config("name: lab")
-    assert (config.kubernetes, config.provider, config.cni) == ("1.36", "auto", "auto")
+    assert (config.kubernetes, config.provider, config.cni.name) == ("1.36", "auto", "auto")
     assert config.control_planes.model_dump() == {"count": 1, "cpus": 2, "memory": 3072, "disk": 12}
     assert config.workers.model_dump() == {"count": 2, "cpus": 2, "memory": 2048, "disk": 12}
     assert config.network.services == IPv4Network("10.96.0.0/12")
@@ -109,6 +109,31 @@ def test_memory_in_mib_is_read_back(mib: int, form: str) -> None:
 @given(st.integers(2, 1024), st.sampled_from(["{}GiB", "{}Gi"]))
 def test_memory_in_gib_is_read_back(gib: int, form: str) -> None:
     assert parsed(controlPlanes={"memory": form.format(gib)}).control_planes.memory == gib * 1024
+
+
+@pytest.mark.parametrize(
+    ("written", "location", "images", "ca"),
+    [
+        ("{files: 'https://m.test/', ca: ca.pem}", "https://m.test", (), "/labs/one/ca.pem"),
+        ("{images: 'm.test:5000/k8s/'}", "", (("", "m.test:5000/k8s"),), ""),
+        ("{images: 'http://m.test:5000'}", "", (("", "http://m.test:5000"),), ""),
+        ("{images: {quay.io: m.test/quay}}", "", (("quay.io", "m.test/quay"),), ""),
+    ],
+)
+def test_a_mirror(written: str, location: str, images: tuple[tuple[str, str], ...], ca: str) -> None:
+    artifacts = parse_config(
+        f"name: lab\nartifacts: {{mirror: {written}}}", Path("/labs/one/lab.yaml")
+    ).artifacts
+    assert (artifacts.kind, artifacts.location) == ("mirror", location)
+    assert (artifacts.images, artifacts.ca) == (images, ca)
+
+
+@pytest.mark.parametrize("mirror", ["'ftp://me:secret@m.test'", "'https://me:secret@m.test/k8s'"])
+@pytest.mark.parametrize("form", ["{}", "{{files: {}}}", "{{images: {}}}", "{{images: {{quay.io: {}}}}}"])
+def test_a_password_is_refused_and_not_shown(mirror: str, form: str) -> None:
+    error = refused(f"{{name: a, artifacts: {{mirror: {form.format(mirror)}}}}}")
+    assert "secret" not in str(error)
+    assert "~/.netrc" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +240,15 @@ REFUSALS = [
     ("{name: a, artifacts: {mirror: mirror.test}}", "artifacts.mirror", "http(s)://HOST"),
     ("{name: a, artifacts: {mirror: 'ftp://mirror.test'}}", "artifacts.mirror", "http(s)://HOST"),
     ("{name: a, artifacts: {mirror: 'http://['}}", "artifacts.mirror", "http(s)://HOST"),
+    ("{name: a, artifacts: {mirror: 'http://m.test/?key=1'}}", "artifacts.mirror", "without `?`"),
+    ("{name: a, artifacts: {mirror: {file: 'http://m.test'}}}", "artifacts.mirror", "files: URL"),
+    ("{name: a, artifacts: {mirror: {ca: x.pem}}}", "artifacts.mirror", "files: URL"),
+    ("{name: a, artifacts: {mirror: {files: m.test}}}", "artifacts.mirror.files", "http(s)://HOST"),
+    ("{name: a, artifacts: {mirror: {images: 3}}}", "artifacts.mirror.images", "HOST[:PORT]"),
+    ("{name: a, artifacts: {mirror: {images: {}}}}", "artifacts.mirror.images", "HOST[:PORT]"),
+    ("{name: a, artifacts: {mirror: {images: 'oci://m.test'}}}", "artifacts.mirror.images", "HOST[:PORT]"),
+    ("{name: a, artifacts: {mirror: {images: {quay.io: ''}}}}", "artifacts.mirror.images", "HOST[:PORT]"),
+    ("{name: a, artifacts: {mirror: {images: m.test, ca: ''}}}", "artifacts.mirror.ca", "PEM"),
 ]
 
 
@@ -290,7 +324,7 @@ def test_every_registered_provider_and_cni_is_allowed() -> None:
     for name in registry.PROVIDERS:
         assert parsed(provider=name).provider == name
     for name in registry.CNIS:
-        assert parsed(cni=name).cni == name
+        assert parsed(cni=name).cni.name == name
 
 
 @pytest.mark.parametrize("key", ["nodes", "pods", "services"])

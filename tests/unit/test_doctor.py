@@ -13,7 +13,7 @@ from provision.doctor.apt_sources import source_of, sources
 from provision.doctor.findings import Answer, bad, good
 from provision.doctor.libvirt import probe_daemons, probe_group, probe_pool
 from provision.doctor.machine import network_probe, probe_arch, probe_cpu, probe_disk, probe_os, probe_python
-from provision.doctor.packages import probe_go, probe_packages, probe_qemu, probe_vagrant
+from provision.doctor.packages import probe_go, probe_packages, probe_qemu, probe_skopeo, probe_vagrant
 from provision.doctor.probe_trap import probe as probe_trap
 from provision.doctor.probe_trap import remembered
 from provision.errors import LabError, MissingTool, ToolFailed
@@ -304,6 +304,13 @@ def test_a_go_on_the_path_is_respected(etc: Path, text: str, level: str) -> None
     assert probe_go(host(tools, etc)).level == level
 
 
+def test_skopeo_is_asked_for_and_installed(etc: Path) -> None:
+    assert probe_skopeo(host(FakeTools({}, {"skopeo": "/usr/bin/skopeo"}), etc)).level == "ok"
+    found = probe_skopeo(host(FakeTools({}), etc))
+    assert found.level == "fail"
+    assert "skopeo" in found.fixes[-1].argv
+
+
 # apt's sources
 
 
@@ -591,5 +598,6 @@ def test_essentials_leave_out_what_up_can_do_without() -> None:
 
 
 def test_the_labs_networks_are_asked_about_only_with_a_lab() -> None:
-    assert "networks" not in [check.id for check in checks_for()]
+    assert not {"networks", "skopeo"} & {check.id for check in checks_for()}
+    assert "skopeo" in [check.id for check in checks_for(registries=True)]
     assert "networks" in [check.id for check in checks_for([IPv4Network("10.0.0.0/24")])]

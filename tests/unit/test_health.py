@@ -6,7 +6,16 @@ import pytest
 import yaml
 
 from provision.config import parse_config
-from provision.health import condition, internal_ips, pod_problem, problems, restarts
+from provision.health import (
+    condition,
+    internal_ips,
+    pod_problem,
+    pod_state,
+    problems,
+    restarts,
+    role_of,
+    version_of,
+)
 from provision.inventory import inventory_of
 
 LAB = inventory_of(parse_config(yaml.safe_dump({"name": "lab", "workers": {"count": 1}})))
@@ -46,10 +55,12 @@ def deployment(*, wanted: int = 2, ready: int = 2, generation: int = 3, seen: in
     }
 
 
-def daemonset(*, wanted: int = 2, ready: int = 2, generation: int = 1, seen: int = 1) -> Object:
+def daemonset(
+    *, wanted: int = 2, ready: int = 2, generation: int = 1, seen: int = 1, namespace: str = "kube-system"
+) -> Object:
     return {
         "kind": "DaemonSet",
-        "metadata": {"name": "kube-proxy", "namespace": "kube-system", "generation": generation},
+        "metadata": {"name": "kube-proxy", "namespace": namespace, "generation": generation},
         "spec": {},
         "status": {
             "desiredNumberScheduled": wanted,
@@ -134,6 +145,13 @@ def test_a_deployment_scaled_to_nothing_is_complete() -> None:
     assert found(*NODES, deployment(wanted=0, ready=0)) == []
 
 
+def test_a_users_daemonset_that_fits_no_node_is_complete_and_the_clusters_own_is_not() -> None:
+    assert found(*NODES, daemonset(wanted=0, ready=0, namespace="default")) == []
+    assert found(*NODES, daemonset(wanted=0, ready=0)) == ["daemonset kube-system/kube-proxy: 0 of 0 ready"]
+    unseen = daemonset(wanted=0, ready=0, generation=2, namespace="default")
+    assert len(found(*NODES, unseen)) == 1
+
+
 def test_a_pending_pod_is_named_with_its_reason() -> None:
     lonely = pod("Pending", ready="False", message="0/2 nodes are available")
     assert found(*NODES, lonely) == ["pod default/web-1 is Pending: 0/2 nodes are available"]
@@ -150,6 +168,21 @@ def test_a_container_that_does_not_run_says_why(state: Object, reason: str) -> N
     running = {"name": "side", "state": {"running": {}}}
     broken = pod(ready="False", containerStatuses=[running, {"name": "web", "state": state}])
     assert found(*NODES, broken) == [f"pod default/web-1 is Running: container web {reason}"]
+
+
+def test_an_init_container_that_fails_is_named_and_not_those_that_wait_for_it() -> None:
+    done = {"name": "first", "state": {"terminated": {"reason": "Completed", "exitCode": 0}}}
+    stuck = {"name": "second", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    later = {"name": "third", "state": {"waiting": {"reason": "PodInitializing"}}}
+    web = {"name": "web", "state": {"waiting": {"reason": "PodInitializing"}}}
+    broken = pod("Pending", initContainerStatuses=[done, stuck, later], containerStatuses=[web])
+    assert found(*NODES, broken) == ["pod default/web-1 is Pending: init container second CrashLoopBackOff"]
+    patient = pod("Pending", initContainerStatuses=[done, later], containerStatuses=[web])
+    assert found(*NODES, patient) == ["pod default/web-1 is Pending: container web PodInitializing"]
+
+
+def test_a_pod_that_was_evicted_says_so() -> None:
+    assert pod_state({"status": {"phase": "Failed", "reason": "Evicted"}}) == "Failed: Evicted"
 
 
 def test_running_is_not_ready() -> None:
@@ -183,6 +216,13 @@ def test_what_a_status_lacks_is_unknown_or_nothing() -> None:
     assert condition({"status": {"conditions": None}}, "Ready") == "Unknown"
     assert internal_ips({"status": {"addresses": None}}) == []
     assert restarts({"status": {}}) == 0
+
+
+def test_a_node_has_the_role_that_kubeadm_labels_it_with() -> None:
+    label = {"node-role.kubernetes.io/control-plane": ""}
+    assert role_of({"metadata": {"name": "a", "labels": label}}) == "control-plane"
+    assert role_of({"metadata": {"name": "b"}}) == "worker"
+    assert version_of({"metadata": {"name": "a"}}) == ""
 
 
 def test_restarts_of_all_containers_are_added_up() -> None:

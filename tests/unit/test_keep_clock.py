@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -71,7 +73,42 @@ def test_the_clock_follows_the_hardware_clock_alone(
         machine.held.write_text("0\n")
         machine.program("rm", f"exec /bin/rm {rtc} {machine.held}")
     machine.run(KEEP)
-    assert machine.said == [f"@{second + 1}", f"@{second + 1}.5"][:steps]
+    assert machine.said == [f"@{second + 1}", f"@{second + 1}.500000"][:steps]
+
+
+def test_what_was_measured_at_a_save_sets_the_clock_to_the_microsecond(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, "qemu")
+    rtc = tmp_path / "since_epoch"
+    rtc.write_text("1700000000\n")
+    (tmp_path / "kubelab-clock-ahead").write_text("-20001\n")
+    machine.program(
+        "date",
+        f"""printf '%s ' "$2" >> {tmp_path}/set
+        if [ "$2" = "@1700000001" ]; then echo 1700000001 > {rtc}; else rm {rtc}; fi""",
+    )
+    machine.run(KEEP)
+    assert machine.said == ["@1700000001", "@1700000000.979999"]
+
+
+def test_a_save_measures_how_far_the_clock_is_ahead(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, "kvm")
+    ended = threading.Event()
+
+    def tick() -> None:
+        for odd in itertools.cycle((1, 0)):
+            (tmp_path / "next").write_text(f"{int(time.time()) - odd}\n")
+            (tmp_path / "next").replace(tmp_path / "since_epoch")
+            if ended.is_set():
+                return
+
+    (tmp_path / "since_epoch").write_text("1\n")
+    ticks = threading.Thread(target=tick)
+    ticks.start()
+    machine.run(HOLD)
+    ended.set()
+    ticks.join()
+    ahead = int((tmp_path / "kubelab-clock-ahead").read_text())
+    assert 0 <= ahead < 2_000_000
 
 
 def test_a_held_clock_is_given_back_after_its_time(tmp_path: Path) -> None:

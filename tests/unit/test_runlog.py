@@ -50,6 +50,11 @@ def test_secrets_are_known_by_their_form(secret: str) -> None:
         assert part not in shown
 
 
+def test_a_password_in_an_address_is_hidden() -> None:
+    shown = Redactor().text("through http://me:pass@proxy.test:3128 to https://m.test:5000/a@b")
+    assert shown == "through http://[redacted]@proxy.test:3128 to https://m.test:5000/a@b"
+
+
 @pytest.mark.parametrize("around", ['--token={}"', "token: {}", "'{}'", "a,{},b", '{{"token":"{}"}}'])
 def test_a_token_is_found_in_any_company(around: str) -> None:
     assert TOKEN not in Redactor().text(around.format(TOKEN))

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from provision import snapshot_checks, snapshot_commands, snapshot_journal, snapshots
+from provision.context import Context
 from provision.errors import ConnectFailed, LabError, ResourceError, SnapshotError, WaitTimeout
 from provision.providers.base import PAUSED, RUNNING, STOPPED
 from provision.steps.snapshot import SnapshotStep
 from tests.fakes import FakeVm, Lab, Result
 from tests.snapshots import disks, healthy, running_lab, set_disks, whole
 
+LAB_FILE = Path("lab.yaml")
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -214,15 +216,43 @@ def test_a_snapshot_of_other_nodes_is_refused(lab: Lab) -> None:
 
 def test_save_first_is_not_done_for_a_restore_that_cannot_be(lab: Lab) -> None:
     with pytest.raises(SnapshotError):
-        snapshot_commands.restore(lab.ctx, "nope", "before")
+        snapshot_commands.restore(lab.ctx, "nope", LAB_FILE, "before")
     assert snapshot_checks.manifests_of(lab.ctx).all() == ({}, {})
 
 
-def test_save_first_keeps_what_is_left(lab: Lab) -> None:
+@pytest.fixture
+def proved(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Let the quick checks be green; return the lab files they were run for."""
+    files: list[Path] = []
+
+    def prove(ctx: Context, file: Path) -> float:
+        files.append(file)
+        return 7.5
+
+    monkeypatch.setattr(snapshot_commands, "prove", prove)
+    return files
+
+
+def test_a_restore_ends_with_the_quick_checks(lab: Lab, proved: list[Path]) -> None:
+    snapshots.save(lab.ctx, "a")
+    snapshot_commands.restore(lab.ctx, "a", LAB_FILE)
+    assert proved == [LAB_FILE]
+    assert lab.report.of("result")[-1]["data"]["verify_seconds"] == 7.5
+
+
+def test_a_lab_that_is_off_has_nothing_to_check(lab: Lab, proved: list[Path]) -> None:
+    for vm in lab.backend.vms.values():
+        vm.state = STOPPED
+    snapshots.save(lab.ctx, "a")
+    snapshot_commands.restore(lab.ctx, "a", LAB_FILE)
+    assert proved == []
+
+
+def test_save_first_keeps_what_is_left(lab: Lab, proved: list[Path]) -> None:
     set_disks(lab, "then")
     snapshots.save(lab.ctx, "a")
     set_disks(lab, "now")
-    snapshot_commands.restore(lab.ctx, "a", "before")
+    snapshot_commands.restore(lab.ctx, "a", LAB_FILE, "before")
     assert disks(lab) == {"then"}
     snapshots.restore(lab.ctx, "before")
     assert disks(lab) == {"now"}

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from provision.cni.base import Site
 from provision.cni.none import NoCni
 from provision.errors import StepFailed, WaitTimeout
-from provision.inventory import Inventory
 from provision.kubectl import Kubectl
 from provision.steps.cluster import CniStep, ReadyStep, what_is_missing
 from tests.fakes import Lab, make_lab
@@ -44,10 +44,10 @@ class Network(NoCni):
     name = "network"
     installed = False
 
-    def is_installed(self, kubectl: Kubectl, inventory: Inventory) -> bool:
+    def is_installed(self, kubectl: Kubectl, site: Site) -> bool:
         return self.installed
 
-    def install(self, kubectl: Kubectl, inventory: Inventory) -> None:
+    def install(self, kubectl: Kubectl, site: Site) -> None:
         assert not self.installed
         self.installed = True
 
@@ -105,6 +105,20 @@ def test_the_wait_is_longer_where_machines_are_emulated(tmp_path: Path) -> None:
             lab.run(ReadyStep())
         waited.append(lab.ctx.clock.now())
     assert 5 * waited[0] < waited[1]
+
+
+def test_the_wait_is_longer_where_the_cni_needs_it(tmp_path: Path) -> None:
+    waited = []
+    for seconds in (0.0, 90.0):
+        network = Network()
+        network.settle_seconds = seconds
+        lab = make_lab(tmp_path / str(seconds), factor=10.0, changes={"cni": network})
+        lab.kubectl.answer(GET, json.dumps({"items": []}))
+        lab.ctx.fake_clock.speed = 30
+        with pytest.raises(StepFailed):
+            lab.run(ReadyStep())
+        waited.append(lab.ctx.clock.now())
+    assert waited[1] - waited[0] >= 800
 
 
 def test_without_a_cni_nodes_need_not_be_ready(tmp_path: Path) -> None:

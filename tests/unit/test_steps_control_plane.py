@@ -86,6 +86,17 @@ def test_a_cluster_without_its_addons_gets_only_them(cluster: Cluster) -> None:
     assert cluster.first.verbs == ["init phase addon"]
 
 
+def test_where_cilium_does_its_work_kube_proxy_is_neither_asked_for_nor_made(tmp_path: Path) -> None:
+    cilium = {"name": "cilium", "values": {"kubeProxyReplacement": True}}
+    cluster = make_cluster(tmp_path, workers={"count": 1}, cni=cilium)
+    initialise(cluster)
+    cluster.api.set("ready")
+    assert up(cluster) == UP
+    phases = [call for call in cluster.first.calls if call.startswith("kubeadm init phase addon")]
+    assert ["coredns" in call and "all" not in call.split() for call in phases] == [True]
+    assert not [call for call in cluster.lab.kubectl.calls if "kube-proxy" in call]
+
+
 def test_a_slow_api_server_is_waited_for_and_its_cluster_never_reset(cluster: Cluster) -> None:
     initialise(cluster)
     clock = cluster.lab.ctx.fake_clock

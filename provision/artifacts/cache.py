@@ -1,0 +1,135 @@
+"""The bundles in the cache: each made once, whole or not at all, under the digest of what goes into it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import filelock
+
+from provision.artifacts.bundle import Bundle, BundleBroken
+from provision.errors import Cancelled
+from provision.workspace import cache_dir
+
+if TYPE_CHECKING:
+    from provision.artifacts.wanted import Wanted
+    from provision.report import Reporter
+
+LOCK_POLL = 0.5
+NOT_CACHED = "the cache has no bundle of it"
+
+
+class Origin(Protocol):
+    """What makes a bundle of one version of Kubernetes; `key` stands for everything that goes into it."""
+
+    @property
+    def kubernetes(self) -> str:
+        """Return the exact version."""
+
+    @property
+    def key(self) -> str:
+        """Return the digest that names the bundle."""
+
+    @property
+    def wanted(self) -> Wanted:
+        """Return what the bundle holds beside Kubernetes itself."""
+
+    @property
+    def title(self) -> str:
+        """Return what making it is called, such as "building Kubernetes 1.36.3 from source"."""
+
+    def check(self, folder: Path, why: str) -> None:
+        """Raise LabError if the bundle cannot be made in `folder`; `why` is why this origin was taken."""
+
+    def make(self, root: Path, work: Path, reporter: Reporter, cancel: threading.Event) -> None:
+        """Make the bundle in the empty folder `root`, with `work` for what is in between."""
+
+
+@dataclass(frozen=True)
+class Cached:
+    """A bundle in the cache, made by `origin` when it is not there; `why` says why by that one."""
+
+    origin: Origin
+    why: str = NOT_CACHED
+
+    @property
+    def kubernetes(self) -> str:
+        return self.origin.kubernetes
+
+    @property
+    def key(self) -> str:
+        return self.origin.key
+
+    @property
+    def root(self) -> Path:
+        """Return the bundle's place in the cache."""
+        return cache_dir() / "bundles" / self.key
+
+    def has(self, wanted: Wanted) -> bool:
+        """Return whether the bundle holds all that is wanted, or will once it is made."""
+        return wanted <= self.origin.wanted
+
+    def find(self) -> Bundle | None:
+        """Return the bundle if it is there with every file's size right, else None."""
+        if not self.root.is_dir():
+            return None
+        with contextlib.suppress(BundleBroken):
+            return Bundle.open(self.root)
+        return None
+
+    def build(self, reporter: Reporter, cancel: threading.Event | None = None) -> Bundle:
+        """Return the bundle with every file's digest checked, making it first where needed."""
+        with _lock(self.root.with_name(f"{self.key}.lock"), reporter, cancel):
+            if self.root.is_dir():
+                reporter.progress(f"checking the bundle of Kubernetes {self.kubernetes} in the cache")
+                try:
+                    bundle = Bundle.open(self.root)
+                    bundle.verify()
+                except BundleBroken as broken:
+                    reporter.warn(f"{broken.message}; it is made again")
+                    shutil.rmtree(self.root)
+                else:
+                    return bundle
+            self._make(reporter, cancel or threading.Event())
+            return Bundle.open(self.root)
+
+    def _make(self, reporter: Reporter, cancel: threading.Event) -> None:
+        """Make a bundle beside its place and move it there whole; whatever goes wrong, no half is left."""
+        self.origin.check(self.root.parent, self.why)
+        reporter.info(f"{self.origin.title}: {self.why}")
+        temporary = self.root.with_name(f".{self.key}.new")
+        try:
+            # A process that was killed could not remove its own.
+            if temporary.exists():
+                shutil.rmtree(temporary)
+            root, work = temporary / "bundle", temporary / "work"
+            root.mkdir(parents=True)
+            work.mkdir()
+            self.origin.make(root, work, reporter, cancel)
+            root.rename(self.root)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _lock(path: Path, reporter: Reporter, cancel: threading.Event | None) -> Iterator[None]:
+    """Let one process at a time make a bundle; the others wait and then find it made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path)
+    while True:
+        try:
+            lock.acquire(timeout=LOCK_POLL)
+            break
+        except filelock.Timeout:
+            reporter.progress("another kubelab makes this bundle: waiting for it")
+            if cancel is not None and cancel.is_set():
+                raise Cancelled("waiting for the bundle was given up") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,60 @@
+"""A bundle that the user gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from provision.artifacts.bundle import Bundle
+from provision.errors import ConfigError
+
+if TYPE_CHECKING:
+    import threading
+
+    from provision.artifacts.wanted import Wanted
+    from provision.report import Reporter
+
+
+@dataclass(frozen=True)
+class GivenBundle:
+    """A bundle that the user made or copied: used where it lies, never changed."""
+
+    bundle: Bundle
+
+    @property
+    def kubernetes(self) -> str:
+        return self.bundle.kubernetes
+
+    @property
+    def key(self) -> str:
+        return self.bundle.digest
+
+    def has(self, wanted: Wanted) -> bool:
+        """Return whether the bundle holds all that is wanted."""
+        images = {entry.ref for entry in self.bundle.images()}
+        files = {PurePosixPath(entry.path).name for entry in self.bundle.manifests()}
+        return images.issuperset(wanted.images) and files.issuperset(file.name for file in wanted.files)
+
+    def find(self) -> Bundle | None:
+        """Return the bundle."""
+        return self.bundle
+
+    def build(self, reporter: Reporter, cancel: threading.Event | None = None) -> Bundle:
+        """Return the bundle, with every file's digest checked."""
+        reporter.progress(f"checking the bundle {self.bundle.root}")
+        self.bundle.verify()
+        return self.bundle
+
+
+def given(root: Path, kubernetes: str) -> GivenBundle:
+    """Open the user's own bundle at `root`; raises ConfigError unless it holds the version `kubernetes`."""
+    bundle = Bundle.open(root)
+    version = kubernetes.removeprefix("v")
+    if version != bundle.kubernetes and not bundle.kubernetes.startswith(f"{version}."):
+        raise ConfigError(
+            f"the bundle {root} holds Kubernetes {bundle.kubernetes}, the lab asks for {version}",
+            key="artifacts.bundle",
+            hint=f'set in lab.yaml kubernetes: "{bundle.kubernetes}", or give another bundle',
+        )
+    return GivenBundle(bundle)

@@ -1,0 +1,33 @@
+"""What the checks share: the nodes and the cluster, each looked at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from provision.checks import facts as node_facts
+from provision.checks import state
+from provision.checks.facts import AllFacts
+from provision.checks.facts_script import CNI_FOLDER
+from provision.checks.state import ClusterState
+from provision.checks.walk import pytest_collection_modifyitems, walk  # noqa: F401
+from provision.testing.kubectl import LabKubectl
+from provision.testing.lab import LabUnderTest
+
+
+@pytest.fixture(scope="session")
+def facts(lab: LabUnderTest) -> AllFacts:
+    """Node name -> what the node says of itself."""
+    return node_facts.gather(lab.context)
+
+
+@pytest.fixture(scope="session")
+def cluster(kubectl: LabKubectl) -> ClusterState:
+    """What the API server says of the cluster."""
+    return state.look(kubectl)
+
+
+@pytest.fixture(scope="session")
+def pod_network(lab: LabUnderTest, facts: AllFacts) -> None:
+    """Pass a test over while the pod network is the user's to bring, and is not there."""
+    if lab.context.cni.name == "none" and not any(said.below(f"{CNI_FOLDER}/") for said in facts.values()):
+        pytest.skip("lab.yaml says `cni: none`, and nobody has brought a pod network yet")

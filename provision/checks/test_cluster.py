@@ -1,0 +1,204 @@
+"""The cluster as a whole: its API, its control plane, its nodes, and what runs in kube-system."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from provision.checks.answers import ended, etcd_fault, plugins, tag
+from provision.checks.facts import AllFacts
+from provision.checks.facts_script import CNI_FOLDER
+from provision.checks.state import ClusterState, last_step
+from provision.errors import ToolFailed
+from provision.health import KUBE_SYSTEM, condition, pod_problem, problems, role_of
+from provision.inventory import Inventory
+from provision.repair.heartbeats import LEADERS, NODE_LEASES
+from provision.status_problems import COMPONENTS
+from provision.testing.kubectl import LabKubectl
+from provision.testing.lab import LabUnderTest
+
+pytestmark = pytest.mark.quick
+
+SYSTEM_PODS = "kubelab kubectl -- -n kube-system get pods -o wide"
+NODES = "kubelab kubectl -- get nodes -o wide"
+ENDPOINTS = ("/readyz", "/livez")
+FAILING = re.compile(r"\[-\]([\w/-]+)")
+VERSIONED = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+# A kubelet renews its Lease every ten seconds at most, the leaders theirs more often.
+LEASE_SECONDS, LEASE_SLACK = 20.0, 1.0
+# Of a container's end the node's clock tells, of a step's the host's.
+CLOCK_SECONDS = 2.0
+# By lab.yaml's word: the first plugin in the configuration of the node, and the DaemonSet that brings it.
+PLUGINS = {"bridge": "bridge", "calico": "calico", "cilium": "cilium-cni", "flannel": "flannel"}
+DAEMON_SETS = {
+    "antrea-agent": "antrea",
+    "calico-node": "calico",
+    "canal": "canal",
+    "cilium": "cilium",
+    "kindnet": "kindnet",
+    "kube-flannel-ds": "flannel",
+    "kube-router": "kube-router",
+    "weave-net": "weave",
+}
+
+
+@pytest.mark.look("kubelab kubectl -- get --raw '/readyz?verbose'; kubelab kubectl -- get apiservices")
+def test_the_api_server_is_ready_and_serves_every_api(kubectl: LabKubectl, cluster: ClusterState) -> None:
+    for path in ENDPOINTS:
+        try:
+            kubectl.text("get", "--raw", f"{path}?verbose")
+        except ToolFailed as error:
+            failing = ", ".join(FAILING.findall(error.output)) or error.details
+            pytest.fail(f"the API server says by {path} that it fails: {failing}")
+    away = [
+        item["metadata"]["name"]
+        for item in cluster.all("APIService")
+        if condition(item, "Available") != "True"
+    ]
+    assert not away, f"nobody answers for the APIs {', '.join(away)}"
+
+
+@pytest.mark.look("kubelab kubectl -- -n kube-system get leases,pods")
+def test_the_scheduler_and_the_controller_manager_renew_their_leases(
+    lab: LabUnderTest, cluster: ClusterState
+) -> None:
+    stale = _stale(cluster, lab, KUBE_SYSTEM, list(LEADERS))
+    assert not stale, f"no sign of life: {'; '.join(stale)}"
+
+
+@pytest.mark.look("kubelab kubectl -- -n kube-system logs -l component=etcd")
+def test_etcd_is_healthy_with_all_its_members(lab: LabUnderTest, facts: AllFacts) -> None:
+    wanted = [node.name for node in lab.inventory.control_planes]
+    faults = [text for name in wanted if (text := etcd_fault(name, facts[name].etcd, wanted))]
+    assert not faults, "; ".join(faults)
+
+
+@pytest.mark.look(NODES)
+def test_the_cluster_has_the_nodes_of_lab_yaml_and_no_others(
+    lab: LabUnderTest, cluster: ClusterState
+) -> None:
+    wanted = {node.name for node in lab.inventory.nodes}
+    found = {item["metadata"]["name"] for item in cluster.all("Node")}
+    assert not wanted - found, f"not in the cluster: {', '.join(sorted(wanted - found))}"
+    assert not found - wanted, f"in the cluster, and not in lab.yaml: {', '.join(sorted(found - wanted))}"
+
+
+@pytest.mark.look(NODES)
+def test_every_node_has_its_role(lab: LabUnderTest, cluster: ClusterState) -> None:
+    faults = [
+        f"{node.name} is a {role}, and not a {node.role}"
+        for node in lab.inventory.nodes
+        if (role := role_of(cluster.node(node.name))) != node.role
+    ]
+    assert not faults, "; ".join(faults)
+
+
+@pytest.mark.look(f"{SYSTEM_PODS}; kubelab kubectl -- version")
+def test_the_control_plane_is_of_the_version_asked_for(
+    lab: LabUnderTest, kubectl: LabKubectl, cluster: ClusterState
+) -> None:
+    wanted = f"v{lab.version}"
+    server = json.loads(kubectl.text("get", "--raw", "/version"))["gitVersion"]
+    assert server == wanted, f"the API server is {server}, and lab.yaml asks for {wanted}"
+    faults = [
+        f"{pod['metadata']['name']} runs {container['image']}"
+        for pod in _system(cluster, "Pod")
+        for container in pod["spec"]["containers"]
+        if container["name"] in VERSIONED and tag(container["image"]) != wanted
+    ]
+    assert not faults, f"lab.yaml asks for {wanted}: {'; '.join(faults)}"
+
+
+@pytest.mark.look("kubelab kubectl -- describe nodes")
+@pytest.mark.usefixtures("pod_network")
+def test_every_node_is_ready(lab: LabUnderTest, cluster: ClusterState) -> None:
+    faults = []
+    for node in lab.inventory.nodes:
+        item = cluster.node(node.name)
+        if condition(item, "Ready") != "True":
+            conditions = item["status"].get("conditions") or []
+            said = next((each.get("message") for each in conditions if each["type"] == "Ready"), None)
+            faults.append(f"{node.name}: {said or 'its kubelet has not reported'}")
+    assert not faults, f"not Ready: {'; '.join(faults)}"
+
+
+@pytest.mark.look("kubelab kubectl -- -n kube-node-lease get leases -o yaml")
+def test_every_kubelet_has_reported_lately(lab: LabUnderTest, cluster: ClusterState) -> None:
+    stale = _stale(cluster, lab, NODE_LEASES, [node.name for node in lab.inventory.nodes])
+    assert not stale, f"no heartbeat: {'; '.join(stale)}"
+
+
+@pytest.mark.look(SYSTEM_PODS)
+@pytest.mark.usefixtures("pod_network")
+def test_everything_in_kube_system_is_ready(lab: LabUnderTest, cluster: ClusterState) -> None:
+    pods = _system(cluster, "Pod")
+    there = {pod["metadata"]["name"] for pod in pods}
+    faults = [
+        f"{component} does not run on {node.name}"
+        for node in lab.inventory.control_planes
+        for component in COMPONENTS
+        if f"{component}-{node.name}" not in there
+    ]
+    nobody = Inventory(nodes=(), gateway=lab.inventory.gateway)
+    faults += problems([*pods, *_system(cluster, "Deployment"), *_system(cluster, "DaemonSet")], nobody)
+    assert not faults, "; ".join(faults)
+
+
+@pytest.mark.look("kubelab kubectl -- -n kube-system logs --previous POD")
+def test_no_container_of_kube_system_has_restarted_since_the_last_step(
+    lab: LabUnderTest, cluster: ClusterState
+) -> None:
+    since = last_step(lab.context.workspace) + CLOCK_SECONDS
+    faults = [
+        f"{status['name']} of {pod['metadata']['name']} (restarts in all: {status['restartCount']})"
+        for pod in _system(cluster, "Pod")
+        for status in pod["status"].get("containerStatuses") or []
+        if status.get("restartCount") and ended(status, cluster.time) > since
+    ]
+    assert not faults, f"restarted since kubelab was done with the lab: {'; '.join(faults)}"
+
+
+@pytest.mark.look("kubelab kubectl -- get events -A --field-selector=type=Warning")
+@pytest.mark.usefixtures("pod_network")
+def test_no_pod_is_pending(cluster: ClusterState) -> None:
+    pending = [
+        pod_problem(pod) for pod in cluster.all("Pod") if pod.get("status", {}).get("phase") == "Pending"
+    ]
+    assert not pending, "; ".join(pending)
+
+
+@pytest.mark.look(f"kubelab ssh NODE -- ls {CNI_FOLDER}; kubelab kubectl -- get daemonsets -A")
+@pytest.mark.usefixtures("pod_network")
+def test_the_pod_network_is_the_one_asked_for_and_no_other(
+    lab: LabUnderTest, facts: AllFacts, cluster: ClusterState
+) -> None:
+    wanted = lab.context.cni.name
+    faults = []
+    for node in lab.inventory.nodes:
+        found = plugins(facts[node.name].below(f"{CNI_FOLDER}/"))
+        # With `cni: none` any will do that is alone.
+        if len(found) != 1 or PLUGINS.get(wanted) not in (None, *found.values()):
+            names = ", ".join(f"{kind} ({path})" for path, kind in found.items()) or "none"
+            faults.append(f"{node.name} has {names}")
+    brought = {DAEMON_SETS.get(item["metadata"]["name"], wanted) for item in cluster.all("DaemonSet")}
+    if wanted in PLUGINS:
+        faults += [f"{name} runs in the cluster" for name in sorted(brought - {wanted})]
+    assert not faults, f"lab.yaml asks for the pod network {wanted}: {'; '.join(faults)}"
+
+
+def _system(cluster: ClusterState, kind: str) -> list[dict[str, Any]]:
+    return [item for item in cluster.all(kind) if item["metadata"]["namespace"] == KUBE_SYSTEM]
+
+
+def _stale(cluster: ClusterState, lab: LabUnderTest, namespace: str, names: Sequence[str]) -> list[str]:
+    """Return which of the Leases were not renewed for too long."""
+    limit = LEASE_SECONDS + lab.scaled(LEASE_SLACK)
+    ages = {name: cluster.lease_age(namespace, name) for name in names}
+    never = [f"{name} has no Lease" for name, age in ages.items() if age is None]
+    return never + [
+        f"{name} last {age:.0f} s ago" for name, age in ages.items() if age is not None and age > limit
+    ]

@@ -1,0 +1,92 @@
+"""Every node: containerd and the kubelet."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+import yaml
+
+from provision.checks.facts import AllFacts
+from provision.checks.facts_script import CONTAINERD_CONFIG, KUBELET_CONFIG
+from provision.checks.state import ClusterState
+from provision.health import version_of
+from provision.testing.lab import LabUnderTest
+from provision.testing.node import LabNode
+
+pytestmark = pytest.mark.quick
+
+# Both programs' own choice where their configuration says nothing.
+DEFAULT_DRIVER = "cgroupfs"
+RUNTIME = re.compile(r"containerd://v?(\d+)\.(\d+)\S*")
+# The kubelet needs what containerd 2 tells it from this version of Kubernetes on.
+SINCE_2 = (1, 38)
+OLDEST, OLDEST_SINCE_2 = (1, 7), (2, 0)
+
+
+@pytest.mark.look("kubelab ssh {node} -- sudo journalctl -u containerd -e")
+def test_containerd_runs_and_starts_at_boot(node: LabNode, facts: AllFacts) -> None:
+    unit = facts[node.name].units["containerd"]
+    assert unit.active == "active", f"containerd on {node.name} is {unit.active or 'not known to systemd'}"
+    assert unit.enabled == "enabled", f"containerd on {node.name} is {unit.enabled or 'not there'} at boot"
+
+
+@pytest.mark.look("kubelab ssh {node} -- sudo journalctl -u kubelet -e")
+def test_the_kubelet_runs_and_starts_at_boot(node: LabNode, facts: AllFacts) -> None:
+    said = facts[node.name]
+    unit = said.units["kubelet"]
+    assert unit.active == "active", f"the kubelet on {node.name} is {unit.active or 'not known to systemd'}"
+    assert unit.enabled == "enabled", f"the kubelet on {node.name} is {unit.enabled or 'not there'} at boot"
+    assert said.healthy, f"the kubelet on {node.name} runs, and does not answer that it is healthy"
+
+
+@pytest.mark.look("kubelab kubectl -- get nodes -o wide")
+def test_the_kubelet_is_of_the_version_asked_for(
+    node: LabNode, lab: LabUnderTest, cluster: ClusterState
+) -> None:
+    running = version_of(cluster.node(node.name)) or "unknown"
+    assert running == f"v{lab.version}", (
+        f"the kubelet on {node.name} is {running}, and lab.yaml asks for v{lab.version}"
+    )
+
+
+@pytest.mark.look("kubelab kubectl -- get nodes -o wide")
+def test_containerd_is_of_the_version_all_nodes_have(
+    node: LabNode, lab: LabUnderTest, cluster: ClusterState
+) -> None:
+    running, first = (
+        str(cluster.node(name)["status"].get("nodeInfo", {}).get("containerRuntimeVersion", "unknown"))
+        for name in (node.name, lab.control_plane.name)
+    )
+    found = RUNTIME.fullmatch(running)
+    assert found, f"the container runtime of {node.name} is {running}, not containerd"
+    major, minor = lab.version.split(".")[:2]
+    oldest = OLDEST_SINCE_2 if (int(major), int(minor)) >= SINCE_2 else OLDEST
+    wanted = ".".join(map(str, oldest))
+    assert (int(found[1]), int(found[2])) >= oldest, (
+        f"{node.name} has {running}; Kubernetes {lab.version} needs {wanted} or newer"
+    )
+    assert running == first, f"{node.name} has {running}, and {lab.control_plane.name} has {first}"
+
+
+@pytest.mark.look(f"kubelab ssh {{node}} -- 'grep -i cgroup {CONTAINERD_CONFIG} {KUBELET_CONFIG}'")
+def test_kubelet_and_containerd_have_the_same_cgroup_driver(node: LabNode, facts: AllFacts) -> None:
+    said = facts[node.name]
+    kubelet = (yaml.safe_load(said.file(KUBELET_CONFIG)) or {}).get("cgroupDriver", DEFAULT_DRIVER)
+    containerd = _driver(tomllib.loads(said.file(CONTAINERD_CONFIG)))
+    assert kubelet == containerd, (
+        f"the cgroup driver on {node.name} is {kubelet} for the kubelet and {containerd} for containerd: "
+        "they would limit the same containers in different places"
+    )
+
+
+def _driver(config: dict[str, Any]) -> str:
+    """Return the cgroup driver of containerd's default runtime, in the configuration of version 1 or 2."""
+    for plugin in config.get("plugins", {}).values():
+        containers = plugin.get("containerd", {})
+        runtime = containers.get("runtimes", {}).get(containers.get("default_runtime_name", "runc"), {})
+        if runtime.get("options", {}).get("SystemdCgroup"):
+            return "systemd"
+    return DEFAULT_DRIVER

@@ -1,0 +1,78 @@
+"""Every node: the settings of its system that Kubernetes needs."""
+
+from __future__ import annotations
+
+import pytest
+
+from provision.checks.facts import AllFacts, NodeFacts
+from provision.checks.facts_script import BRIDGE_FILTER, BRIDGE_FILTER_6, CONNECTION_TRACKING, IP_FORWARD
+from provision.checks.state import ClusterState
+from provision.testing.node import LabNode
+
+pytestmark = pytest.mark.quick
+
+SYSCTLS = (IP_FORWARD, BRIDGE_FILTER, BRIDGE_FILTER_6)
+PRESSURES = {"DiskPressure": "disk", "MemoryPressure": "memory", "PIDPressure": "process ids"}
+CGROUPS = "/sys/fs/cgroup"
+
+
+@pytest.mark.look("kubelab ssh {node} -- 'lsmod; cat /etc/modules-load.d/*'")
+def test_the_kernel_modules_kubernetes_needs_are_loaded(node: LabNode, facts: AllFacts) -> None:
+    said = facts[node.name]
+    # By what they bring: one that is built into the kernel is in no list of modules.
+    there = {
+        "overlay": "overlay" in said.file("/proc/filesystems").split(),
+        "br_netfilter": BRIDGE_FILTER in said.files,
+        "nf_conntrack": CONNECTION_TRACKING in said.files,
+    }
+    missing = ", ".join(name for name, loaded in there.items() if not loaded)
+    assert not missing, f"{node.name} has not loaded {missing}"
+
+
+@pytest.mark.look("kubelab ssh {node} -- sudo sysctl net.ipv4.ip_forward net.bridge")
+def test_the_sysctls_kubernetes_needs_are_on(node: LabNode, facts: AllFacts) -> None:
+    said = facts[node.name]
+    values = {path: said.file(path).strip() or "not there" for path in SYSCTLS}
+    off = ", ".join(
+        f"{path.removeprefix('/proc/sys/').replace('/', '.')} is {value}"
+        for path, value in values.items()
+        if value != "1"
+    )
+    assert not off, f"{node.name}: {off}; each must be 1"
+
+
+@pytest.mark.look("kubelab ssh {node} -- 'cat /proc/swaps /etc/fstab; systemctl list-unit-files *.swap'")
+def test_swap_is_off_and_stays_off(node: LabNode, facts: AllFacts) -> None:
+    faults = _swap(facts[node.name])
+    assert not faults, f"{node.name}: {'; '.join(faults)}"
+
+
+@pytest.mark.look("kubelab ssh {node} -- grep cgroup /proc/mounts")
+def test_cgroups_are_version_2_alone(node: LabNode, facts: AllFacts) -> None:
+    mounts = [line.split()[1:3] for line in facts[node.name].file("/proc/self/mounts").splitlines()]
+    old = ", ".join(place for place, kind in mounts if kind == "cgroup")
+    assert not old, f"{node.name} has cgroups of version 1 at {old}"
+    assert [CGROUPS, "cgroup2"] in mounts, f"{node.name} has no cgroups of version 2 at {CGROUPS}"
+
+
+@pytest.mark.look("kubelab kubectl -- describe node {node}")
+def test_no_node_is_short_of_disk_memory_or_process_ids(node: LabNode, cluster: ClusterState) -> None:
+    conditions = {each["type"]: each for each in cluster.node(node.name)["status"].get("conditions") or []}
+    faults = []
+    for kind, words in PRESSURES.items():
+        condition = conditions.get(kind, {"status": "Unknown"})
+        if condition["status"] != "False":
+            faults.append(f"{words}: {condition.get('message') or 'its kubelet has not said'}")
+    assert not faults, f"{node.name} is short of {'; '.join(faults)}"
+
+
+def _swap(said: NodeFacts) -> list[str]:
+    """Return what swaps, and what would after the next boot."""
+    active = [line.split()[0] for line in said.file("/proc/swaps").splitlines()[1:]]
+    entries = [line.split("#")[0].split() for line in said.file("/etc/fstab").splitlines()]
+    listed = [entry[0] for entry in entries if entry[2:3] == ["swap"]]
+    return [
+        *(f"it swaps to {name}" for name in active),
+        *(f"/etc/fstab turns {name} on at boot" for name in listed),
+        *(f"the unit {unit} turns swap on at boot" for unit in said.swap_units),
+    ]

@@ -1,0 +1,81 @@
+"""Calico from its published manifest: routes and policies by Felix, addresses by its own IPAM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from provision.artifacts.wanted import WantedFile
+from provision.cni.base import Site
+from provision.cni.documents import Document, changeable, container, find, set_env, slow_probes
+from provision.cni.manifest import ManifestCni
+
+URL = "https://raw.githubusercontent.com/projectcalico/calico/{version}/manifests/calico.yaml"
+DEFAULT = "vxlan"
+# encapsulation -> what carries the routes, CALICO_IPV4POOL_IPIP, CALICO_IPV4POOL_VXLAN. All nodes are in one
+# network, so across networks means nowhere: Felix then writes plain routes, and no BIRD runs.
+MODES = {
+    "vxlan": ("vxlan", "Never", "Always"),
+    "ipip": ("bird", "Always", "Never"),
+    "bgp": ("bird", "Never", "Never"),
+    "none": ("vxlan", "Never", "CrossSubnet"),
+}
+BIRD_FLAGS = ("-bird-live", "-bird-ready")
+HEALTH_PORT = 9099
+# Felix calls itself dead when one of its loops did not come round for so long, in seconds.
+WATCHDOGS = {"InternalDataplaneMainLoop": 90, "CalculationGraph": 20}
+
+
+class Calico(ManifestCni):
+    """Calico with the lab's pod range, on the addresses the kubelets report."""
+
+    default_version = "v3.33.1"
+    # Its CRDs keep the API server busy for ten seconds, and calico-node restarts until it answers at once.
+    settle_seconds = 90.0
+
+    def file(self) -> WantedFile:
+        """Return the manifest."""
+        return WantedFile(URL.format(version=self.version), f"calico-{self.version}.yaml")
+
+    def documents(self, site: Site, published: Sequence[Document]) -> list[Document]:
+        """Return the objects with the pod range, encapsulation, addresses and times of this lab."""
+        documents = changeable(published)
+        backend, ipip, vxlan = MODES[self.settings.values.get("encapsulation", DEFAULT)]
+        find(documents, "ConfigMap", "calico-config")["data"]["calico_backend"] = backend
+        node = container(find(documents, "DaemonSet", "calico-node"), "calico-node")
+        set_env(
+            node,
+            CLUSTER_TYPE="k8s,bgp" if backend == "bird" else "k8s",
+            IP="autodetect",
+            # The NIC is found by the address that the kubelet was told to report.
+            IP_AUTODETECTION_METHOD="kubernetes-internal-ip",
+            CALICO_IPV4POOL_CIDR=str(site.config.network.pods),
+            CALICO_IPV4POOL_IPIP=ipip,
+            CALICO_IPV4POOL_VXLAN=vxlan,
+            # kube-proxy runs in nftables mode: rules of both kinds on one node get into each other's way.
+            FELIX_NFTABLESMODE="Enabled",
+        )
+        if backend != "bird":
+            _without_bird(node)
+        factor = site.acceleration.factor
+        if factor > 1:
+            overrides = [f"{name}={int(seconds * factor)}s" for name, seconds in WATCHDOGS.items()]
+            set_env(node, FELIX_HEALTHTIMEOUTOVERRIDES=",".join(overrides))
+            if backend != "bird":
+                _ask_felix(node)
+            slow_probes(documents, factor)
+        return documents
+
+
+def _without_bird(node: Document) -> None:
+    """Ask the probes nothing about a BIRD that does not run."""
+    for kind in ("livenessProbe", "readinessProbe"):
+        command = node.get(kind, {}).get("exec", {}).get("command", [])
+        command[:] = [word for word in command if word not in BIRD_FLAGS]
+
+
+def _ask_felix(node: Document) -> None:
+    """Let the kubelet ask Felix itself: the probe's program, 126 MB to start each time, does the same."""
+    for kind, path in (("livenessProbe", "/liveness"), ("readinessProbe", "/readiness")):
+        probe = node.get(kind, {})
+        if probe.pop("exec", None):
+            probe["httpGet"] = {"host": "127.0.0.1", "path": path, "port": HEALTH_PORT}

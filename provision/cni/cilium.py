@@ -1,0 +1,82 @@
+"""Cilium, rendered from its Helm chart on the host."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from provision.artifacts.wanted import WantedFile
+from provision.cni.base import Files, Site
+from provision.cni.documents import Document, changeable, parse, slow_probes
+from provision.cni.manifest import ManifestCni
+from provision.command import run_tool
+from provision.errors import ConfigError, MissingTool
+from provision.kubeadm import API_PORT
+
+URL = "https://helm.cilium.io/cilium-{version}.tgz"
+RENDER_DEADLINE = 120.0
+NO_HELM = "install Helm (https://helm.sh/docs/intro/install), or use another cni"
+# Images are in the box by name and tag: one asked for by digest would be looked for in its registry. Hubble
+# makes new certificates at each rendering, and an Envoy of its own is a pod more on every node.
+VALUES: dict[str, Any] = {
+    "ipam": {"mode": "kubernetes"},
+    "operator": {"replicas": 1, "image": {"useDigest": False}},
+    "image": {"useDigest": False, "pullPolicy": "IfNotPresent"},
+    "envoy": {"enabled": False, "image": {"useDigest": False}},
+    "hubble": {"enabled": False},
+    "kubeProxyReplacement": False,
+}
+
+
+class Cilium(ManifestCni):
+    """Cilium with one range a node, beside kube-proxy or in its place."""
+
+    default_version = "1.20.3"
+    settle_seconds = 90.0
+
+    def file(self) -> WantedFile:
+        """Return the chart."""
+        number = self.version.removeprefix("v")
+        return WantedFile(URL.format(version=number), f"cilium-{number}.tgz")
+
+    def values(self, site: Site | None) -> dict[str, Any]:
+        """Return the chart's values: ours, and over them the user's."""
+        values = copy.deepcopy(VALUES)
+        if site is not None and self.settings.replaces_kube_proxy:
+            # The address of the API server's service is what Cilium is about to make.
+            values |= {"k8sServiceHost": site.inventory.first.ip, "k8sServicePort": API_PORT}
+        return _merged(values, self.settings.values)
+
+    def read(self, files: Files, site: Site | None = None) -> list[Document]:
+        """Return the rendered objects; raises MissingTool without Helm, ToolFailed, ConfigError."""
+        if shutil.which("helm") is None:
+            raise MissingTool("Cilium is rendered by `helm`, which is not installed", hint=NO_HELM)
+        chart = files(self.file().name)
+        argv = ["helm", "template", "cilium", str(chart), "--namespace=kube-system", "--values=-"]
+        if site is not None:
+            argv.append(f"--kube-version={site.kubernetes}")
+        values = yaml.safe_dump(self.values(site))
+        text = run_tool(argv, deadline=RENDER_DEADLINE, stdin=values, hint="look at cni.values in lab.yaml")
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise ConfigError(f"{chart} renders to no objects: {error}", key="cni") from error
+
+    def documents(self, site: Site, published: Sequence[Document]) -> list[Document]:
+        """Return the rendered objects, with more time for their probes where machines are emulated."""
+        documents = changeable(published)
+        slow_probes(documents, site.acceleration.factor)
+        return documents
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both mappings as one, key by key down to the leaves; `over` wins."""
+    result = dict(under)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if both else value
+    return result

@@ -1,0 +1,152 @@
+"""What the CNIs have in common that are applied as Kubernetes objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from provision.artifacts.bundle import Bundle
+from provision.artifacts.wanted import Wanted, WantedFile
+from provision.cni.base import Files, Site
+from provision.cni.config import POLICIES, CniConfig
+from provision.cni.documents import Document, images_of, parse, workloads_of
+from provision.cni.installed import Record, look, refuse_change
+from provision.config import ClusterConfig
+from provision.errors import ConfigError
+from provision.inventory import Inventory, Node
+from provision.kubectl import Kubectl
+
+# Objects that others are made of or live in are there first.
+FIRST = ("Namespace", "CustomResourceDefinition")
+# Some hundred objects, a few of them CRDs that keep an API server busy: times the deadline of one request.
+APPLY_TURNS = 6
+HINT = "a bundle made with artifacts: release or {mirror: URL} holds it; without the internet use cni: bridge"
+
+
+def file_of(bundle: Bundle, name: str) -> Path | None:
+    """Return where a plain file of the bundle lies, or None without it."""
+    return next((bundle.path(entry) for entry in bundle.manifests() if Path(entry.path).name == name), None)
+
+
+def required_file(bundle: Bundle, name: str) -> Path:
+    """Return where a plain file of the bundle lies; raises ConfigError without it."""
+    found = file_of(bundle, name)
+    if found is None:
+        raise ConfigError(f"the bundle {bundle.root} has no {name}", key="cni", hint=HINT)
+    return found
+
+
+class ManifestCni:
+    """A CNI of one version whose objects come from a file of the bundle."""
+
+    name = ""
+    default_version = ""
+    settle_seconds = 60.0
+
+    def __init__(self, settings: CniConfig) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.enforces_policies = settings.name in POLICIES
+
+    @property
+    def version(self) -> str:
+        """Return the version with its v, such as "v3.33.1"."""
+        given = self.settings.version or self.default_version
+        return f"v{given.removeprefix('v')}" if given else ""
+
+    def file(self) -> WantedFile:
+        """Return the file that its objects come from."""
+        raise NotImplementedError
+
+    def documents(self, site: Site, published: Sequence[Document]) -> list[Document]:
+        """Return the objects for this lab; a pure function of the published ones."""
+        raise NotImplementedError
+
+    def wanted(self) -> Wanted:
+        """Return the file; only that knows the images."""
+        return Wanted(files=(self.file(),))
+
+    def read(self, files: Files, site: Site | None = None) -> list[Document]:
+        """Return the published objects; `site` is for those that are rendered for a lab."""
+        path = files(self.file().name)
+        try:
+            return parse(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise ConfigError(f"{path}: {error}", key=self._key) from error
+
+    def images(self, files: Files) -> tuple[str, ...]:
+        """Return the references of all its images."""
+        return tuple(sorted(images_of(self.read(files))))
+
+    def required(self, files: Files) -> tuple[str, ...]:
+        """Return the references of the images that must be in the bundle, wherever they come from."""
+        return self.images(files)
+
+    def check(self, bundle: Bundle) -> None:
+        """Raise ConfigError if the bundle lacks the file or an image."""
+        there = {entry.ref for entry in bundle.images()}
+        missing = [f"the file {file.name}" for file in self.wanted().files if not file_of(bundle, file.name)]
+        if not missing:
+            images = self.required(partial(required_file, bundle))
+            missing = [f"the image {ref}" for ref in images if ref not in there]
+        if missing:
+            raise ConfigError(
+                f"the bundle of Kubernetes {bundle.kubernetes} (made from {bundle.source}) lacks what"
+                f" {self.name} needs, and nodes download nothing: {', '.join(missing)}",
+                key=self._key,
+                hint=self._hint(there),
+            )
+
+    def node_files(self, config: ClusterConfig, inventory: Inventory, node: Node) -> Mapping[str, str]:
+        """Return none: its pods bring them."""
+        return {}
+
+    def is_installed(self, kubectl: Kubectl, site: Site) -> bool:
+        """Return whether the cluster has this manifest, with all of its workloads; raises ConfigDrift."""
+        found = look(kubectl)
+        refuse_change(self.settings, found)
+        record = found.record
+        if record is None or (record.name, record.digest) != (self.name, self.digest()):
+            return False
+        return found.has(record.workloads)
+
+    def install(self, kubectl: Kubectl, site: Site) -> None:
+        """Apply the objects for this lab, and write down what was."""
+        documents = self.documents(site, self.read(site.files, site))
+        first = [item for item in documents if item["kind"] in FIRST]
+        rest = [item for item in documents if item["kind"] not in FIRST]
+        for group in filter(None, (first, rest)):
+            _apply(kubectl, group)
+            definitions = [item for item in group if item["kind"] == "CustomResourceDefinition"]
+            if _uses(definitions, rest):
+                names = [f"crd/{item['metadata']['name']}" for item in definitions]
+                patience = f"--timeout={int(kubectl.deadline)}s"
+                kubectl("wait", "--for=condition=Established", patience, *names)
+        workloads = tuple(sorted(workloads_of(documents)))
+        Record(self.name, self.version, self.digest(), self.settings.values, workloads).write(kubectl)
+
+    def digest(self) -> str:
+        """Return what tells a changed manifest of the same version: nothing, unless it is a user's."""
+        return ""
+
+    @property
+    def _key(self) -> str:
+        return "cni"
+
+    def _hint(self, there: set[str]) -> str:
+        return HINT
+
+
+def _apply(kubectl: Kubectl, documents: Sequence[Document]) -> None:
+    """Apply on the server's side: a client would write each CRD once more into its own annotation."""
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(documents)})
+    argv = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubelab", "-f", "-")
+    kubectl(*argv, stdin=text, deadline=kubectl.deadline * APPLY_TURNS)
+
+
+def _uses(definitions: Sequence[Document], documents: Sequence[Document]) -> bool:
+    """Return whether one of `documents` is of a kind that `definitions` make."""
+    kinds = {item["spec"]["names"]["kind"] for item in definitions}
+    return any(item["kind"] in kinds for item in documents)

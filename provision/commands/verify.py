@@ -1,0 +1,71 @@
+"""`kubelab verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provision.commands.common import Options, common_options, reporting
+
+
+def _names(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names in all values, which may hold several with commas between."""
+    names = tuple(name.strip() for value in values for name in value.split(",") if name.strip())
+    if values and not names:
+        raise click.BadParameter("give the name of a concern or mark")
+    return names
+
+
+@click.command("verify", short_help="Prove by tests that the cluster is right.")
+@click.option("--quick", is_flag=True, help="Run only the checks that take no time.")
+@click.option("--only", multiple=True, metavar="NAME", callback=_names, help="Run only this concern or mark.")
+@click.option(
+    "--skip", multiple=True, metavar="NAME", callback=_names, help="Leave out this concern or mark."
+)
+@click.option(
+    "--tests",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Run also your own tests in this folder.",
+)
+@click.option(
+    "--junit",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the results as JUnit XML.",
+)
+@common_options
+def command(
+    options: Options,
+    quick: bool,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    tests: tuple[Path, ...],
+    junit: Path | None,
+) -> None:
+    """Run the checks that come with kubelab, and your own beside them.
+
+    A NAME is a concern (dns, storage, ... as the files of the checks are called) or a mark (quick, changes);
+    give several by commas or by repeating the option. The checks remove what they made, also after Ctrl-C.
+    The exit code is 3 when a check is red; `kubelab status` tells the result of the last whole run.
+    """
+    from provision.lab import open_lab, read_lab
+    from provision.snapshot_journal import tell
+    from provision.testing.selection import Selection
+    from provision.verify import examine
+    from provision.verify_run import Request
+
+    with reporting(options) as early:
+        config, workspace = read_lab(options.file)
+        if junit is not None:
+            junit.parent.mkdir(parents=True, exist_ok=True)
+        early.close()
+        with reporting(options, workspace) as report:
+            tell(workspace, report)
+            lab = open_lab(config, workspace, report, options.cancel)
+            outcome = examine(lab, Request(options.file, Selection(quick, only, skip), tests, junit))
+            report.result(outcome.data())
+            if outcome.failures:
+                raise outcome.error()

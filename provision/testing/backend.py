@@ -1,0 +1,58 @@
+"""testinfra's way to a node: through the lab's own connection, as root, with a deadline on every command."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from testinfra.backend.base import BaseBackend, CommandResult
+
+COMMAND_SECONDS = 60.0
+
+
+class Shell(Protocol):
+    """Runs commands as root (see provision.ssh_shell.RootShell)."""
+
+    def run(self, command: str, deadline: float) -> tuple[bytes, bytes, int]:
+        """Run shell text within `deadline` seconds; return both streams and the exit code."""
+
+    def close(self) -> None:
+        """End the shell."""
+
+
+class RootShellBackend(BaseBackend):  # type: ignore[misc]
+    """A testinfra backend whose commands share one lasting root shell.
+
+    `open_shell` makes the shell at first use, and again after `close`. `scaled` turns seconds into a
+    deadline that suits the speed of the machines.
+    """
+
+    NAME = "kubelab"
+
+    def __init__(self, node: str, open_shell: Callable[[], Shell], scaled: Callable[[float], float]) -> None:
+        super().__init__(node)
+        # testinfra would start Python on the node to learn what every node has.
+        self._encoding = "utf-8"
+        self._open_shell = open_shell
+        self._scaled = scaled
+        self._shell: Shell | None = None
+        self._lock = threading.Lock()
+
+    def run(self, command: str, *args: str, timeout: float = COMMAND_SECONDS, **kwargs: Any) -> CommandResult:
+        """Run a command, its arguments quoted, within `timeout` seconds on a machine at full speed.
+
+        Raises ConnectFailed, and CommandTimeout which names node and command.
+        """
+        line = self.get_command(command, *args)
+        with self._lock:
+            shell = self._shell = self._shell or self._open_shell()
+        stdout, stderr, code = shell.run(line, self._scaled(timeout))
+        return self.result(code, self.encode(line), stdout, stderr)
+
+    def close(self) -> None:
+        """End the shell; the next command makes another."""
+        with self._lock:
+            shell, self._shell = self._shell, None
+        if shell is not None:
+            shell.close()

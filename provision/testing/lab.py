@@ -1,0 +1,108 @@
+"""The lab as a test sees it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from provision.config import ClusterConfig
+from provision.context import Context
+from provision.errors import LabError
+from provision.inventory import Inventory, Node
+from provision.lab import open_lab, read_lab
+from provision.providers.base import RUNNING
+from provision.report import EventReporter
+from provision.ssh import ParamikoRunner
+from provision.testing.backend import Shell
+from provision.testing.kubectl import LabKubectl
+from provision.testing.node import LabNode
+
+
+class LabUnderTest:
+    """A lab: its configuration, and its nodes."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.kubectl = LabKubectl(context)
+        self.nodes = [self._lab_node(node) for node in context.inventory.nodes]
+
+    @property
+    def config(self) -> ClusterConfig:
+        """Return lab.yaml, its `auto` values decided."""
+        return self.context.config
+
+    @property
+    def inventory(self) -> Inventory:
+        """Return the nodes that lab.yaml asks for."""
+        return self.context.inventory
+
+    @property
+    def version(self) -> str:
+        """Return the version of Kubernetes, such as "1.36.3"."""
+        return self.context.version
+
+    @property
+    def image(self) -> str:
+        """Return the name of a busybox image that every node has; raises LabError before `kubelab up`."""
+        bundle = self.context.find_bundle()
+        if bundle is None:
+            raise LabError(f"there is no bundle of Kubernetes {self.version}", hint="kubelab up")
+        return bundle.image("busybox").ref
+
+    @property
+    def control_plane(self) -> LabNode:
+        """Return the first control plane."""
+        return self.nodes[0]
+
+    @property
+    def workers(self) -> list[LabNode]:
+        return [node for node in self.nodes if not node.is_control_plane]
+
+    def node(self, name: str) -> LabNode:
+        """Return the node called `name`; raises ConfigError that names the nearest one."""
+        wanted = self.inventory.node(name).name
+        return next(node for node in self.nodes if node.name == wanted)
+
+    def scaled(self, seconds: float) -> float:
+        """Return a deadline that suits the speed of the machines, in seconds."""
+        return self.context.scaled(seconds)
+
+    def require_up(self) -> None:
+        """Raise LabError unless the lab was made and a machine of it runs."""
+        states = self.context.machines.states()
+        if RUNNING not in states.values():
+            state = "none of its machines runs" if states else "it has no machines"
+            raise LabError(f"the lab {self.config.name} is not up: {state}", hint="kubelab up")
+
+    def disconnect(self) -> None:
+        """End every connection; the next command makes a new one, to the lab as it is then."""
+        self.kubectl.forget()
+        for node in self.nodes:
+            node.disconnect()
+        self.context.disconnect()
+
+    def _lab_node(self, node: Node) -> LabNode:
+        def open_shell() -> Shell:
+            runner = self.context.connect(node)
+            assert isinstance(runner, ParamikoRunner)
+            return runner.shell()
+
+        return LabNode(node, open_shell, self.context.scaled)
+
+    def __repr__(self) -> str:
+        return f"<lab {self.config.name}>"
+
+
+class _Prints(EventReporter):
+    """Prints what is worth a line: pytest shows it with the test it belongs to."""
+
+    def event(self, name: str, fields: dict[str, Any]) -> None:
+        if name in ("info", "warn"):
+            print(f"kubelab: {fields['text']}")
+
+
+def open_under_test(file: Path) -> LabUnderTest:
+    """Return the lab of a lab.yaml, without touching its machines; raises LabError."""
+    config, workspace = read_lab(file)
+    return LabUnderTest(open_lab(config, workspace, _Prints(), threading.Event()))

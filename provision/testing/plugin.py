@@ -1,0 +1,139 @@
+"""The pytest plugin of kubelab: your own tests against a lab, its nodes as testinfra hosts.
+
+Installed with kubelab and loaded by itself; in any folder:
+
+    pytest --lab PATH        PATH is a lab.yaml or its folder, by default ./lab.yaml
+
+    def test_the_kubelet_runs(node):                  # once for every node
+        assert node.service("kubelet").is_running
+
+    @pytest.mark.restores("ready")                    # the lab is put back after the test
+    def test_a_worker_can_be_drained(kubectl, workers):
+        kubectl.text("drain", workers[0].name, "--ignore-daemonsets")
+
+`pytest --fixtures` lists the fixtures, `pytest --markers` the marks. As long as none of them is used the
+plugin does nothing, and imports next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from provision.testing.opening import (
+    PROBLEM,
+    RESTORES,
+    explain,
+    fail,
+    inventory_for,
+    lab_file,
+    put_back,
+    snapshots_of,
+)
+
+pytest_plugins = ["provision.testing.fixtures"]
+# What the fixture of this name asks for when it is ours: a user's own `node` is none of our business.
+OWN = {"node": "_find_node", "worker": "_find_worker"}
+MARKERS = (
+    "quick: only reads what is at hand: one command on a node, or one question to the API server",
+    "changes: makes objects in the cluster",
+    "look(text): where to look when the test fails; {node} in it becomes the node's name",
+    "restores(name): the lab is put back to the snapshot `name` after the test, with all that wider "
+    "fixtures made in the cluster",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("kubelab")
+    group.addoption("--lab", metavar="PATH", help="the lab.yaml of the lab under test, or its folder")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    if config.getoption("--lab") and not lab_file(config).is_file():
+        raise pytest.UsageError(f"--lab: there is no file {lab_file(config)}")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    for fixture, own in OWN.items():
+        if own in metafunc.fixturenames and not _parametrized(metafunc, fixture):
+            inventory = inventory_for(metafunc.config)
+            if inventory is not None:
+                nodes = inventory.workers if fixture == "worker" else inventory.nodes
+                names = [node.name for node in nodes]
+                metafunc.parametrize(fixture, names, ids=names, indirect=True, scope="module")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # A worker of pytest-xdist must not end here: there each test fails with the problem.
+    if PROBLEM not in config.stash or hasattr(config, "workerinput"):
+        return
+    if any(set(OWN.values()) & set(getattr(item, "fixturenames", ())) for item in items):
+        raise pytest.UsageError(config.stash[PROBLEM])
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    mark = item.get_closest_marker("restores")
+    if mark is None:
+        return
+    # What cannot be put back must not be changed.
+    from provision.errors import LabError
+
+    name = str(mark.args[0])
+    try:
+        snapshots_of(item.config).check(name)
+    except LabError as error:
+        fail(error)
+    item.config.stash[RESTORES] = name
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    try:
+        return (yield)
+    finally:
+        try:
+            put_back(item.config)
+        except pytest.fail.Exception:
+            item.session.shouldstop = "the lab could not be put back"
+            raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    try:
+        return (yield)
+    finally:
+        # After Ctrl-C no test's own end comes to it.
+        try:
+            put_back(session.config)
+        except pytest.fail.Exception as error:
+            pytest.exit(str(error), pytest.ExitCode.INTERNAL_ERROR)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    if call.excinfo is not None:
+        explain(call.excinfo.value)
+    report = yield
+    if report.failed:
+        from provision.testing.described import look_of, node_of
+
+        look = look_of(item).replace("{node}", node_of(item) or "NODE")
+        if look:
+            report.sections.append(("where to look", look))
+    return report
+
+
+def _parametrized(metafunc: pytest.Metafunc, fixture: str) -> bool:
+    """Return whether the test says itself which nodes it is for."""
+    for mark in metafunc.definition.iter_markers("parametrize"):
+        names = mark.args[0] if mark.args else mark.kwargs["argnames"]
+        if fixture in (names.replace(",", " ").split() if isinstance(names, str) else names):
+            return True
+    return False

@@ -1,0 +1,53 @@
+"""The lab's snapshots as a test uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from provision import snapshots
+from provision.manifests import Manifest, check_name
+from provision.snapshot_checks import restorable
+from provision.snapshot_mend import mend
+from provision.testing.lab import LabUnderTest
+
+
+class LabSnapshots:
+    """Saves the lab at one point in time, and puts it back; connections are made anew afterwards.
+
+    Each call holds the lab's lock, as the commands do. Raises LabError.
+    """
+
+    def __init__(self, lab: LabUnderTest) -> None:
+        self._lab = lab
+
+    def save(self, name: str, note: str = "") -> Manifest:
+        """Save all machines as `name`, memory included."""
+        with self._changing():
+            return snapshots.save(self._lab.context, check_name(name), note)
+
+    def restore(self, name: str) -> Manifest:
+        """Put all machines back to `name`; the cluster is repaired and verified."""
+        with self._changing(restoring=True):
+            return snapshots.restore(self._lab.context, check_name(name))
+
+    def delete(self, name: str) -> None:
+        """Delete the snapshot `name`."""
+        with self._changing():
+            snapshots.delete(self._lab.context, check_name(name))
+
+    def check(self, name: str) -> None:
+        """Raise SnapshotError unless the lab can be put back to `name`."""
+        context = self._lab.context
+        restorable(context, context.snapshots(context.cancel), check_name(name))
+
+    @contextmanager
+    def _changing(self, *, restoring: bool = False) -> Iterator[None]:
+        with self._lab.context.workspace.lock():
+            # A connection that is open while memory is saved would come back half dead.
+            self._lab.disconnect()
+            try:
+                mend(self._lab.context, restoring=restoring)
+                yield
+            finally:
+                self._lab.disconnect()

@@ -1,0 +1,46 @@
+"""What the last verification of a lab said, kept beside its other state."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from provision.workspace import PRIVATE, Workspace, write_atomic
+
+
+class VerifyRecord(BaseModel):
+    """One verification: `time` is when it ended (UTC), `failures` the checks that were red, as sentences.
+
+    `quick` says that only the quick checks ran; `seconds` is how long it took.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    time: dt.datetime
+    green: bool
+    quick: bool
+    passed: int = Field(ge=0)
+    failed: int = Field(ge=0)
+    skipped: int = Field(ge=0)
+    seconds: float = Field(ge=0)
+    failures: tuple[str, ...] = ()
+
+
+def read(workspace: Workspace) -> VerifyRecord | None:
+    """Return the last verification, or None when there is none that can be believed."""
+    try:
+        return VerifyRecord.model_validate_json(_path(workspace).read_bytes())
+    except (OSError, ValidationError):
+        # It is written whole or not at all: what cannot be read is none of ours.
+        return None
+
+
+def write(workspace: Workspace, record: VerifyRecord) -> None:
+    """Write the last verification, whole or not at all."""
+    write_atomic(_path(workspace), record.model_dump_json(indent=2) + "\n", mode=PRIVATE)
+
+
+def _path(workspace: Workspace) -> Path:
+    return workspace.state / "verify.json"

@@ -1,0 +1,161 @@
+"""Small manifests of our own, with the kinds and names of the published ones, and what stands around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from provision.artifacts.bundle import Bundle, entry_of, write_index
+from provision.cni.base import Site
+from provision.host import Acceleration
+from provision.inventory import inventory_of
+from tests.fakes import make_config
+
+KVM, TCG = Acceleration("kvm", 1.0), Acceleration("tcg", 10.0)
+
+CALICO = """
+kind: ConfigMap
+apiVersion: v1
+metadata: {name: calico-config, namespace: kube-system}
+data: {calico_backend: bird, veth_mtu: "0", cni_network_config: '{"name": "k8s-pod-network"}'}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: ippools.crd.projectcalico.org}
+spec: {group: crd.projectcalico.org, names: {kind: IPPool, plural: ippools}}
+---
+kind: DaemonSet
+apiVersion: apps/v1
+metadata: {name: calico-node, namespace: kube-system}
+spec:
+  template:
+    spec:
+      hostNetwork: true
+      initContainers:
+        - {name: install-cni, image: "quay.io/calico/cni:v3.33.1"}
+      containers:
+        - name: calico-node
+          image: quay.io/calico/node:v3.33.1
+          env:
+            - {name: DATASTORE_TYPE, value: kubernetes}
+            - name: CALICO_NETWORKING_BACKEND
+              valueFrom: {configMapKeyRef: {name: calico-config, key: calico_backend}}
+            - {name: CLUSTER_TYPE, value: "k8s,bgp"}
+            - {name: CALICO_IPV4POOL_IPIP, value: Always}
+            - {name: CALICO_IPV4POOL_VXLAN, value: Never}
+            - {name: FELIX_HEALTHENABLED, value: "true"}
+          livenessProbe:
+            exec: {command: [/bin/calico-node, -felix-live, -bird-live]}
+            periodSeconds: 10
+            initialDelaySeconds: 10
+            failureThreshold: 6
+            timeoutSeconds: 10
+          readinessProbe:
+            exec: {command: [/bin/calico-node, -felix-ready, -bird-ready]}
+            periodSeconds: 10
+            timeoutSeconds: 10
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: calico-kube-controllers, namespace: kube-system}
+spec:
+  template:
+    spec:
+      containers:
+        - name: calico-kube-controllers
+          image: quay.io/calico/kube-controllers:v3.33.1
+          livenessProbe:
+            exec: {command: [/usr/bin/check-status, -l]}
+            periodSeconds: 10
+            initialDelaySeconds: 10
+            failureThreshold: 6
+            timeoutSeconds: 10
+          readinessProbe:
+            exec: {command: [/usr/bin/check-status, -r]}
+            periodSeconds: 10
+"""
+
+FLANNEL = """
+kind: Namespace
+apiVersion: v1
+metadata: {name: kube-flannel}
+---
+kind: ConfigMap
+apiVersion: v1
+metadata: {name: kube-flannel-cfg, namespace: kube-flannel}
+data:
+  cni-conf.json: '{"name": "cbr0"}'
+  net-conf.json: '{"Network": "10.244.0.0/16", "EnableNFTables": false, "Backend": {"Type": "vxlan"}}'
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: kube-flannel-ds, namespace: kube-flannel}
+spec:
+  template:
+    spec:
+      initContainers:
+        - {name: install-cni-plugin, image: "ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3"}
+      containers:
+        - name: kube-flannel
+          image: ghcr.io/flannel-io/flannel:v0.28.9
+          args: [--ip-masq, --kube-subnet-mgr]
+          env:
+            - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+"""
+
+# What `helm template` prints, for the stub in its place.
+CILIUM = """
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: cilium, namespace: kube-system}
+spec:
+  template:
+    spec:
+      containers:
+        - name: cilium-agent
+          image: quay.io/cilium/cilium:v1.20.3
+          livenessProbe:
+            httpGet: {host: 127.0.0.1, path: /healthz, port: 9879}
+            periodSeconds: 30
+            timeoutSeconds: 5
+"""
+
+OWN = """
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: own, namespace: kube-system}
+spec: {template: {spec: {containers: [{name: own, image: "busybox:1.37"}]}}}
+"""
+
+
+def make_site(root: Path | None = None, speed: Acceleration = KVM, **keys: Any) -> Site:
+    """Return a site of a lab with one worker, whose wanted files lie in `root`."""
+    config = make_config(**{"workers": {"count": 1}, **keys})
+    folder = root or Path("/nowhere")
+    return Site(config, inventory_of(config), speed, "1.36.3", files=lambda name: folder / name)
+
+
+def make_cni_bundle(root: Path, files: Mapping[str, str], *refs: str) -> Bundle:
+    """Write a small bundle with manifests (name -> text) and images."""
+    entries = []
+    for name, text in files.items():
+        file = root / "manifests" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        entries.append(entry_of(root, f"manifests/{name}", "file"))
+    for number, ref in enumerate(refs):
+        file = root / "images" / f"{number}.tar"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(ref)
+        entries.append(entry_of(root, f"images/{number}.tar", "image", ref=ref, version="1"))
+    root.mkdir(parents=True, exist_ok=True)
+    write_index(root, kubernetes="1.36.3", source="source", recipe="0" * 64, entries=entries)
+    return Bundle.open(root)
+
+
+def as_yaml(documents: list[dict[str, Any]]) -> str:
+    """Return objects as YAML text, in the order of their keys."""
+    return yaml.safe_dump_all(documents, sort_keys=False)

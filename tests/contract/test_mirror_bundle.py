@@ -1,0 +1,373 @@
+"""`kubelab bundle create` from a mirror on loopback, with stand-ins for skopeo, mmdebstrap and apt-get."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from provision.artifacts import auto, packages, registry_images, release, sites
+from provision.artifacts.bundle import Bundle
+from provision.artifacts.cache import Cached
+from provision.artifacts.wanted import Wanted, WantedFile
+from provision.cli import group
+from provision.config import parse_config
+from provision.errors import LabError
+from provision.report import RecordingReporter
+from tests.mirror import Mirror, answer, certificates, cut, serving, wrong_byte
+
+STUBS = Path(__file__).parents[1] / "stubs"
+REFS = [
+    "registry.k8s.io/kube-apiserver:v1.36.3",
+    "registry.k8s.io/coredns/coredns:v9.9.9",
+    "registry.k8s.io/pause:3.99",
+]
+CALICO = "quay.io/calico/node:v3.33.1"
+MANIFEST = "https://raw.githubusercontent.com/projectcalico/calico/v3.33.1/manifests/calico.yaml"
+DAEMON_SET = f"""
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {{name: calico-node, namespace: kube-system}}
+spec: {{template: {{spec: {{containers: [{{name: calico-node, image: "{CALICO}"}}]}}}}}}
+""".encode()
+KUBEADM = "\n".join(["#!/bin/sh", *(f"echo {ref}" for ref in REFS), ""])
+PROGRAMS = {"kubeadm": KUBEADM.encode(), "kubelet": b"kubelet" * 999, "kubectl": b"kubectl"}
+MMDEBSTRAP = """
+import io, sys, tarfile
+busybox = b"#!/bin/sh\\necho busybox sh\\nexit\\nBusyBox v1.37.0 (Debian 1:1.37.0-6) multi-call"
+out = sys.argv[sys.argv.index("trixie") + 1]
+with tarfile.open(out, "w") as tar:
+    info = tarfile.TarInfo("./usr/bin/busybox")
+    info.size, info.mode = len(busybox), 0o755
+    tar.addfile(info, io.BytesIO(busybox))
+"""
+
+
+class Bench:
+    """A mirror, an empty cache, a lab.yaml, and the stand-ins."""
+
+    def __init__(self, root: Path, mirror: Mirror) -> None:
+        self.root = root
+        self.mirror = mirror
+        self.bin = root / "bin"
+        self.bin.mkdir()
+        self.registry: dict[str, dict[str, str]] = {"images": {}, "fail": {}}
+        self.hold(*(f"registry.test/k8s/{ref.partition('/')[2]}" for ref in REFS))
+        self.stub("skopeo", (STUBS / "skopeo.py").read_text())
+        self.stub("mmdebstrap", MMDEBSTRAP)
+        self.stub("apt-get", 'print("Debian|main|trixie|mirror:/debian")')
+        mirror.release("1.36.3", PROGRAMS)
+        self.lab()
+
+    def stub(self, name: str, text: str) -> None:
+        (self.bin / name).write_text(f"#!{sys.executable} -IS\n{text}")
+        (self.bin / name).chmod(0o755)
+
+    def hold(self, *refs: str, **fail: str) -> None:
+        """Put images into the registry, and say which parts of a reference fail with which words."""
+        self.registry["images"] |= {ref: f"image {ref.rpartition('/')[2]}" for ref in refs}
+        self.registry["fail"] = fail
+        (self.bin / "skopeo.json").write_text(json.dumps(self.registry))
+
+    def lab(self, kubernetes: str = "1.36", cni: str = "bridge", **mirror: object) -> None:
+        where = {"files": self.mirror.url, "images": "registry.test/k8s", **mirror}
+        lab = {"name": "lab", "kubernetes": kubernetes, "cni": cni, "artifacts": {"mirror": where}}
+        (self.root / "lab.yaml").write_text(yaml.safe_dump(lab))
+
+    def run(self, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
+        """Return the exit code of `kubelab bundle create`, and event name -> its last event."""
+        lab = str(self.root / "lab.yaml")
+        result = CliRunner().invoke(group, ["bundle", "create", "--json", "-f", lab, *options])
+        events = [json.loads(line) for line in result.stdout.splitlines()]
+        assert "secret" not in result.output
+        return result.exit_code, {event["event"]: event for event in events}
+
+    def create(self) -> Bundle:
+        code, events = self.run()
+        assert code == 0, events["error"]
+        return Bundle.open(Path(events["result"]["data"]["folder"]))
+
+    def fails(self) -> dict[str, Any]:
+        code, events = self.run()
+        assert code == events["error"]["exit_code"]
+        bundles = self.root / "cache/bundles"
+        assert not bundles.exists() or {path.suffix for path in bundles.iterdir()} == {".lock"}
+        error: dict[str, Any] = events["error"]
+        return error
+
+    def calls(self) -> list[list[str]]:
+        file = self.bin / "calls"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    (tmp_path / "keyring").touch()
+    monkeypatch.setattr(packages, "KEYRING", tmp_path / "keyring")
+    monkeypatch.setattr(release, "SPACE_MIB", 0)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    monkeypatch.setenv("KUBELAB_CACHE", str(tmp_path / "cache"))
+    with serving() as mirror:
+        yield Bench(tmp_path, mirror)
+
+
+def kubelet(bench: Bench) -> str:
+    return next(path for path in bench.mirror.files if path.endswith("/kubelet"))
+
+
+def test_the_bundle_holds_what_one_from_source_holds(bench: Bench) -> None:
+    bundle = bench.create()
+    bundle.verify()
+    assert (bundle.kubernetes, bundle.source) == ("1.36.3", f"mirror {bench.mirror.url}")
+    assert {entry.ref for entry in bundle.images()} == {*REFS, "docker.io/library/busybox:1.37"}
+    assert {entry.name for entry in bundle.images()} == {"kube-apiserver", "coredns", "pause", "busybox"}
+    cni = [f"cni/{name}" for name in release.CNI_PROGRAMS]
+    assert {entry.path for entry in bundle.binaries()} == {f"binaries/{name}" for name in (*PROGRAMS, *cni)}
+    assert all(bundle.path(entry).stat().st_mode & 0o100 for entry in bundle.binaries())
+    versions = {entry.name: entry.version for entry in (*bundle.binaries(), *bundle.images())}
+    assert (versions["kubelet"], versions["bridge"]) == ("v1.36.3", release.cni_version())
+    assert (versions["coredns"], versions["busybox"]) == ("v9.9.9", "1:1.37.0-6")
+
+
+def test_the_digest_of_the_registry_is_noted_and_fetched_by(bench: Bench) -> None:
+    bundle = bench.create()
+    digest = bundle.image("pause").digest
+    (copy,) = [call for call in bench.calls() if f"docker-archive:raw.tar:{REFS[2]}" in call]
+    assert f"docker://registry.test/k8s/pause@{digest}" in copy
+    assert copy[:4] == ["--override-os", "linux", "--override-arch", "amd64"]
+
+
+def test_the_second_time_nothing_is_asked_or_done(bench: Bench) -> None:
+    first = bench.create()
+    asked, calls = len(bench.mirror.asked), len(bench.calls())
+    assert bench.create() == first
+    assert (len(bench.mirror.asked), len(bench.calls())) == (asked, calls)
+    assert not list((bench.root / "cache/downloads").iterdir())
+
+
+def test_the_same_files_give_the_same_digest_wherever_they_come_from(bench: Bench) -> None:
+    first = bench.create()
+    bench.hold(*(f"other.test/{ref.partition('/')[2]}" for ref in REFS))
+    bench.lab(images="other.test")
+    second = bench.create()
+    assert first.root != second.root
+    assert first.digest == second.digest
+
+
+def test_a_minor_means_its_newest_patch(bench: Bench) -> None:
+    bench.mirror.release("1.36.4", PROGRAMS)
+    assert bench.create().kubernetes == "1.36.4"
+
+
+def test_another_version_is_made_from_the_same_mirror(bench: Bench) -> None:
+    bench.mirror.release("1.35.9", PROGRAMS)
+    code, events = bench.run("--kubernetes", "1.35")
+    assert (code, events["result"]["data"]["kubernetes"]) == (0, "1.35.9")
+
+
+def test_an_unknown_version_names_those_near(bench: Bench) -> None:
+    bench.mirror.release("1.35.9", PROGRAMS)
+    bench.lab("1.36.77")
+    error = bench.fails()
+    assert error["exit_code"] == 2
+    assert error["message"] == f"kubernetes: {bench.mirror.url} has no Kubernetes 1.36.77"
+    assert "1.35.9, 1.36.3" in error["hint"]
+
+
+def test_a_minor_that_is_not_there_names_those_near(bench: Bench) -> None:
+    bench.lab("1.37")
+    error = bench.fails()
+    assert (error["exit_code"], "1.36.3" in error["hint"]) == (2, True)
+
+
+def test_a_broken_connection_costs_nothing(bench: Bench) -> None:
+    bench.mirror.faults[kubelet(bench)] = [cut(700)]
+    bench.create()
+    ranges = [headers.get("Range") for path, headers in bench.mirror.asked if path == kubelet(bench)]
+    assert ranges == [None, "bytes=700-"]
+
+
+def test_a_wrong_checksum_names_the_file_and_the_next_run_has_the_others(bench: Bench) -> None:
+    bench.mirror.faults[kubelet(bench)] = [wrong_byte]
+    error = bench.fails()
+    assert error["exit_code"] == 1
+    assert kubelet(bench) in error["message"]
+    assert "expected sha256:" in error["message"]
+    assert "got sha256:" in error["message"]
+    assert not list((bench.root / "cache/downloads").rglob("kubelet*"))
+    bench.create()
+
+
+def test_a_missing_checksum_of_the_plugins_is_not_a_missing_version(bench: Bench) -> None:
+    path = next(path for path in bench.mirror.files if path.endswith(".tgz.sha256"))
+    del bench.mirror.files[path]
+    error = bench.fails()
+    assert (error["exit_code"], path in error["message"]) == (1, True)
+
+
+def test_a_page_where_a_checksum_should_be_is_refused(bench: Bench) -> None:
+    bench.mirror.files[f"{kubelet(bench)}.sha256"] = b"<html>Please log in</html>"
+    assert "holds no sha256" in bench.fails()["message"]
+
+
+def test_a_page_where_a_version_should_be_is_refused(bench: Bench) -> None:
+    path = next(path for path in bench.mirror.files if path.endswith("stable-1.36.txt"))
+    bench.mirror.files[path] = b"<html>Please log in</html>"
+    assert "holds no version" in bench.fails()["message"]
+
+
+def test_a_password_is_wanted_and_taken_from_netrc(bench: Bench) -> None:
+    bench.mirror.login = "me:secret"
+    error = bench.fails()
+    assert (error["exit_code"], "~/.netrc" in error["hint"]) == (1, True)
+    (bench.root / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    bench.create()
+
+
+def test_a_refusal_is_told_with_its_status(bench: Bench) -> None:
+    bench.mirror.faults[kubelet(bench)] = [answer(403)]
+    assert "403 (Forbidden)" in bench.fails()["message"]
+
+
+def test_an_authority_of_the_users_own_goes_to_skopeo_too(bench: Bench, tmp_path: Path) -> None:
+    ca, pair = certificates(tmp_path)
+    with serving(pair) as mirror:
+        mirror.files = bench.mirror.files
+        bench.mirror = mirror
+        bench.lab()
+        assert "ca: FILE" in bench.fails()["hint"]
+        bench.lab(ca=ca.name)
+        bench.create()
+    for call in bench.calls():
+        option = "--src-cert-dir" if "copy" in call else "--cert-dir"
+        assert call.index(option) > 0
+
+
+def test_an_expired_certificate_is_named(bench: Bench, tmp_path: Path) -> None:
+    ca, pair = certificates(tmp_path, expired=True)
+    with serving(pair) as mirror:
+        bench.mirror = mirror
+        bench.lab(ca=ca.name)
+        error = bench.fails()
+    assert (error["exit_code"], "certificate has expired" in error["message"]) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (
+            "unable to retrieve auth token: unauthorized: bad login",
+            "wants a password",
+            "skopeo login registry.test",
+        ),
+        ("reading manifest 3.99: manifest unknown", "has no such image", "versions"),
+        ("too many requests to registry: 429 (Too Many Requests)", "no more for now", "mirror"),
+        ("x509: certificate has expired or is not yet valid", "has expired", "clock"),
+        ("x509: certificate signed by unknown authority", "unknown authority", "ca: FILE"),
+        ("http: server gave HTTP response to HTTPS client", "no TLS", "http://registry.test"),
+        ("dial tcp: lookup registry.test: no such host", "not known here", "HTTPS_PROXY"),
+        ("Get https://cdn.test/blob?token=secret: EOF", "https://cdn.test/blob", "HTTPS_PROXY"),
+    ],
+)
+def test_what_skopeo_says_is_told_in_our_words(bench: Bench, words: str, message: str, hint: str) -> None:
+    bench.hold(pause=words)
+    error = bench.fails()
+    assert error["exit_code"] == 1
+    assert error["message"].startswith("the image registry.k8s.io/pause:3.99")
+    assert message in error["message"]
+    assert hint in error["hint"]
+
+
+def test_images_that_came_are_not_fetched_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One after the other: those that are under way when one fails are given up.
+    monkeypatch.setattr(registry_images, "AT_ONCE", 1)
+    bench.hold(pause="manifest unknown")
+    bench.fails()
+    before = len(bench.calls())
+    bench.hold()
+    bench.create()
+    copied = [call[-1] for call in bench.calls()[before:] if "copy" in call]
+    assert copied == [f"docker-archive:raw.tar:{REFS[2]}"]
+
+
+def test_without_skopeo_the_doctor_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bench.bin / "skopeo").unlink()
+    monkeypatch.setenv("PATH", str(bench.bin))
+    error = bench.fails()
+    assert "`skopeo` is not installed" in error["message"]
+    assert error["hint"] == "kubelab doctor --fix"
+
+
+def test_an_image_that_is_not_what_it_says_is_refused(bench: Bench) -> None:
+    broken = (STUBS / "skopeo.py").read_text().replace('"layer.tar": content', '"layer.tar": content + b"x"')
+    bench.stub("skopeo", broken)
+    assert "is not sha256:" in bench.fails()["message"]
+
+
+# What a CNI wants beside it
+
+
+def test_what_a_cni_wants_is_in_the_bundle_and_in_its_key(bench: Bench) -> None:
+    bench.hold(f"registry.test/k8s/{CALICO.partition('/')[2]}")
+    bench.mirror.put(MANIFEST, DAEMON_SET, checked=False)
+    without = bench.create()
+    bench.lab(cni="calico")
+    bundle = bench.create()
+    assert bundle.root != without.root
+    (manifest,) = bundle.manifests()
+    assert manifest.path == "manifests/calico-v3.33.1.yaml"
+    assert bundle.path(manifest).read_bytes() == DAEMON_SET
+    (node,) = [entry for entry in bundle.images() if entry.ref == CALICO]
+    assert (node.name, node.version) == ("quay.io_calico_node_v3.33.1", "v3.33.1")
+
+
+def test_a_mirror_without_the_cni_says_what_to_do(bench: Bench) -> None:
+    bench.lab(cni="calico")
+    error = bench.fails()
+    assert "/manifests/calico.yaml: the server answers 404" in error["message"]
+    assert "cni: bridge" in error["hint"]
+
+
+def test_a_given_bundle_is_asked_what_it_has(bench: Bench) -> None:
+    bundle = bench.create()
+    folder = yaml.safe_dump({"name": "lab", "artifacts": {"bundle": str(bundle.root)}})
+    artifacts = auto.choose(parse_config(folder))
+    (name,) = {entry.ref for entry in bundle.images()} & {"registry.k8s.io/pause:3.99"}
+    assert artifacts.has(Wanted((name,)))
+    assert not artifacts.has(Wanted((name, CALICO)))
+    assert not artifacts.has(Wanted(files=(WantedFile(MANIFEST, "calico.yaml"),)))
+
+
+def test_a_wanted_file_with_another_checksum_is_refused(bench: Bench) -> None:
+    bench.mirror.put(MANIFEST, DAEMON_SET)
+    place = sites.Sites(bench.mirror.url, {"": "registry.test/k8s"})
+    wanted = Wanted(files=(WantedFile(MANIFEST, "calico.yaml", "0" * 64),))
+    with pytest.raises(LabError, match=r"calico\.yaml is not what it should be"):
+        Cached(release.Release("1.36.3", place, wanted)).build(RecordingReporter())
+
+
+# Release and auto
+
+
+def test_auto_takes_the_release_when_its_site_answers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = sites.Sites(bench.mirror.url, {"": "registry.test/k8s"})
+    monkeypatch.setattr(sites, "PUBLIC", place)
+    config = parse_config("{name: lab, cni: bridge}")
+    reporter = RecordingReporter()
+    artifacts = auto.choose(config)
+    assert auto.needs_skopeo(config)
+    bundle = artifacts.build(reporter)
+    (said,) = reporter.of("info")
+    why = f"the cache has no bundle of it, {place.name} answers"
+    assert said["text"] == f"fetching Kubernetes 1.36.3 from {place.name}: {why}"
+    bench.mirror.asked.clear()
+    assert auto.choose(config).find() == bundle
+    assert not auto.needs_skopeo(config)
+    assert bench.mirror.asked == []

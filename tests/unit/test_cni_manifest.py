@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from provision.cni.calico import Calico
+from provision.cni.choose import cni_of
+from provision.cni.config import CniConfig
+from provision.cni.custom import Custom
+from provision.cni.flannel import Flannel
+from provision.errors import ConfigError
+from provision.kubectl import Kubectl
+from tests import cni
+from tests.fakes import StubKubectl
+
+CALICO_IMAGES = (
+    "quay.io/calico/cni:v3.33.1",
+    "quay.io/calico/kube-controllers:v3.33.1",
+    "quay.io/calico/node:v3.33.1",
+)
+
+
+@pytest.fixture
+def stub(tmp_path: Path) -> StubKubectl:
+    return StubKubectl(tmp_path / "bundle")
+
+
+def client(stub: StubKubectl) -> Kubectl:
+    return Kubectl(stub.program, stub.folder / "kubeconfig")
+
+
+def test_calico_is_applied_and_written_down(tmp_path: Path, stub: StubKubectl) -> None:
+    calico = Calico(CniConfig(name="calico"))
+    (file,) = calico.wanted().files
+    cni.make_cni_bundle(tmp_path / "files", {file.name: cni.CALICO})
+    site = cni.make_site(tmp_path / "files/manifests")
+    stub.answer("apply *")
+    calico.install(client(stub), site)
+    crds, rest, record = stub.calls
+    assert "--server-side" in crds
+    assert "--server-side" in rest
+    assert record == "apply -f -"
+    (written,) = json.loads(stub.stdin)["items"]
+    found = json.loads(written["data"]["cni"])
+    assert (found["name"], found["version"]) == ("calico", "v3.33.1")
+    assert found["workloads"] == [
+        "kube-system/DaemonSet/calico-node",
+        "kube-system/Deployment/calico-kube-controllers",
+    ]
+
+
+def test_objects_of_a_new_kind_wait_for_it(tmp_path: Path, stub: StubKubectl) -> None:
+    file = tmp_path / "own.yaml"
+    crd = {
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "pools.a"},
+        "spec": {"names": {"kind": "Pool"}},
+    }
+    file.write_text(cni.as_yaml([{"kind": "Pool", "metadata": {"name": "all"}}, crd]))
+    stub.answer("apply *")
+    stub.answer("wait *")
+    Custom(CniConfig(name="own", manifest=str(file))).install(client(stub), cni.make_site())
+    assert [call.split()[0] for call in stub.calls] == ["apply", "wait", "apply", "apply"]
+    assert stub.calls[1].endswith("crd/pools.a")
+
+
+@pytest.mark.parametrize(
+    ("settings", "url", "name"),
+    [
+        (
+            CniConfig(name="calico"),
+            "projectcalico/calico/v3.33.1/manifests/calico.yaml",
+            "calico-v3.33.1.yaml",
+        ),
+        (CniConfig(name="calico", version="3.32.4"), "/v3.32.4/manifests/calico.yaml", "calico-v3.32.4.yaml"),
+        (CniConfig(name="flannel"), "download/v0.28.9/kube-flannel.yml", "flannel-v0.28.9.yaml"),
+        (
+            CniConfig(name="cilium", version="v1.20.1"),
+            "helm.cilium.io/cilium-1.20.1.tgz",
+            "cilium-1.20.1.tgz",
+        ),
+    ],
+)
+def test_what_is_published_is_wanted_at_one_version(settings: CniConfig, url: str, name: str) -> None:
+    (file,) = cni_of(settings).wanted().files
+    assert file.url.startswith("https://")
+    assert file.url.endswith(url)
+    assert file.name == name
+
+
+@pytest.mark.parametrize("lacking", [*CALICO_IMAGES, "the file"])
+def test_a_bundle_that_lacks_something_is_refused_by_name(tmp_path: Path, lacking: str) -> None:
+    calico = Calico(CniConfig(name="calico"))
+    (file,) = calico.wanted().files
+    calico.check(cni.make_cni_bundle(tmp_path / "whole", {file.name: cni.CALICO}, *CALICO_IMAGES))
+    files = {} if lacking == "the file" else {file.name: cni.CALICO}
+    images = [image for image in CALICO_IMAGES if image != lacking]
+    with pytest.raises(ConfigError) as caught:
+        calico.check(cni.make_cni_bundle(tmp_path / "part", files, *images))
+    assert (caught.value.exit_code, caught.value.key) == (2, "cni")
+    assert (file.name if lacking == "the file" else lacking) in str(caught.value)
+    assert "cni: bridge" in caught.value.hint
+
+
+def test_a_published_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    flannel = Flannel(CniConfig(name="flannel"))
+    (file,) = flannel.wanted().files
+    bundle = cni.make_cni_bundle(tmp_path, {file.name: "<html>not found</html>: ["})
+    with pytest.raises(ConfigError, match=file.name):
+        flannel.check(bundle)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from provision.cni.config import CniConfig
+from provision.cni.custom import Custom
+from provision.errors import ConfigDrift, ConfigError, StepFailed
+from provision.providers.base import RUNNING, STOPPED
+from provision.steps.cni_check import CniCheckStep
+from tests import cni
+from tests.fakes import Lab, make_lab
+
+LOOK = "get configmaps,daemonsets,deployments --all-namespaces *"
+CALICO = {"kind": "DaemonSet", "metadata": {"namespace": "kube-system", "name": "calico-node"}}
+KUBEADM = {"kind": "ConfigMap", "metadata": {"namespace": "kube-system", "name": "kubeadm-config"}}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """A lab of the bridge, whose cluster has Calico."""
+    made = make_lab(tmp_path, workers={"count": 1})
+    made.kubectl.answer(LOOK, json.dumps({"items": [CALICO, KUBEADM]}))
+    return made
+
+
+def start(lab: Lab, state: str = RUNNING) -> None:
+    lab.ctx.workspace.kubeconfig.write_text("{}")
+    for node in lab.ctx.inventory.nodes:
+        lab.machines.make(node.name, state)
+
+
+def test_a_new_lab_asks_nobody(lab: Lab) -> None:
+    assert lab.run(CniCheckStep()) == []
+    assert lab.kubectl.calls == []
+
+
+def test_another_cni_in_a_living_cluster_is_refused_before_anything_is_changed(lab: Lab) -> None:
+    start(lab)
+    with pytest.raises((ConfigDrift, StepFailed)) as caught:
+        lab.run(CniCheckStep())
+    assert caught.value.exit_code == 2
+    assert "the cluster has calico, lab.yaml asks for bridge" in caught.value.message
+
+
+@pytest.mark.parametrize("state", [STOPPED, RUNNING])
+def test_a_cluster_that_cannot_answer_is_not_waited_for(lab: Lab, state: str) -> None:
+    start(lab, state)
+    lab.kubectl.answer(LOOK, stderr="connection refused", code=1)
+    assert lab.run(CniCheckStep()) == []
+    assert bool(lab.kubectl.calls) is (state == RUNNING)
+
+
+def test_an_image_that_is_not_in_the_bundle_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(cni.OWN)
+    custom = Custom(CniConfig(name="own", manifest=str(file)))
+    lab = make_lab(tmp_path, changes={"cni": custom})
+    with pytest.raises((ConfigError, StepFailed)) as caught:
+        lab.run(CniCheckStep())
+    assert caught.value.exit_code == 2
+    assert "docker.io/library/busybox:1.37" in caught.value.message
+
+
+def test_without_a_bundle_there_is_something_to_do(lab: Lab) -> None:
+    fresh = dataclasses.replace(lab.ctx, find_bundle=lambda: None)
+    assert not CniCheckStep().is_done(fresh)
+    CniCheckStep().apply(lab.ctx)

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision import verify_record
+from tests.suite import DNS, SWAP, Suite, make_suite
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    return make_suite(tmp_path)
+
+
+def test_a_red_run_names_what_why_and_where_to_look(suite: Suite) -> None:
+    suite.write("checks/test_swap.py", SWAP)
+    suite.write("checks/test_dns.py", DNS)
+    outcome = suite.run()
+    (table,) = suite.report.of("table")
+    assert table["columns"] == ["check", "why", "where to look"]
+    assert sorted(table["rows"]) == [
+        ["answers come [2]", "assert 2 == 1", "kubelab ssh lab-cp1 -- dig"],
+        [
+            "swap is off and stays off (lab-w1)",
+            "swap is on: /dev/vda2 of lab-w1",
+            "kubelab ssh lab-w1 -- swapon",
+        ],
+    ]
+    error = outcome.error()
+    assert error.exit_code == 3
+    assert error.message.startswith("2 of 5 checks are red: ")
+    assert error.hint == "mend it, then: kubelab verify --only dns,swap"
+    texts = [event["text"] for event in suite.report.of("info")]
+    assert texts[0] == "1 skipped: there is no DNS here"
+    assert texts[1].startswith("red: 2 passed, 2 failed, 1 skipped in ")
+    assert "red: swap is off and stays off (lab-w1): swap is on: /dev/vda2 of lab-w1" in [
+        event["text"] for event in suite.report.of("warn")
+    ]
+    assert suite.report.of("step_failed")[0]["id"] == "verify"
+
+
+def test_progress_counts_the_tests(suite: Suite) -> None:
+    suite.write("checks/test_swap.py", SWAP)
+    suite.run()
+    assert [(event["step"], event["text"]) for event in suite.report.of("progress")] == [
+        ("verify", "1 of 2: swap is off and stays off (lab-cp1)"),
+        ("verify", "2 of 2: swap is off and stays off (lab-w1)"),
+    ]
+
+
+def test_a_green_run_is_recorded_and_gives_the_next_one_its_estimate(suite: Suite) -> None:
+    suite.write("checks/test_one.py", "def test_one(): pass\n")
+    outcome = suite.run()
+    assert outcome.failures == []
+    record = verify_record.read(suite.lab.ctx.workspace)
+    assert record is not None
+    assert (record.green, record.quick, record.passed, record.failures) == (True, False, 1, ())
+    assert record.time.utcoffset() is not None
+    suite.run()
+    assert [event["estimate"] for event in suite.report.of("step_started")] == [None, record.seconds]
+    assert len(suite.report.of("step_done")) == 2
+
+
+def test_a_red_run_is_recorded_and_a_part_of_the_checks_is_not(suite: Suite) -> None:
+    suite.write("checks/test_swap.py", SWAP)
+    suite.run(quick=True)
+    record = verify_record.read(suite.lab.ctx.workspace)
+    assert record is not None
+    assert (record.green, record.quick, record.passed, record.failed) == (False, True, 1, 1)
+    assert record.failures == ("swap is off and stays off (lab-w1)",)
+    suite.write("checks/test_one.py", "def test_one(): pass\n")
+    assert suite.run(only=("one",)).failures == []
+    assert verify_record.read(suite.lab.ctx.workspace) == record
+
+
+def test_the_record_is_private_and_one_that_is_broken_says_nothing(suite: Suite) -> None:
+    workspace = suite.lab.ctx.workspace
+    assert verify_record.read(workspace) is None
+    suite.write("checks/test_one.py", "def test_one(): pass\n")
+    written = suite.run().record()
+    file = workspace.state / "verify.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    verify_record.write(workspace, written)
+    assert verify_record.read(workspace) == written
+    for text in ("{", '{"green": true}', "\udc80"):
+        file.write_bytes(text.encode(errors="surrogateescape"))
+        assert verify_record.read(workspace) is None
+
+
+def test_what_a_tools_error_says_is_told(suite: Suite) -> None:
+    text = """
+    from provision.errors import ToolFailed
+
+    def test_the_pod_answers(): raise ToolFailed(["kubectl", "exec"], 7, "noise\\nconnection refused")
+    """
+    suite.write("checks/test_pods.py", text)
+    (failure,) = suite.run().failures
+    assert failure.why.splitlines() == [
+        "`kubectl exec` ended with exit code 7",
+        "noise",
+        "connection refused",
+    ]
+
+
+def test_a_failure_to_set_up_or_to_clean_up_is_red(suite: Suite) -> None:
+    suite.write(
+        "checks/test_parts.py",
+        """
+        import pytest
+
+        @pytest.fixture
+        def broken(): raise RuntimeError("not made")
+
+        @pytest.fixture
+        def left():
+            yield
+            raise RuntimeError("left behind")
+
+        def test_before(broken): pass
+        def test_after(left): pass
+        @pytest.mark.xfail(reason="not there yet")
+        def test_expected(): assert False
+        """,
+    )
+    outcome = suite.run()
+    assert [(check.sentence, check.outcome, check.why) for check in outcome.checks] == [
+        ("before", "failed", "RuntimeError: not made"),
+        ("after", "failed", "RuntimeError: left behind"),
+        ("expected", "skipped", "expected to fail: not there yet"),
+    ]
+    record = outcome.record()
+    assert (record.passed, record.failed, record.skipped) == (0, 2, 1)
+
+
+def test_a_long_reason_is_cut_in_the_table_and_whole_for_programs(suite: Suite) -> None:
+    suite.write("checks/test_long.py", "def test_long(): assert False, 'x' * 300 + '\\na\\nb\\nc\\nd'\n")
+    outcome = suite.run()
+    cell = suite.report.of("table")[0]["rows"][0][1].splitlines()
+    assert [len(line) for line in cell] == [100, 1, 1]
+    data: Any = outcome.data()
+    assert data["failures"] == [
+        {
+            "id": "test_long.py::test_long",
+            "test": "long",
+            "node": "",
+            "concern": "long",
+            "why": ["x" * 300, "a", "b", "c", "d"],
+            "look": "test_long.py::test_long",
+        }
+    ]
+    assert (data["green"], data["failed"], data["skips"]) == (False, 1, [])
