@@ -1,5 +1,5 @@
 # Each target is one line; `make lab` and `make test` work on a fresh Debian machine.
-.PHONY: lab check test e2e bench lock clean
+.PHONY: lab check test e2e e2e-sabotage bench lock clean
 PYTHON ?= python3
 BIN = .venv/bin
 STAMP = .venv/.installed
@@ -15,6 +15,9 @@ test: check e2e
 
 e2e: $(STAMP)
 	$(BIN)/kubelab doctor --fix --file tests/e2e/lab.yaml && $(BIN)/pytest tests/e2e
+
+e2e-sabotage: $(STAMP)
+	$(BIN)/kubelab doctor --fix --file tests/e2e/lab.yaml && $(BIN)/pytest tests/sabotage
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench --cluster

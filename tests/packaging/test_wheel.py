@@ -2,65 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
 
-import pytest
+from tests.wheel import CHECKOUT, run
 
-CHECKOUT = Path(__file__).parents[2]
 DATA = "provision/_data/"
-
-
-@pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder with the built wheel and sdist."""
-    folder = tmp_path_factory.mktemp("dist")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-t", "sdist", "-d", str(folder)],
-        cwd=CHECKOUT,
-        check=True,
-        capture_output=True,
-    )
-    return folder
-
-
-@pytest.fixture(scope="module")
-def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a virtual environment with the wheel, which finds the dependencies but not the checkout."""
-    venv = tmp_path_factory.mktemp("installed") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
-    (wheel,) = dist.glob("*.whl")
-    pip = [sys.executable, "-m", "pip", f"--python={venv}/bin/python", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel)], check=True)
-    (site,) = venv.glob("lib/python*/site-packages")
-    # Added as a plain path: what an editable install has put beside the dependencies is not followed.
-    (site / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
-    return venv
 
 
 def shipped() -> dict[str, bytes]:
     """Return name -> content of every data file in the checkout."""
     files = [CHECKOUT / "Vagrantfile.j2", *(CHECKOUT / "templates").rglob("*")]
     return {str(file.relative_to(CHECKOUT)): file.read_bytes() for file in files if file.is_file()}
-
-
-def run(venv: Path, folder: Path, *argv: str) -> str:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    done = subprocess.run(
-        [str(venv / "bin" / argv[0]), *argv[1:]],
-        cwd=folder,
-        env=environment,
-        check=False,
-        text=True,
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_the_wheel_holds_the_package_with_all_its_data_and_no_more(dist: Path) -> None:

@@ -1,6 +1,6 @@
-"""A `kubectl` of a small cluster, which is the JSON file beside it; its arguments go to `calls`, a line each.
+"""A `kubectl` of a small cluster, which is the JSON file beside it.
 
-A Deployment has its pods at once. `fault` in the file is what does not work: "network", "scheduling", "schema".
+A Deployment has its pods at once. What the file `fault` names does not work: network, scheduling or schema.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Cluster:
         self.file = file
         self.state: Object = json.loads(file.read_text())
         self.objects: dict[str, Object] = self.state["objects"]
+        self.fault = (HERE / "fault").read_text()
 
     def keep(self) -> None:
         self.file.write_text(json.dumps(self.state))
@@ -40,8 +41,8 @@ class Cluster:
         kind, metadata = item["kind"].lower(), item["metadata"]
         space, name = metadata.get("namespace", ""), metadata["name"]
         if kind == "namespace":
-            for each in ("serviceaccount default", "configmap kube-root-ca.crt"):
-                self.objects[f"{each.split()[0]} {name} {each.split()[1]}"] = {"metadata": {"namespace": name}}
+            for made, called in (("serviceaccount", "default"), ("configmap", "kube-root-ca.crt")):
+                self.objects[f"{made} {name} {called}"] = {"kind": made, "metadata": {"name": called}}
         if kind == "widget":
             self.check(item)
         if kind == "deployment":
@@ -54,7 +55,7 @@ class Cluster:
             raise Refused("no matches for kind Widget")
         schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
         size = schema["properties"]["size"]
-        if self.state["fault"] != "schema":
+        if self.fault != "schema":
             found = widget["spec"].setdefault("size", size["default"])
             if found < size["minimum"]:
                 raise Refused(f"spec.size in body should be greater than or equal to {size['minimum']}")
@@ -62,7 +63,7 @@ class Cluster:
     def roll_out(self, deployment: Object) -> None:
         wanted = deployment["spec"]["replicas"]
         deployment["metadata"]["generation"] = 1
-        counts = {name: wanted for name in ("replicas", "updatedReplicas", "readyReplicas")}
+        counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas"), wanted)
         deployment["status"] = {"observedGeneration": 1, **counts}
         for _ in range(wanted):
             self.start_pod(deployment["metadata"], deployment["spec"]["template"])
@@ -79,12 +80,16 @@ class Cluster:
                 "labels": template["metadata"]["labels"],
             },
             "spec": {**template["spec"], "nodeName": node},
-            "status": {"podIP": f"10.244.0.{number}", "containerStatuses": [{"ready": True, "state": {}}]},
+            "status": {
+                "phase": "Running",
+                "podIP": f"10.244.0.{number}",
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "containerStatuses": [{"ready": True, "state": {}}],
+            },
         }
 
     def free_node(self) -> str:
-        free = [node for node, usable in self.state["nodes"].items() if usable]
-        return free[-1]
+        return [node for node, usable in self.state["nodes"].items() if usable][-1]
 
     def drain(self, node: str, selector: str) -> None:
         self.state["nodes"][node] = False
@@ -92,7 +97,7 @@ class Cluster:
             if pod["spec"]["nodeName"] != node:
                 continue
             del self.objects[key]
-            if self.state["fault"] != "scheduling":
+            if self.fault != "scheduling":
                 owner = {"name": pod["metadata"]["labels"]["app"], "namespace": pod["metadata"]["namespace"]}
                 spec = {name: value for name, value in pod["spec"].items() if name != "nodeName"}
                 self.start_pod(owner, {"metadata": pod["metadata"], "spec": spec})
@@ -105,23 +110,18 @@ class Cluster:
         for at, item in self.objects.items():
             kind, within, called = at.split(" ")
             held = item["metadata"].get("labels", {})
-            if kind in kinds and space in (None, within) and name in ("", called):
-                if not labels or held.get(key) == value:
-                    yield at, item
+            labelled = not labels or held.get(key) == value
+            if kind in kinds and space in (None, within) and name in ("", called) and labelled:
+                yield at, item
 
     def answer(self, url: str) -> str:
         """Return what a pod's web server says: the name of its pod."""
         address = url.removeprefix("http://").partition(":")[0]
-        if self.state["fault"] != "network":
+        if self.fault != "network":
             for _, pod in self.find(["pod"]):
                 if pod["status"]["podIP"] == address:
                     return str(pod["metadata"]["name"])
         raise Refused("wget: download timed out")
-
-
-def kind_of(word: str) -> str:
-    word = word.removesuffix("s")
-    return SINGULAR.get(word, word)
 
 
 def kind_of(word: str) -> str:
@@ -153,7 +153,7 @@ def delete(cluster: Cluster, kind: str, name: str, space: str | None) -> None:
 def run(cluster: Cluster, argv: list[str]) -> str:
     """Do what is asked, and return what is printed."""
     parser = argparse.ArgumentParser()
-    for option in ("-n", "-l", "--pod-selector"):
+    for option in ("-n", "-l", "-o", "-f", "--pod-selector"):
         parser.add_argument(option)
     end = argv.index("--") if "--" in argv else len(argv)
     given, rest = parser.parse_known_args(argv[:end])
@@ -180,8 +180,6 @@ def run(cluster: Cluster, argv: list[str]) -> str:
 def main() -> None:
     # The first two say which cluster, and how long at most.
     argv = sys.argv[3:]
-    with (HERE / "calls").open("a") as calls:
-        print(*argv, file=calls)
     cluster = Cluster(HERE / "cluster.json")
     try:
         print(run(cluster, argv), end="")
