@@ -7,7 +7,7 @@ from provision.errors import LabError
 from provision.repair.state import NANO
 from provision.repair.survey import Survey
 
-TOLERANCE = 1.0
+TOLERANCE = 0.5
 # Hardware clocks count whole seconds.
 RTC_TOLERANCE = 3.0
 TRIES = 3
@@ -27,7 +27,7 @@ perl -e 'open(F, "+<", "/dev/rtc0") or die $!;
 
 
 class ClockStep:
-    """Every clock within a second of the host's, and the hardware clocks it is kept by.
+    """Every clock within half a second of the host's, and the hardware clocks it is kept by.
 
     QEMU's hardware clock follows the host's through a restore, and the node's lab-clock.service follows that;
     one that is off (set by somebody, or of another hypervisor) is set too.

@@ -17,12 +17,17 @@ _SYSTEM, _RUNTIME, _ACCESS = "test_system.py", "test_runtime.py", "test_access.p
 _IDENTITY, _CERTIFICATES = "test_identity.py", "test_certificates.py"
 
 
+def told_by_node(path: str) -> str:
+    """Return a command that prints, on a worker, what its Node object has at a JSON path."""
+    config = "--kubeconfig=/etc/kubernetes/kubelet.conf"
+    return f"kubectl {config} get node \"$(cat /proc/sys/kernel/hostname)\" -o jsonpath='{{{path}}}'"
+
+
 def until_told(path: str, text: str) -> str:
     """Return a script that waits, on a worker, until its Node object shows `text` at a JSON path."""
     return f"""
 turns=0
-until kubectl --kubeconfig=/etc/kubernetes/kubelet.conf get node "$(cat /proc/sys/kernel/hostname)" \\
-    -o jsonpath='{{{path}}}' | grep -qF "{text}"; do
+until {told_by_node(path)} | grep -qF "{text}"; do
     turns=$((turns + 1))
     if [ $turns -ge 90 ]; then echo "the kubelet did not tell" >&2; exit 1; fi
     sleep 2
@@ -45,7 +50,8 @@ systemctl restart {program}
 def authorize(folder: str) -> str:
     """Return a script that lets the well-known keys in, by the authorized_keys in a folder."""
     lines = "\n".join(WELL_KNOWN)
-    return f"mkdir -p -m 700 {folder}\ncat >>{folder}/authorized_keys <<'KEYS'\n{lines}\nKEYS\n"
+    # What stands there already may end without a newline.
+    return f"mkdir -p -m 700 {folder}\ncat >>{folder}/authorized_keys <<'KEYS'\n\n{lines}\nKEYS\n"
 
 
 SWAP = """
@@ -140,7 +146,8 @@ ROWS: tuple[Sabotage, ...] = (
         node="w1",
         script=other_version(
             "containerd",
-            "containerd --version | cut -d' ' -f3",
+            # Its own --version says more than the node does.
+            f"{told_by_node('.status.nodeInfo.containerRuntimeVersion')} | sed 's,.*//,,'",
             ".status.nodeInfo.containerRuntimeVersion",
         ),
     ),
