@@ -63,7 +63,7 @@ def parse_state(text: str, now: float) -> NodeState:
         healthy=any(" 200 " in line for line in parts["healthz"]),
         routes=tuple(parts["routes"]),
         tables=frozenset(line.removeprefix("table ").strip() for line in parts["tables"]),
-        certificates=_certificates(parts["certificates"]),
+        certificates=certificates(parts["certificates"]),
         tokens=tuple(token for line in parts["tokens"] if (token := _token(line))),
     )
 
@@ -86,17 +86,25 @@ def sections(text: str) -> dict[str, list[str]]:
     return found
 
 
-def _certificates(lines: Sequence[str]) -> dict[str, dt.datetime]:
+def certificates(lines: Sequence[str]) -> dict[str, dt.datetime]:
+    """Return when the certificates in a survey end, by file; raises ValueError, which names the file."""
     texts: dict[str, str] = {}
     path = ""
-    for line in lines:
-        if line.startswith("-- "):
-            path = line[3:]
-        elif line.startswith("data "):
-            texts[path] = texts.get(path, "") + base64.b64decode(line[5:]).decode()
-        else:
-            texts[path] = texts.get(path, "") + line + "\n"
-    return {path: certificate_end(text) for path, text in texts.items()}
+    try:
+        for line in lines:
+            if line.startswith("-- "):
+                path = line[3:]
+            elif line.startswith("data "):
+                texts[path] = texts.get(path, "") + base64.b64decode(line[5:]).decode()
+            else:
+                texts[path] = texts.get(path, "") + line + "\n"
+        found = {}
+        # A kubeconfig may name a file instead of holding a certificate.
+        for path, text in texts.items():
+            found[path] = certificate_end(text)
+    except ValueError as error:
+        raise ValueError(f"{path} holds no certificate that can be read: {error}") from error
+    return found
 
 
 def _token(line: str) -> PodToken | None:

@@ -32,8 +32,20 @@ if [ -r /sys/class/rtc/rtc0/since_epoch ]; then read -r rtc < /sys/class/rtc/rtc
 echo "$rtc $(date +%s%N)"
 """
 
-# Certificates only: what stands beside them in the same files is a private key. Of a service account's token
-# only the middle part, which says whose it is and how long it lasts, and proves nothing.
+# A line "-- FILE" before each. Certificates only: what stands beside them in the same files is a private key.
+CERTIFICATES = f"""
+set --
+for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt /etc/kubernetes/*.conf \\
+    {CLIENT_PEM} {SERVING_CRT}; do
+    if [ -f "$file" ]; then set -- "$@" "$file"; fi
+done
+if [ $# -gt 0 ]; then
+    awk 'FNR == 1 {{print "-- " FILENAME}} /BEGIN CERTIFICATE/,/END CERTIFICATE/ {{print}}
+        /client-certificate-data:/ {{print "data " $2}}' "$@"
+fi
+"""
+
+# Of a service account's token only the middle part: whose it is and how long it lasts. It proves nothing.
 SURVEY = f"""
 echo "== units"
 systemctl is-active {" ".join(UNITS)} 2>/dev/null || true
@@ -46,15 +58,7 @@ ip route
 echo "== tables"
 nft list tables
 echo "== certificates"
-set --
-for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt /etc/kubernetes/*.conf \\
-    {CLIENT_PEM} {SERVING_CRT}; do
-    if [ -f "$file" ]; then set -- "$@" "$file"; fi
-done
-if [ $# -gt 0 ]; then
-    awk 'FNR == 1 {{print "-- " FILENAME}} /BEGIN CERTIFICATE/,/END CERTIFICATE/ {{print}}
-        /client-certificate-data:/ {{print "data " $2}}' "$@"
-fi
+{CERTIFICATES}
 echo "== tokens"
 set -- /var/lib/kubelet/pods/*/volumes/kubernetes.io~projected/kube-api-access-*/token
 if [ -f "$1" ]; then cut -d. -f2 "$@" 2>/dev/null || true; fi

@@ -89,7 +89,7 @@ def certificates(lab: Lab, days: dict[str, float]) -> None:
     for path, left in days.items():
         pem = certificate(left - FROM_NOW)
         content = f"data {base64.b64encode(pem.encode()).decode()}\n" if path.endswith(".conf") else pem
-        text += f"== {path}\n{content}"
+        text += f"-- {path}\n{content}"
     lab.runners["lab-cp1"].script[:] = [("BEGIN CERTIFICATE", Result(text, "", 0))]
 
 
@@ -264,7 +264,7 @@ def test_ssh_that_is_refused_hides_the_certificates_alone(lab: Lab) -> None:
 
 def test_a_certificate_that_cannot_be_understood_is_named(lab: Lab) -> None:
     broken = "-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n"
-    answered = Result(f"== {PKI}/apiserver.crt\n{broken}", "", 0)
+    answered = Result(f"-- {PKI}/apiserver.crt\n{broken}", "", 0)
     lab.runners["lab-cp1"].script[:] = [("", answered)]
     (problem,) = told(lab)["problems"]
     assert f"{PKI}/apiserver.crt" in problem
@@ -284,7 +284,7 @@ def test_the_certificate_that_ends_first_is_shown_and_warned_of_in_time(lab: Lab
 
 def test_a_kubeconfig_that_names_a_file_holds_no_certificate(lab: Lab) -> None:
     pem = certificate(9.5 - FROM_NOW)
-    text = f"== /etc/kubernetes/kubelet.conf\n== {PKI}/apiserver.crt\n{pem}"
+    text = f"-- /etc/kubernetes/kubelet.conf\n-- {PKI}/apiserver.crt\n{pem}"
     lab.runners["lab-cp1"].script[:] = [("", Result(text, "", 0))]
     assert [each["file"] for each in told(lab)["certificates"]] == [f"{PKI}/apiserver.crt"]
 
