@@ -1,5 +1,5 @@
 # Each target is one line; `make lab` and `make test` work on a fresh Debian machine.
-.PHONY: lab check test e2e e2e-sabotage bench lock clean
+.PHONY: lab check test e2e e2e-sabotage e2e-mirror bench lock clean
 PYTHON ?= python3
 BIN = .venv/bin
 STAMP = .venv/.installed
@@ -18,6 +18,10 @@ e2e: $(STAMP)
 
 e2e-sabotage: $(STAMP)
 	$(BIN)/kubelab doctor --fix --file tests/e2e/lab.yaml && $(BIN)/pytest tests/sabotage
+
+# Needs the Debian packages skopeo and docker-registry.
+e2e-mirror: $(STAMP)
+	$(BIN)/kubelab doctor --fix --file tests/e2e/lab.yaml && $(BIN)/python -m tests.real_mirror --cluster
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench --cluster

@@ -1,9 +1,11 @@
-"""A mirror of real parts on loopback: `python -m tests.real_mirror BUNDLE`.
+"""A mirror of real parts on loopback: `python -m tests.real_mirror [BUNDLE] [--cluster]`.
 
-A docker-registry and a file server are filled from BUNDLE, a folder built from source, laid out as the
+A docker-registry and a file server are filled from BUNDLE, by default one built from source, laid out as the
 release sites are. `kubelab bundle create` makes a bundle from them, whose digest must be that of BUNDLE, and
 then finds it. After that the registry misbehaves in ways that only a real one can; every exit code and
 message is printed. Needs skopeo and docker-registry, and for busybox the host's own Debian mirror.
+
+With --cluster a lab is made of the mirror's bundle on real machines, with a CNI of the user's own.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ from provision.artifacts.sites import split_registry
 from tests.mirror import Mirror, certificates, serving
 
 PREFIX = "k8s"
+PODS = ("kubectl", "--", "get", "nodes,pods", "--all-namespaces", "--output=wide")
+COMMANDS = (("up",), ("verify",), ("status",), PODS)
+OWN_CNI = Path(__file__).parent / "e2e" / "cni" / "own-bridge.yaml"
 START_WITHIN = 10.0
 NAME, PASSWORD = "me", "secret-word"
 
@@ -43,17 +48,31 @@ class Wrong(Exception):
 def main() -> None:
     """Run it all; exit code 1 if anything is not as it must be."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bundle", type=Path)
-    bundle = Bundle.open(parser.parse_args().bundle)
+    parser.add_argument("bundle", type=Path, nargs="?")
+    parser.add_argument("--cluster", action="store_true")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, serving() as mirror:
         try:
-            check(bundle, Path(folder), mirror)
+            bundle = Bundle.open(arguments.bundle or from_source(Path(folder)))
+            made = check(bundle, Path(folder), mirror)
+            if arguments.cluster:
+                cluster(Path(folder), made)
         except Wrong as wrong:
             sys.exit(f"wrong: {wrong}")
 
 
-def check(bundle: Bundle, root: Path, mirror: Mirror) -> None:
-    """Fill the mirror, make the bundle twice, and then see every fault."""
+def from_source(root: Path) -> Path:
+    """Return the folder of a bundle built from source, in the cache of the user who runs this."""
+    file = root / "source.yaml"
+    file.write_text("name: source\nartifacts: source\n")
+    argv = [sys.executable, "-m", "provision", "bundle", "create", "--json", "-f", str(file)]
+    done = subprocess.run(argv, text=True, stdout=subprocess.PIPE, check=True)
+    folder: str = json.loads(done.stdout.splitlines()[-1])["data"]["folder"]
+    return Path(folder)
+
+
+def check(bundle: Bundle, root: Path, mirror: Mirror) -> Path:
+    """Fill the mirror, make the bundle twice, then see every fault; return the folder of the bundle."""
     programs = {name: (bundle.root / "binaries" / name).read_bytes() for name in NODE_PROGRAMS}
     cni = {name: (bundle.root / "binaries/cni" / name).read_bytes() for name in CNI_PROGRAMS}
     mirror.release(bundle.kubernetes, programs, cni)
@@ -76,6 +95,7 @@ def check(bundle: Bundle, root: Path, mirror: Mirror) -> None:
     lab.write(images=f"http://{address}/gone")
     lab.fails("refuses the connection")
     secured(root, lab)
+    return Path(first["folder"])
 
 
 def secured(root: Path, lab: Lab) -> None:
@@ -99,6 +119,27 @@ def secured(root: Path, lab: Lab) -> None:
     with registry(root, tls=pair) as address:
         lab.write(images=f"{address}/{PREFIX}", ca=str(ca))
         lab.fails("has expired")
+
+
+def cluster(root: Path, bundle: Path) -> None:
+    """Make a lab of `bundle` with a CNI of one's own, see it green, and destroy it."""
+    folder = root / "cluster"
+    folder.mkdir()
+    shutil.copy(OWN_CNI, folder)
+    lab = {
+        "name": "mirrored",
+        "cni": {"name": "own", "manifest": OWN_CNI.name},
+        "artifacts": {"bundle": str(bundle)},
+        "network": {"nodes": "192.168.171.0/24"},
+    }
+    (folder / "lab.yaml").write_text(yaml.safe_dump(lab))
+    try:
+        for command in COMMANDS:
+            done = subprocess.run([sys.executable, "-m", "provision", *command], cwd=folder, check=False)
+            if done.returncode != 0:
+                raise Wrong(f"kubelab {command[0]} ended with exit code {done.returncode}")
+    finally:
+        run([sys.executable, "-m", "provision", "destroy", "-f", str(folder / "lab.yaml")])
 
 
 class Lab:
