@@ -11,6 +11,7 @@ class Minor:
 
     `config_apis` are what its kubeadm reads, the oldest first. `containerd` is the oldest that its kubelet
     works with; `cgroup_v1` says whether the kubelet starts by itself on a host with cgroup v1.
+    `crictl` is a release of cri-tools, whose minors follow those of Kubernetes.
     """
 
     patch: str
@@ -18,6 +19,7 @@ class Minor:
     etcd: str
     coredns: str
     pause: str
+    crictl: str
     containerd: tuple[int, int]
     cgroup_v1: bool
 
@@ -34,9 +36,13 @@ class Minor:
 # The kubelet asks containerd 1.7 for its cgroup driver in vain and takes it from its own configuration, which
 # it gives up in 1.38.
 MINORS = {
-    "1.35": Minor("1.35.4", ("v1beta3", "v1beta4"), "3.6.6-0", "v1.13.1", "3.10.1", (1, 7), cgroup_v1=False),
-    "1.36": Minor("1.36.3", ("v1beta3", "v1beta4"), "3.6.8-0", "v1.14.2", "3.10.2", (1, 7), cgroup_v1=False),
-    "1.37": Minor("1.37.1", ("v1beta4",), "3.7.0-0", "v1.14.6", "3.10.2", (1, 7), cgroup_v1=False),
+    "1.35": Minor(
+        "1.35.4", ("v1beta3", "v1beta4"), "3.6.6-0", "v1.13.1", "3.10.1", "v1.35.0", (1, 7), cgroup_v1=False
+    ),
+    "1.36": Minor(
+        "1.36.3", ("v1beta3", "v1beta4"), "3.6.8-0", "v1.14.2", "3.10.2", "v1.36.0", (1, 7), cgroup_v1=False
+    ),
+    "1.37": Minor("1.37.1", ("v1beta4",), "3.7.0-0", "v1.14.6", "3.10.2", "v1.37.0", (1, 7), cgroup_v1=False),
 }
 
 

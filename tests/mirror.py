@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from provision.artifacts.crictl import crictl_url
 from provision.artifacts.release import CNI_PROGRAMS, cni_url
 from provision.artifacts.sites import KUBERNETES
 
@@ -57,19 +58,30 @@ class Mirror:
         """Return the path of every request so far."""
         return [path for path, _ in self.asked]
 
-    def release(self, version: str, programs: dict[str, bytes], cni: dict[str, bytes] | None = None) -> None:
-        """Serve a version of Kubernetes, which becomes the newest of its minor, and the CNI plugins."""
+    def release(
+        self,
+        version: str,
+        programs: dict[str, bytes],
+        cni: dict[str, bytes] | None = None,
+        crictl: bytes | None = None,
+    ) -> None:
+        """Serve a version of Kubernetes, which becomes the newest of its minor, and the CNI plugins.
+
+        With `crictl` there is that program for it, too.
+        """
         cni = cni or {name: f"plugin {name}\n".encode() for name in CNI_PROGRAMS}
         for name, content in programs.items():
             self.put(f"{KUBERNETES}/v{version}/bin/linux/amd64/{name}", content)
         self.put(
             f"{KUBERNETES}/stable-{version.rpartition('.')[0]}.txt", f"v{version}".encode(), checked=False
         )
-        self.put(cni_url(), plugins({**cni, "vlan": b"not for us"}))
+        self.put(cni_url(), packed({**cni, "vlan": b"not for us"}))
+        if crictl is not None:
+            self.put(crictl_url(version), packed({"crictl": crictl}))
 
 
-def plugins(programs: dict[str, bytes]) -> bytes:
-    """Return the archive of the CNI plugins."""
+def packed(programs: dict[str, bytes]) -> bytes:
+    """Return an archive of programs, as the CNI plugins and crictl are published."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as tar:
         for name, content in programs.items():

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import tarfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision.artifacts import contents, extras, packages, source, versions
+from provision.artifacts import archives, contents, crictl, extras, packages, source, versions
 from provision.artifacts import sites as addresses
 from provision.artifacts.bundle import SCHEMA, Bundle, BundleBroken, Entry, entry_of, write_index
 from provision.artifacts.download import Download
@@ -21,7 +20,6 @@ from provision.artifacts.sites import Sites
 from provision.artifacts.wanted import NOTHING, Wanted
 from provision.artifacts.web import Web, is_missing
 from provision.artifacts.web_errors import FetchFailed
-from provision.errors import LabError
 from provision.parallel import first_failure
 from provision.retry import RealClock
 from provision.workspace import cache_dir
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from provision.report import Reporter
 
 # Raise it whenever the code here makes something else of the same inputs.
-RECIPE = 1
+RECIPE = 2
 # Of all that the release holds, what a bundle built from source has too.
 CNI_PROGRAMS = ("bandwidth", "bridge", "host-device", "host-local", "loopback", "portmap", "ptp")
 CNI_ARCHIVE = "cni-plugins.tgz"
@@ -52,8 +50,9 @@ class Release:
     def key(self) -> str:
         """Return the digest of all that says what a bundle holds: its name in the cache."""
         digest = hashlib.sha256()
-        words = (str(SCHEMA), str(RECIPE), "release", self.kubernetes, cni_version(), packages.SUITE)
-        for word in (*words, *contents.BUSYBOX_PACKAGES, *self.sites.words, *self.wanted.words):
+        words = (str(SCHEMA), str(RECIPE), "release", self.kubernetes, packages.SUITE)
+        beside = (cni_version(), crictl.crictl_version(self.kubernetes))
+        for word in (*words, *beside, *contents.BUSYBOX_PACKAGES, *self.sites.words, *self.wanted.words):
             digest.update(f"{word}\n".encode())
         return digest.hexdigest()
 
@@ -83,8 +82,9 @@ class Release:
             except FetchFailed as error:
                 error.hint = error.hint or (CNI_HINT if is_missing(error) else "")
                 raise
+            entries = crictl.add(self.kubernetes, self.sites, folder, root, web, reporter, cancel)
             names = self._images(folder)
-            entries = extras.place_images(names, self.sites, folder, root, reporter, cancel)
+            entries += extras.place_images(names, self.sites, folder, root, reporter, cancel)
             entries += extras.place_files(self.wanted, folder, root)
             ref, version = contents.write_busybox_image(root / "images", busybox, work)
             entries.append(entry_of(root, "images/busybox.tar", "image", ref=ref, version=version))
@@ -124,7 +124,7 @@ class Release:
     def _place_programs(self, folder: Path, root: Path) -> list[Entry]:
         cni = root / "binaries/cni"
         cni.mkdir(parents=True)
-        unpack_plugins(folder / CNI_ARCHIVE, cni)
+        archives.unpack(folder / CNI_ARCHIVE, CNI_PROGRAMS, cni, self.sites.url(cni_url()))
         for name in contents.NODE_PROGRAMS:
             (folder / name).rename(root / "binaries" / name)
             (root / "binaries" / name).chmod(EXECUTABLE)
@@ -173,17 +173,3 @@ def cni_url() -> str:
     """Return where the CNI plugins' own release lies."""
     version = cni_version()
     return f"{addresses.CNI_PLUGINS}/{version}/cni-plugins-linux-amd64-{version}.tgz"
-
-
-def unpack_plugins(archive: Path, folder: Path) -> None:
-    """Write the CNI plugins that a bundle has into `folder`; raises LabError if one is not in the archive."""
-    try:
-        with tarfile.open(archive) as tar:
-            found = {Path(member.name).name: member for member in tar if member.isfile()}
-            for name in CNI_PROGRAMS:
-                content = tar.extractfile(found[name])
-                assert content is not None
-                (folder / name).write_bytes(content.read())
-                (folder / name).chmod(EXECUTABLE)
-    except (tarfile.TarError, KeyError, EOFError) as error:
-        raise LabError(f"the archive of the CNI plugins {cni_version()} does not hold {error}") from error

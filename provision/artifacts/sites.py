@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 KUBERNETES = "https://dl.k8s.io/release"
 CNI_PLUGINS = "https://github.com/containernetworking/plugins/releases/download"
+CRI_TOOLS = "https://github.com/kubernetes-sigs/cri-tools/releases/download"
 # Where a reference without a registry lies.
 DOCKER = "docker.io"
 EVERY_REGISTRY = ""

@@ -4,7 +4,7 @@
 # usage: assemble.sh WORK BASE_TAR BUNDLE OVERLAY DISK_MIB
 #   WORK      folder to work in; gets disk.raw
 #   BASE_TAR  Debian root filesystem
-#   BUNDLE    folder with binaries/ and images/
+#   BUNDLE    folder with binaries/ and images/; crictl is not in every one
 #   OVERLAY   folder copied over the root filesystem
 #   DISK_MIB  size of the disk
 set -eu
@@ -27,6 +27,14 @@ for name in kubeadm kubelet kubectl; do
 done
 mkdir -p "$root/opt/cni/bin" "$root/etc/cni/net.d" "$root/etc/kubernetes/manifests"
 install -m 755 "$bundle"/binaries/cni/* "$root/opt/cni/bin/"
+if [ -e "$bundle/binaries/crictl" ]; then
+    install -m 755 "$bundle/binaries/crictl" "$root/usr/bin/crictl"
+    cat > "$root/etc/crictl.yaml" <<'CONFIG'
+runtime-endpoint: unix:///run/containerd/containerd.sock
+image-endpoint: unix:///run/containerd/containerd.sock
+timeout: 10
+CONFIG
+fi
 
 mount -t proc proc "$root/proc"
 mount -t sysfs sys "$root/sys"

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from provision.artifacts import auto, packages, registry_images, release, sites
 from provision.artifacts.bundle import Bundle
 from provision.artifacts.cache import Cached
+from provision.artifacts.crictl import crictl_url
 from provision.artifacts.wanted import Wanted, WantedFile
 from provision.cli import group
 from provision.config import parse_config
@@ -309,6 +310,81 @@ def test_an_image_that_is_not_what_it_says_is_refused(bench: Bench) -> None:
     broken = (STUBS / "skopeo.py").read_text().replace('"layer.tar": content', '"layer.tar": content + b"x"')
     bench.stub("skopeo", broken)
     assert "is not sha256:" in bench.fails()["message"]
+
+
+# crictl
+
+
+def crictl(bench: Bench) -> str:
+    """Put crictl beside the release, and return its path."""
+    bench.mirror.release("1.36.3", PROGRAMS, crictl=b"crictl" * 99)
+    return f"/{crictl_url('1.36.3').partition('://')[2]}"
+
+
+def test_crictl_is_in_the_bundle_where_the_site_has_it(bench: Bench) -> None:
+    crictl(bench)
+    code, events = bench.run()
+    assert (code, "warn" in events) == (0, False)
+    bundle = Bundle.open(Path(events["result"]["data"]["folder"]))
+    (entry,) = [entry for entry in bundle.binaries() if entry.name == "crictl"]
+    assert (entry.path, entry.version) == ("binaries/crictl", "v1.36.0")
+    assert bundle.path(entry).read_bytes() == b"crictl" * 99
+    assert bundle.path(entry).stat().st_mode & 0o111
+
+
+@pytest.mark.parametrize("missing", [["", ".sha256"], [""], [".sha256"]], ids=["both", "archive", "checksum"])
+def test_a_site_without_crictl_gives_a_bundle_without_it(bench: Bench, missing: list[str]) -> None:
+    path = crictl(bench)
+    for suffix in missing:
+        del bench.mirror.files[f"{path}{suffix}"]
+    code, events = bench.run()
+    assert code == 0
+    assert f"{bench.mirror.url}{path}" in events["warn"]["text"]
+    assert "404" in events["warn"]["text"]
+    assert "kubelab bundle create --into" in events["warn"]["text"]
+    bundle = Bundle.open(Path(events["result"]["data"]["folder"]))
+    assert "crictl" not in {entry.name for entry in bundle.entries}
+    assert not (bundle.root / "binaries/crictl").exists()
+    assert "warn" not in bench.run()[1]
+
+
+def test_crictl_makes_no_other_difference(bench: Bench) -> None:
+    without = bench.create()
+    crictl(bench)
+    assert bench.create() == without
+    bench.hold(*(f"other.test/{ref.partition('/')[2]}" for ref in REFS))
+    bench.lab(images="other.test")
+    bundle = bench.create()
+    assert {entry.name for entry in set(bundle.entries) - set(without.entries)} == {"crictl"}
+    assert set(without.entries) < set(bundle.entries)
+
+
+@pytest.mark.parametrize("suffix", ["", ".sha256"])
+def test_crictl_that_is_refused_is_a_failure_like_any_other(bench: Bench, suffix: str) -> None:
+    path = f"{crictl(bench)}{suffix}"
+    bench.mirror.faults[path] = [answer(403)]
+    error = bench.fails()
+    assert (error["exit_code"], "hint" in error) == (1, False)
+    assert f"{path}: the server answers 403 (Forbidden)" in error["message"]
+    asked = bench.mirror.paths().count(kubelet(bench))
+    bench.create()
+    assert bench.mirror.paths().count(kubelet(bench)) == asked
+
+
+def test_crictl_with_another_checksum_is_refused(bench: Bench) -> None:
+    path = crictl(bench)
+    bench.mirror.faults[path] = [wrong_byte]
+    assert f"{path} is not what it should be: expected sha256:" in bench.fails()["message"]
+
+
+def test_a_damaged_archive_of_crictl_is_named(bench: Bench) -> None:
+    path = crictl(bench)
+    bench.mirror.put(crictl_url("1.36.3"), bench.mirror.files[path][:-20])
+    error = bench.fails()
+    assert error["exit_code"] == 1
+    assert error["message"].startswith(f"{bench.mirror.url}{path} is damaged: ")
+    crictl(bench)
+    bench.create()
 
 
 # What a CNI wants beside it

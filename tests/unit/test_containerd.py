@@ -76,4 +76,5 @@ def test_every_minor_works_with_both_forms_of_configuration() -> None:
 
 def test_the_table_of_minors_is_about_its_minors() -> None:
     assert all(minor_of(minor.patch) == name for name, minor in MINORS.items())
+    assert all(minor_of(minor.crictl) == name for name, minor in MINORS.items())
     assert all(len(minor.images) == 3 for minor in MINORS.values())

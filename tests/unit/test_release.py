@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from provision import resources
-from provision.artifacts import auto, release, sites, source, versions
+from provision.artifacts import auto, crictl, release, sites, source, versions
 from provision.artifacts.bundle import write_index
 from provision.artifacts.cache import Cached
 from provision.artifacts.images import ImageConfig, minimal_root, write_image
@@ -84,6 +84,11 @@ def test_an_image_is_taken_from_what_stands_for_its_registry(
     assert Sites(images=images).image(ref) == (place, tls)
 
 
+def test_crictl_is_that_of_the_minor() -> None:
+    public = "https://github.com/kubernetes-sigs/cri-tools/releases/download"
+    assert crictl.crictl_url("1.36.3") == f"{public}/v1.36.0/crictl-v1.36.0-linux-amd64.tar.gz"
+
+
 def test_a_mirror_has_a_folder_for_each_public_host() -> None:
     public = "https://dl.k8s.io/release/v1.36.3/bin/linux/amd64/kubelet"
     assert versions.program_url(Sites(), "1.36.3", "kubelet") == public
@@ -153,6 +158,12 @@ OTHERS = [
 def test_the_key_is_of_all_that_goes_into_a_bundle() -> None:
     keys = {Release("1.36.3", Sites()).key, *(other.key for other in OTHERS)}
     assert len(keys) == len(OTHERS) + 1
+
+
+def test_the_key_follows_the_version_of_crictl(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Release("1.36.3", Sites()).key
+    monkeypatch.setattr(crictl, "crictl_version", lambda kubernetes: "v1.36.9")
+    assert Release("1.36.3", Sites()).key != before
 
 
 def test_the_key_does_not_care_for_order_and_who_vouches() -> None:
