@@ -39,7 +39,8 @@ class Manifest(_Model):
     """One snapshot of a whole lab. Times are UTC, durations seconds.
 
     `live` says that memory was saved, not disks alone; `verified` that everything in the cluster was
-    ready just before.
+    ready just before; `good_until` is until when a restore upsets nothing but clocks, which the nodes keep
+    themselves, if that is known.
     """
 
     schema_version: Literal[1] = 1
@@ -50,6 +51,7 @@ class Manifest(_Model):
     parent: str | None
     live: bool
     verified: bool
+    good_until: dt.datetime | None = None
     config_digest: str
     kubernetes: str
     box: str

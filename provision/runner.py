@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from provision.errors import CommandFailed, CommandTimeout
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,6 +23,16 @@ class Result:
     def ok(self) -> bool:
         """Return whether the command ended with exit code 0."""
         return self.code == 0
+
+
+class Shell(Protocol):
+    """A root shell on one node that stays: a command costs a round trip, and no login."""
+
+    def run(self, command: str, deadline: float) -> tuple[bytes, bytes, int]:
+        """Run shell text within `deadline` seconds; return both streams and the exit code."""
+
+    def close(self) -> None:
+        """End the shell."""
 
 
 class Runner(Protocol):
@@ -56,3 +68,18 @@ class Runner(Protocol):
 
     def get(self, path: str) -> bytes:
         """Return the bytes of the file `path`, read as root."""
+
+    def shell(self) -> Shell:
+        """Return a root shell, made at its first command; to be closed."""
+
+
+def run_in(shell: Shell, node: str, script: str, *, deadline: float, what: str) -> str:
+    """Run a script, as by `sh -eu`, in a shell of `node`; return its output. Raises as `Runner.run` does."""
+    try:
+        stdout, stderr, code = shell.run(f"set -eu\n{script}", deadline)
+    except CommandTimeout as late:
+        raise CommandTimeout(node, what, deadline, late.output) from None
+    result = Result(stdout.decode(errors="replace"), stderr.decode(errors="replace"), code)
+    if not result.ok:
+        raise CommandFailed(node, what, result)
+    return result.stdout

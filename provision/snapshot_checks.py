@@ -6,21 +6,13 @@ import shutil
 from collections.abc import Mapping
 
 from provision.context import Context
-from provision.errors import ConnectFailed, ResourceError, SnapshotError
-from provision.inventory import Node
+from provision.errors import ResourceError, SnapshotError
 from provision.manifests import Manifest, Manifests
-from provision.parallel import on_all
-from provision.pinning import UUID_FILE
 from provision.providers.base import PAUSED, RUNNING, SnapshotBackend, Space
 
 MIB = 2**20
 # For what the disks grow by besides: the tables of qcow2, and what runs on while others are saved.
 MARGIN_MIB = 512
-# The box brings what a node does before it is saved; a user's own box may not.
-IDENTIFY = f"""
-cat {UUID_FILE}
-if [ -r /usr/lib/kubelab/hold-clock.sh ]; then bash /usr/lib/kubelab/hold-clock.sh; fi
-"""
 
 
 def manifests_of(ctx: Context) -> Manifests:
@@ -129,21 +121,3 @@ def room(
                 hint="kubelab snapshot delete --keep 1, or make room there",
             )
     return spaces
-
-
-def check_identity(ctx: Context, ids: Mapping[str, str]) -> None:
-    """Let every node prepare for being saved; raises SnapshotError when one is another machine."""
-
-    def ask(node: Node) -> str:
-        try:
-            shown = ctx.connect(node).run(IDENTIFY, deadline=ctx.scaled(10)).stdout.strip()
-        except ConnectFailed as error:
-            ctx.report.warn(f"saved all the same: {error.message}")
-            return ""
-        return shown.lower()
-
-    for node, shown in on_all(ctx.inventory.nodes, ask, ctx.cancel).items():
-        if shown and shown != ids[node].lower():
-            raise SnapshotError(
-                f"{node} is the machine {shown}, and Vagrant made {ids[node]}", hint="kubelab status"
-            )

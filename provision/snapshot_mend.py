@@ -188,10 +188,11 @@ def _patiently(ctx: Context, work: Callable[[], None]) -> None:
 
 def _repair(ctx: Context, manifest: Manifest) -> None:
     # Its steps know the step that saves `ready`, which knows this module.
-    from provision.repair import repair
+    from provision.repair.cluster import repair
 
     start = ctx.clock.now()
-    repair(ctx, manifest.time.timestamp())
+    moment = manifest.time.timestamp()
+    repair(ctx, moment, good_until=manifest.good_until if manifest.verified else None)
     repaired = ctx.clock.now()
     ctx.report.phase("repair", repaired - start)
     if manifest.verified:

@@ -12,6 +12,7 @@ from provision.manifests import Manifest, SavedNode
 from provision.providers.base import PAUSED, RUNNING, SnapshotBackend
 from provision.snapshot_checks import holders, machine_ids, manifests_of, restorable
 from provision.snapshot_journal import Journal
+from provision.snapshot_prepare import prepare
 from provision.steps.cluster import what_is_missing
 
 
@@ -27,8 +28,7 @@ def save(ctx: Context, name: str, note: str = "") -> Manifest:
     backend.can_save(list(ids.values()))
     before = snapshot_checks.room(ctx, backend, ids, live=live)
     verified = live and not what_is_missing(ctx)
-    if live:
-        snapshot_checks.check_identity(ctx, ids)
+    good_until = prepare(ctx, ids) if live else None
     journal = Journal(action="save", name=name, time=_now(), ids=ids, running=tuple(ids) if live else ())
     with snapshot_mend.guarded(ctx, journal):
         spread, still = _take(ctx, backend, ids, name, live=live)
@@ -46,6 +46,7 @@ def save(ctx: Context, name: str, note: str = "") -> Manifest:
             parent=parent,
             live=live,
             verified=verified,
+            good_until=good_until,
             config_digest=manifests.config_digest(ctx.config),
             kubernetes=ctx.version,
             box=ctx.recipe.name,

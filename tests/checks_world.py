@@ -39,7 +39,7 @@ from provision.checks.facts_script import (
     MACHINE_ID,
 )
 from provision.checks.state import ClusterState
-from provision.checks.test_clock import Offset
+from provision.clock_offset import Offset
 from provision.cni.none import NoCni
 from provision.errors import LabError
 from provision.inventory import Node

@@ -20,20 +20,6 @@ KUBECTL = Path(__file__).parent / "stubs" / "kubectl.py"
 SYSTEMCTL = 'case $1 in stop) touch stopped;; is-active) [ "$2" != kubelet ] || [ ! -e stopped ];; esac'
 
 
-class Shell:
-    """The root shell of a sandbox."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
-
-    def run(self, command: str, deadline: float) -> tuple[bytes, bytes, int]:
-        done = self.sandbox.run(command, deadline=deadline, check=False)
-        return done.stdout.encode(), done.stderr.encode(), done.code
-
-    def close(self) -> None:
-        """There is nothing to end."""
-
-
 @dataclass
 class World:
     """The lab; `saved` is snapshot -> files of cluster and nodes."""
@@ -68,7 +54,7 @@ class World:
 
         class Opened(LabUnderTest):
             def _lab_node(self, node: Node) -> LabNode:
-                return LabNode(node, lambda: Shell(nodes[node.name]), self.context.scaled)
+                return LabNode(node, nodes[node.name].shell, self.context.scaled)
 
         return Opened(self.lab.ctx)
 

@@ -88,6 +88,9 @@ class FakeRunner:
             raise CommandFailed(self.node, f"read {path}", Result("", f"cat: {path}: No such file\n", 1))
         return self.files[path]
 
+    def shell(self) -> FakeShell:
+        return FakeShell(self)
+
     def commands(self, part: str = "") -> list[str]:
         """Return the commands that contain `part`, in order."""
         return [call.command for call in self.calls if part in call.command]
@@ -99,6 +102,20 @@ class FakeRunner:
                     raise answer
                 return answer(call) if callable(answer) else answer
         raise AssertionError(f"{self.node}: unscripted command:\n{call.command}")
+
+
+@dataclass(frozen=True)
+class FakeShell:
+    """A shell whose commands are answered, and noted, as those of its runner."""
+
+    runner: Runner
+
+    def run(self, command: str, deadline: float) -> tuple[bytes, bytes, int]:
+        result = self.runner.run(command, deadline=deadline, check=False)
+        return result.stdout.encode(), result.stderr.encode(), result.code
+
+    def close(self) -> None:
+        return
 
 
 def in_turn(*results: Result) -> Callable[[Call], Result]:

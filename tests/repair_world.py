@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from provision.pipeline import Outcome, run_steps
-from provision.repair import repair_steps
-from provision.repair.state import NANO
+from provision.clock_offset import NANO, SHOW
+from provision.pipeline import Outcome
+from provision.repair.cluster import repair
 from provision.runner import Result
 from tests.fakes import Call, FakeRunner, Lab, make_lab
 
@@ -108,9 +108,8 @@ class Machine:
             out += "".join(f"== {name}\nsigned for {name}\n" for name in re.findall(r'echo "== (\S+)"', text))
         if "== units" in text:
             out += self._survey()
-        if "== clock" in text:
-            rtc = "none" if self.rtc_behind is None else int(self.wall() - self.rtc_behind)
-            out += f"== clock\n{rtc} {round((self.wall() - self.behind) * NANO)}\n"
+        if text.endswith(SHOW):
+            out += f"{round((self.wall() - self.behind) * NANO)}\n"
         return Result(out, "", 0)
 
     def _step(self, text: str) -> None:
@@ -140,7 +139,8 @@ class Machine:
             pem = certificate(days)
             data = f"data {base64.b64encode(pem.encode()).decode()}"
             lines += [f"-- {path}", data if path.endswith(".conf") else pem.strip()]
-        return "\n".join([*lines, "== tokens", *self.tokens]) + "\n"
+        rtc = [] if self.rtc_behind is None else [str(int(self.wall() - self.rtc_behind))]
+        return "\n".join([*lines, "== tokens", *self.tokens, "== rtc", *rtc]) + "\n"
 
 
 def node(name: str, ready: str = "True") -> dict[str, Any]:
@@ -230,10 +230,8 @@ class World:
         for name in names or self.leases:
             self.leases[name] = self.lab.ctx.fake_clock.time
 
-    def repair(self) -> Outcome:
-        lab = self.lab
-        steps = repair_steps(self.moment, self.wall)
-        return run_steps(steps, lab.ctx, lab.report, clock=lab.ctx.fake_clock, cancel=lab.ctx.cancel)
+    def repair(self, good_until: dt.datetime | None = None) -> Outcome:
+        return repair(self.lab.ctx, self.moment, self.wall, good_until=good_until)
 
     def writes(self) -> list[str]:
         """Return what kubectl was asked to change."""
@@ -264,7 +262,7 @@ def make_world(root: Path, **keys: Any) -> World:
     lab.ctx.workspace.kubeconfig.write_text(kubeconfig(200))
     lab.kubectl.answer("*delete*")
     lab.kubectl.answer("get --raw /readyz", "ok")
-    world = World(lab, machines, dict.fromkeys([*machines, *LEADERS], 1.0))
+    world = World(lab, machines, dict.fromkeys([*machines, *LEADERS], 0.5))
     world.show()
     return world
 

@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from provision.errors import CommandFailed
 from provision.kubectl import Kubectl
 from provision.runner import Result
-from tests.fakes import Lab, make_bundle, make_lab
+from tests.fakes import FakeShell, Lab, make_bundle, make_lab
 
 TOOLS = ("base64", "cat", "chmod", "cp", "dirname", "grep", "gzip", "ls", "mkdir", "mv", "rm", "sed", "sh")
 TOOLS += ("sha256sum", "tail", "touch", "wc")
@@ -103,6 +103,9 @@ class Sandbox:
     def write(self, path: str, text: str = "") -> None:
         self.path(path).parent.mkdir(parents=True, exist_ok=True)
         self.path(path).write_text(text)
+
+    def shell(self) -> FakeShell:
+        return FakeShell(self)
 
     @property
     def calls(self) -> list[str]:

@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import re
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from provision import snapshot_checks, snapshot_journal
+from provision.clock_offset import NANO, SHOW
 from provision.manifests import Manifest
 from provision.providers.base import RUNNING
-from tests.fakes import FakeVm, Lab, Result, make_lab
+from provision.runner import Result
+from provision.snapshot_prepare import KEPT
+from tests.fakes import OK, Call, FakeVm, Lab, make_lab
+from tests.repair_world import certificate, token
 
 NODES = ("lab-cp1", "lab-w1", "lab-w2")
+YEAR = 365
+DAY = 86400.0
 
 
 class Killed(BaseException):
     """What `kill -9` is to the code it hits: nothing there gets to run after it."""
+
+
+@dataclass
+class NodeClock:
+    """A node's clock, so many seconds ahead of the host's."""
+
+    ahead: float = 0.0
+
+    def answer(self, call: Call) -> Result:
+        """Show the clock, or step it."""
+        if step := re.search(r"now \+ (-?\d+)", call.command):
+            self.ahead += int(step[1]) / NANO
+            return OK
+        return Result(f"{time.time_ns() + round(self.ahead * NANO)}\n", "", 0)
 
 
 class Fault:
@@ -44,10 +68,26 @@ def running_lab(root: Path) -> Lab:
     for node in lab.ctx.inventory.nodes:
         lab.machines.make(node.name)
         lab.backend.vms[f"id-of-{node.name}"] = FakeVm()
-        answer = Result(f"ID-OF-{node.name.upper()}\n", "", 0)
-        lab.runners[node.name].script.append(("product_uuid", answer))
+        answer = prepared(f"ID-OF-{node.name.upper()}")
+        lab.runners[node.name].script += [("product_uuid", answer), (SHOW, NodeClock().answer)]
     healthy(lab)
     return lab
+
+
+@functools.cache
+def prepared(machine: str, days: float | None = YEAR, token_days: float | None = YEAR) -> Result:
+    """Return what a node answers that prepares to be saved, and keeps its clock itself.
+
+    Its certificate and its token end so many days after `repair_world.NOW`; None is a node without one.
+    """
+    lines = ["== machine", machine, "== certificates"]
+    if days is not None:
+        lines += ["-- /etc/kubernetes/pki/ca.crt", certificate(10 * YEAR).strip()]
+        lines += ["-- /var/lib/kubelet/pki/kubelet-client-current.pem", certificate(days).strip()]
+    lines.append("== tokens")
+    if token_days is not None:
+        lines += [token("uid-1", 10 * YEAR * DAY), token("uid-2", token_days * DAY)]
+    return Result("\n".join([*lines, "== clock", KEPT]) + "\n", "", 0)
 
 
 def healthy(lab: Lab, *, ready: bool = True) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from provision.clock_offset import FORGET
 from provision.context import Context
 from provision.errors import LabError
-from provision.repair.state import NANO
 from provision.repair.survey import Survey
 
 TOLERANCE = 0.5
@@ -12,15 +12,9 @@ TOLERANCE = 0.5
 RTC_TOLERANCE = 3.0
 TRIES = 3
 
-# By a difference, not to a time: however long the shell took to start, it is right.
-STEP = """
-now=$(date +%s%N)
-new=$((now + {nanoseconds}))
-date -s "@$((new / 1000000000)).$(printf %09d $((new % 1000000000)))" >/dev/null
-"""
-
 # perl, since the box has no hwclock: RTC_SET_TIME with a struct rtc_time, whose first fields are gmtime's.
-SET_RTC = """
+SET_RTC = f"""
+{FORGET}
 perl -e 'open(F, "+<", "/dev/rtc0") or die $!;
     ioctl(F, 0x4024700a, pack("i9", (gmtime(time))[0..5], 0, 0, 0)) or die $!'
 """
@@ -51,7 +45,7 @@ class ClockStep:
             self.survey.take(ctx, scripts)
         if off := self._off(ctx):
             states = self.survey.states(ctx)
-            lines = ", ".join(f"{name} by {states[name].clock.behind:+.1f} s" for name in off)
+            lines = ", ".join(f"{name} by {-states[name].clock.middle:+.1f} s" for name in off)
             raise LabError(
                 f"clocks that cannot be set right: {lines}", hint="is the host busy? run the restore again"
             )
@@ -64,11 +58,8 @@ class ClockStep:
         scripts = {}
         # All of the survey in the first round trip: mostly the nodes' own lab-clock was quicker.
         for name, state in self.survey.states(ctx).items():
-            clock = state.clock
-            script = ""
-            if abs(clock.behind) > TOLERANCE:
-                script += STEP.format(nanoseconds=round(clock.behind * NANO))
-            if clock.rtc_behind is not None and abs(clock.rtc_behind) > RTC_TOLERANCE:
+            script = state.clock.step() if state.clock.beyond(TOLERANCE) else ""
+            if state.rtc_behind is not None and abs(state.rtc_behind) > RTC_TOLERANCE:
                 script += SET_RTC
             if script:
                 scripts[name] = script

@@ -15,6 +15,8 @@ LEASES = "leases.coordination.k8s.io"
 NODE_LEASES = "kube-node-lease"
 LEADERS = {"kube-controller-manager": "kube-controller", "kube-scheduler": "kube-scheduler"}
 POLL_SECONDS = 0.5
+# A heartbeat from the time to come is that of a clock which is not set yet.
+AHEAD_SECONDS = 1.0
 # Every holder renews its lease within ten seconds.
 LEASE_SECONDS = 12.0
 
@@ -64,9 +66,10 @@ class HeartbeatStep:
             return names, list(LEADERS)
         fresh: set[tuple[str, str]] = set()
         ready: set[str] = set()
+        latest = self.survey.wall() + AHEAD_SECONDS
         for item in objects:
             metadata = item["metadata"]
-            if item["kind"] == "Lease" and _renewed(item) > self.survey.since:
+            if item["kind"] == "Lease" and self.survey.since < _renewed(item) < latest:
                 fresh.add((metadata["namespace"], metadata["name"]))
             elif item["kind"] == "Node" and condition(item, "Ready") == "True":
                 ready.add(metadata["name"])

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
+from provision.clock_offset import Offset
+
 UNITS = ("containerd", "kubelet", "lab-network", "lab-clock")
-NANO = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,15 @@ class PodToken:
 
 
 @dataclass(frozen=True)
-class Clock:
-    """How far a node's clock and its hardware clock are behind the host's, in seconds."""
-
-    behind: float
-    rtc_behind: float | None
-
-
-@dataclass(frozen=True)
 class NodeState:
-    """What one node said. `certificates` maps a file to the end of what it holds."""
+    """What one node said. `certificates` maps a file to the end of what it holds.
 
-    clock: Clock
+    `clock` is how far the node's clock is from the host's, `rtc_behind` how many seconds its hardware clock
+    is behind, which counts whole ones.
+    """
+
+    clock: Offset
+    rtc_behind: float | None
     units: Mapping[str, str]
     has_keeper: bool
     healthy: bool
@@ -47,24 +45,19 @@ class NodeState:
     tokens: tuple[PodToken, ...]
 
 
-def parse_clock(lines: Sequence[str], now: float) -> Clock:
-    """Return what the clock's section says, given the host's time when it had arrived."""
-    rtc, nanoseconds = lines[0].split()
-    return Clock(now - int(nanoseconds) / NANO, None if rtc == "none" else now - int(rtc))
-
-
-def parse_state(text: str, now: float) -> NodeState:
-    """Return the state that a survey's output describes."""
+def parse_state(text: str, now: float, clock: Offset) -> NodeState:
+    """Return the state that a survey's output describes, given the host's time when it had arrived."""
     parts = sections(text)
     return NodeState(
-        clock=parse_clock(parts["clock"], now),
+        clock=clock,
+        rtc_behind=now - int(parts["rtc"][0]) if parts["rtc"] else None,
         units=dict(zip(UNITS, parts["units"], strict=False)),
         has_keeper=bool(parts["keeper"]),
         healthy=any(" 200 " in line for line in parts["healthz"]),
         routes=tuple(parts["routes"]),
         tables=frozenset(line.removeprefix("table ").strip() for line in parts["tables"]),
         certificates=certificates(parts["certificates"]),
-        tokens=tuple(token for line in parts["tokens"] if (token := _token(line))),
+        tokens=tokens(parts["tokens"]),
     )
 
 
@@ -107,11 +100,16 @@ def certificates(lines: Sequence[str]) -> dict[str, dt.datetime]:
     return found
 
 
+def tokens(lines: Sequence[str]) -> tuple[PodToken, ...]:
+    """Return whose tokens a survey shows."""
+    return tuple(token for line in lines if (token := _token(line)))
+
+
 def _token(line: str) -> PodToken | None:
     try:
         claims = json.loads(base64.urlsafe_b64decode(line + "=" * (-len(line) % 4)))
         bound = claims["kubernetes.io"]
         return PodToken(bound["namespace"], bound["pod"]["name"], bound["pod"]["uid"], float(claims["exp"]))
-    except (binascii.Error, ValueError, KeyError, TypeError):
+    except (binascii.Error, ValueError, KeyError, TypeError, OverflowError):
         # A file caught while the kubelet replaced it.
         return None

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import functools
 import time
 from collections.abc import Callable, Mapping
 
+from provision.clock_offset import SHOW, measure
 from provision.context import Context
 from provision.inventory import Node
 from provision.parallel import on_all
 from provision.repair.state import UNITS, NodeState, PodToken, parse_state
+from provision.runner import run_in
 
 KUBELET_PKI = "/var/lib/kubelet/pki"
 CLIENT_PEM = f"{KUBELET_PKI}/kubelet-client-current.pem"
 SERVING_CRT = f"{KUBELET_PKI}/kubelet.crt"
+RTC = "/sys/class/rtc/rtc0/since_epoch"
 HEALTH_SECONDS = 10
 # A certificate that ends within it is renewed too: who restores a lab wants to use it.
 MARGIN = dt.timedelta(days=1)
@@ -23,14 +28,6 @@ HEALTHZ = (
     f"timeout {HEALTH_SECONDS} bash -c 'exec 3<>/dev/tcp/127.0.0.1/10248 && "
     'printf "GET /healthz HTTP/1.0\\r\\n\\r\\n" >&3 && read -r line <&3 && echo "$line"\' 2>/dev/null || true'
 )
-
-# The clock comes last: only the end of the command lies between it and the host's own.
-CLOCK = """
-echo "== clock"
-rtc=none
-if [ -r /sys/class/rtc/rtc0/since_epoch ]; then read -r rtc < /sys/class/rtc/rtc0/since_epoch; fi
-echo "$rtc $(date +%s%N)"
-"""
 
 # A line "-- FILE" before each. Certificates only: what stands beside them in the same files is a private key.
 CERTIFICATES = f"""
@@ -46,6 +43,11 @@ fi
 """
 
 # Of a service account's token only the middle part: whose it is and how long it lasts. It proves nothing.
+TOKENS = """
+set -- /var/lib/kubelet/pods/*/volumes/kubernetes.io~projected/kube-api-access-*/token
+if [ -f "$1" ]; then cut -d. -f2 "$@" 2>/dev/null || true; fi
+"""
+
 SURVEY = f"""
 echo "== units"
 systemctl is-active {" ".join(UNITS)} 2>/dev/null || true
@@ -60,8 +62,9 @@ nft list tables
 echo "== certificates"
 {CERTIFICATES}
 echo "== tokens"
-set -- /var/lib/kubelet/pods/*/volumes/kubernetes.io~projected/kube-api-access-*/token
-if [ -f "$1" ]; then cut -d. -f2 "$@" 2>/dev/null || true; fi
+{TOKENS}
+echo "== rtc"
+if [ -r {RTC} ]; then cat {RTC}; fi
 """
 
 
@@ -97,9 +100,13 @@ class Survey:
         deadline = ctx.scaled(30)
 
         def ask(node: Node) -> NodeState:
-            script = first.get(node.name, "") + SURVEY + CLOCK
-            text = ctx.connect(node).run(script, deadline=deadline, what="survey the node").stdout
-            return parse_state(text, self.wall())
+            script = first.get(node.name, "") + SURVEY
+            with contextlib.closing(ctx.connect(node).shell()) as shell:
+                text = run_in(shell, node.name, script, deadline=deadline, what="survey the node")
+                now = self.wall()
+                # The shell is there by now: so a round trip is short, and the measurement exact.
+                show = functools.partial(run_in, shell, node.name, SHOW, deadline=deadline, what=SHOW)
+                return parse_state(text, now, measure(show, self.wall))
 
         self._states = on_all(ctx.inventory.nodes, ask, ctx.cancel)
         now = self.wall()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import contextlib
 
+from provision.clock_offset import set_clock
 from provision.cni.leftovers import probe_script as no_leftovers_script
 from provision.cni.leftovers import removal_script
 from provision.context import Context
@@ -12,12 +12,6 @@ from provision.inventory import Node
 from provision.kubeadm import PATCHES, patches
 from provision.nodes import File, same_files_script, unpack_script
 from provision.parallel import on_all
-from provision.repair.clocks import STEP
-from provision.repair.state import NANO, parse_clock, sections
-from provision.repair.survey import CLOCK
-
-# What a round trip may hide, in seconds.
-CLOCK_TOLERANCE = 0.2
 
 
 class NodesStep:
@@ -42,22 +36,13 @@ class NodesStep:
     def apply(self, ctx: Context) -> None:
         def prepare(node: Node) -> None:
             ctx.connect(node).run(prepare_script(ctx, node), deadline=ctx.scaled(60), what="prepare the node")
-            set_clock(ctx, node)
+            with contextlib.closing(ctx.connect(node).shell()) as shell:
+                set_clock(shell, node.name, deadline=ctx.scaled(20))
 
         on_all(ctx.inventory.nodes, prepare, ctx.cancel)
 
     def plan(self, ctx: Context) -> str:
         return "write hosts, resolver, CNI and routes on every node"
-
-
-def set_clock(ctx: Context, node: Node, wall: Callable[[], float] = time.time) -> None:
-    """Set a node's clock by the host's, `wall`: from boot it has only whole seconds of the hardware clock."""
-    runner, deadline = ctx.connect(node), ctx.scaled(20)
-    text = runner.run(CLOCK, deadline=deadline, what="read the clock").stdout
-    behind = parse_clock(sections(text)["clock"], wall()).behind
-    if abs(behind) > CLOCK_TOLERANCE:
-        step = STEP.format(nanoseconds=round(behind * NANO))
-        runner.run(step, deadline=deadline, what="set the clock")
 
 
 def node_files(ctx: Context, node: Node) -> dict[str, File]:

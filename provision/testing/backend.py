@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from testinfra.backend.base import BaseBackend, CommandResult
 
+from provision.runner import Shell
+
 COMMAND_SECONDS = 60.0
-
-
-class Shell(Protocol):
-    """Runs commands as root (see provision.ssh_shell.RootShell)."""
-
-    def run(self, command: str, deadline: float) -> tuple[bytes, bytes, int]:
-        """Run shell text within `deadline` seconds; return both streams and the exit code."""
-
-    def close(self) -> None:
-        """End the shell."""
 
 
 class RootShellBackend(BaseBackend):  # type: ignore[misc]

@@ -13,8 +13,6 @@ from provision.inventory import Inventory, Node
 from provision.lab import open_lab, read_lab
 from provision.providers.base import RUNNING
 from provision.report import EventReporter
-from provision.ssh import ParamikoRunner
-from provision.testing.backend import Shell
 from provision.testing.kubectl import LabKubectl
 from provision.testing.node import LabNode
 
@@ -83,12 +81,7 @@ class LabUnderTest:
         self.context.disconnect()
 
     def _lab_node(self, node: Node) -> LabNode:
-        def open_shell() -> Shell:
-            runner = self.context.connect(node)
-            assert isinstance(runner, ParamikoRunner)
-            return runner.shell()
-
-        return LabNode(node, open_shell, self.context.scaled)
+        return LabNode(node, lambda: self.context.connect(node).shell(), self.context.scaled)
 
     def __repr__(self) -> str:
         return f"<lab {self.config.name}>"

@@ -8,7 +8,8 @@ from typing import Any
 from testinfra.host import Host
 
 from provision.inventory import Node, Role
-from provision.testing.backend import RootShellBackend, Shell
+from provision.runner import Shell
+from provision.testing.backend import RootShellBackend
 
 
 class LabNode:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import Cancelled, CommandTimeout, ConnectFailed
+from provision.errors import Cancelled, CommandFailed, CommandTimeout, ConnectFailed
 from provision.inventory import inventory_of
 from provision.retry import RealClock, poll_until
+from provision.runner import run_in
 from provision.ssh import ParamikoRunner
 from provision.ssh_shell import RootShell
 from provision.testing.node import LabNode
@@ -95,6 +96,15 @@ def test_a_command_leaves_nothing_to_the_next(shell: RootShell) -> None:
 def test_a_command_has_no_input(shell: RootShell) -> None:
     assert shell.run("cat; echo after", DEADLINE) == (b"after\n", b"", 0)
     assert shell.run("echo next", DEADLINE) == (b"next\n", b"", 0)
+
+
+def test_a_script_ends_at_its_first_failure_and_is_named_by_what_it_does(shell: RootShell) -> None:
+    assert run_in(shell, "lab-w1", "echo all\necho right", deadline=DEADLINE, what="greet") == "all\nright\n"
+    with pytest.raises(CommandFailed, match="greet"):
+        run_in(shell, "lab-w1", "false\necho later", deadline=DEADLINE, what="greet")
+    with pytest.raises(CommandTimeout, match="`greet` did not end") as late:
+        run_in(shell, "lab-w1", "echo here; exec cat /dev/zero >/dev/null", deadline=0.5, what="greet")
+    assert late.value.details == "here"
 
 
 def test_text_that_is_no_shell_breaks_nothing(shell: RootShell) -> None:

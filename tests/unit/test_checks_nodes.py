@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -22,7 +21,7 @@ from provision.checks.facts_script import (
     MACHINE_ID,
     SCRIPT,
 )
-from provision.checks.test_clock import Offset, measure
+from provision.clock_offset import Offset
 from provision.errors import CommandFailed, ConnectFailed
 from tests.checks_world import BLOCKS, KEYS, World, days_from_today, make_world
 from tests.repair_world import CLIENT, SERVING, certificate
@@ -317,15 +316,6 @@ def test_a_script_that_fails_on_one_node_is_that_nodes_fault(world: World) -> No
     world.worker.program("ip", "echo broken >&2; exit 1")
     with pytest.raises(CommandFailed, match="lab-w1: `look at the node`"):
         gather(world.ctx)["lab-w1"]
-
-
-def test_the_best_of_several_measurements_of_a_clock_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Asked, answered: the second answer comes quickly, the others a second late.
-    moments = iter([100.0, 101.0, 102.0, 102.1, 103.0, 104.0])
-    monkeypatch.setattr("provision.checks.test_clock.time", SimpleNamespace(time=lambda: next(moments)))
-    shown = iter(["105000000000", "107050000000", "108000000000"])
-    found = measure(SimpleNamespace(check_output=lambda command: next(shown)))  # type: ignore[arg-type]
-    assert (round(found.low, 3), round(found.high, 3)) == (4.95, 5.0)
 
 
 @pytest.fixture

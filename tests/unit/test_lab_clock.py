@@ -1,134 +1,214 @@
-"""The box's clock keeper, run by bash with stubs for what it looks at and what it does."""
+"""The box's clock keeper, run by perl with stubs for what it looks at, what it sets, and how time passes."""
 
 from __future__ import annotations
 
-import itertools
+import json
 import shutil
 import subprocess
-import threading
-import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from provision.resources import data
 
-KEEP = "templates/box/overlay/usr/lib/kubelab/keep-clock.sh"
-HOLD = "templates/box/overlay/usr/lib/kubelab/hold-clock.sh"
+SCRIPT = "templates/box/overlay/usr/lib/kubelab/lab-clock.pl"
+GETTIME, SETTIME = 228, 227
+BEGAN = 1_700_000_000.25
+
+# The world: `real` is the host's time, the hardware clock its whole seconds, `clock` the node's own. Time
+# passes by waiting and by looking alone; after $looks of them the hardware clock is gone: the keeper ends.
+STUBS = r"""
+our ($real, $clock, $looks, $folder, $slow, @set);
+BEGIN {
+    ($real, $clock, $looks, $folder, $slow) = (REAL, CLOCK, LOOKS, 'FOLDER', SLOW);
+    my $pass = sub {
+        my ($seconds) = @_;
+        $real += $seconds;
+        $clock += $seconds;
+        open(my $rtc, '>', "$folder/since_epoch");
+        print $rtc int($real), "\n";
+        close $rtc;
+        unlink "$folder/since_epoch" if $looks-- <= 0;
+    };
+    $pass->(0);
+    *CORE::GLOBAL::select = sub { $pass->($_[3]) };
+    *CORE::GLOBAL::sleep = sub { exit 0 };
+    *CORE::GLOBAL::syscall = sub {
+        my ($number, $which, $time) = @_;
+        if ($number == 227) {
+            my ($seconds, $nanoseconds) = unpack('qq', $time);
+            $clock = $seconds + $nanoseconds / 1e9;
+            push @set, $clock;
+        }
+        # Looking takes time as well: but for it a busy loop would never end.
+        elsif ($number == 228) {
+            $pass->(shift(@$slow) // 0.001);
+            $_[2] = pack('qq', int($clock), ($clock - int($clock)) * 1e9);
+        }
+        return 0;
+    };
+}
+END { printf "[%s]\n", join(',', map { sprintf '%.6f', $_ - $clock } @set); printf "%.6f\n", $clock - $real }
+"""
 
 
+@dataclass
 class Machine:
-    """A folder that stands for the node: its hardware clock, its clock source, and what `date` was asked."""
+    """A folder that stands for the node; `off` is how many seconds its clock is ahead of the host's."""
 
-    def __init__(self, folder: Path, virt: str) -> None:
-        self.folder = folder
-        self.source = folder / "current_clocksource"
-        self.held = folder / "kubelab-clock-held"
-        self.source.write_text("tsc\n")
-        self.program("systemd-detect-virt", f"echo {virt}")
-        self.program("sleep", "true")
-        self.program("rm", 'exec /bin/rm "$@"')
+    folder: Path
+    virt: str = "qemu"
+    off: float = 0.0
+    looks: int = 1200
+    # Seconds that the first looks take, in turn.
+    slow: tuple[float, ...] = ()
+    # The lines that the script printed when it ran last.
+    said: list[str] = field(default_factory=list)
 
-    def program(self, name: str, body: str) -> None:
+    def run(self, mode: str) -> tuple[int, float]:
+        """Return how often the clock was set, and how far it is ahead in the end."""
+        program = self.folder / "systemd-detect-virt"
+        program.write_text(f"#!/bin/sh\necho {self.virt}\n")
+        program.chmod(0o755)
+        values = {
+            "REAL": str(BEGAN),
+            "CLOCK": str(BEGAN + self.off),
+            "LOOKS": str(self.looks),
+            "SLOW": json.dumps(self.slow),
+            "FOLDER": str(self.folder),
+        }
+        text = STUBS
+        for name, value in values.items():
+            text = text.replace(name, value)
+        script = data(SCRIPT).read_text()
+        script = script.replace("/sys/class/rtc/rtc0", str(self.folder)).replace("/run/", f"{self.folder}/")
+        script = script.replace("/sys/devices/system/clocksource/clocksource0", str(self.folder))
+        perl = shutil.which("perl")
+        assert perl
+        done = subprocess.run(
+            [perl, "-", mode],
+            input=text + script,
+            env={"PATH": str(self.folder)},
+            text=True,
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        assert done.stderr == ""
+        *self.said, times, ahead = done.stdout.splitlines()
+        return len(json.loads(times)), float(ahead)
+
+    def read(self, name: str) -> str | None:
         file = self.folder / name
-        file.write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{body}\n")
-        file.chmod(0o755)
+        return file.read_text().strip() if file.exists() else None
 
-    def run(self, script: str, seconds: float = 20) -> None:
-        text = data(script).read_text()
-        text = text.replace("/sys/class/rtc/rtc0/since_epoch", str(self.folder / "since_epoch"))
-        text = text.replace("/sys/devices/system/clocksource/clocksource0", str(self.folder))
-        text = text.replace("/run/", f"{self.folder}/")
-        bash = shutil.which("bash")
-        assert bash
-        environment = {"PATH": str(self.folder)}
-        subprocess.run([bash], input=text, env=environment, text=True, check=False, timeout=seconds)
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(f"{text}\n")
 
-    @property
-    def said(self) -> list[str]:
-        """Return what the clock was set to, in order."""
-        file = self.folder / "set"
-        return file.read_text().split() if file.exists() else []
+
+@pytest.mark.parametrize("off", [0.0, 0.8, -0.8])
+@pytest.mark.parametrize("virt", ["qemu", "kvm"])
+def test_a_clock_that_follows_the_hardware_clock_is_left_alone(tmp_path: Path, virt: str, off: float) -> None:
+    assert Machine(tmp_path, virt, off).run("keep") == (0, pytest.approx(off))
+
+
+@pytest.mark.parametrize("off", [3600.0, -3600.0, 4.0, -2.5])
+def test_a_clock_that_left_the_hardware_clock_is_set_right_by_what_was_measured(
+    tmp_path: Path, off: float
+) -> None:
+    machine = Machine(tmp_path, off=off)
+    machine.write("kubelab-clock-ahead", "0.0")
+    times, ahead = machine.run("keep")
+    # At once to the nearest second, then as the hardware clock begins one.
+    assert (times, ahead) == (2, pytest.approx(0, abs=0.03))
+
+
+@pytest.mark.parametrize("measured", [0.0, 0.4, 0.95])
+@pytest.mark.parametrize("off", [0.8, -0.8, 0.6, -0.6])
+def test_what_was_measured_shows_a_clock_that_is_off_by_less_than_a_second(
+    tmp_path: Path, measured: float, off: float
+) -> None:
+    machine = Machine(tmp_path, off=measured + off)
+    machine.write("kubelab-clock-ahead", str(measured))
+    assert machine.run("keep") == (2, pytest.approx(measured, abs=0.03))
+
+
+@pytest.mark.parametrize("measured", [0.0, 0.4, 0.95])
+@pytest.mark.parametrize("off", [0.2, -0.2])
+def test_a_clock_that_is_near_to_what_was_measured_is_left_alone(
+    tmp_path: Path, measured: float, off: float
+) -> None:
+    machine = Machine(tmp_path, off=measured + off)
+    machine.write("kubelab-clock-ahead", str(measured))
+    assert machine.run("keep") == (0, pytest.approx(measured + off))
+
+
+def test_without_a_measurement_half_a_second_is_taken_for_granted(tmp_path: Path) -> None:
+    assert Machine(tmp_path, "kvm", 60.0).run("keep") == (2, pytest.approx(0.5, abs=0.03))
+
+
+def test_a_tick_that_was_seen_late_is_not_the_last_word(tmp_path: Path) -> None:
+    # The first looks are the loop's, the step's first, and then one that the machine was too busy for.
+    machine = Machine(tmp_path, off=-100.0, slow=(0.001, 0.001, 0.001, 1.2))
+    machine.write("kubelab-clock-ahead", "0.0")
+    times, ahead = machine.run("keep")
+    assert times > 2
+    assert ahead == pytest.approx(0, abs=0.03)
+
+
+def test_elsewhere_the_hardware_clock_says_nothing(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, "oracle", 3600.0)
+    assert machine.run("keep") == (0, 3600.0)
+    machine.write("current_clocksource", "tsc")
+    machine.run("hold")
+    assert machine.read("current_clocksource") == "tsc"
+
+
+@pytest.mark.parametrize("off", [0.0, 0.8, -0.4])
+def test_a_save_measures_how_far_the_clock_is_ahead(tmp_path: Path, off: float) -> None:
+    machine = Machine(tmp_path, "kvm", off)
+    machine.run("hold")
+    assert float(machine.read("kubelab-clock-ahead") or "nan") == pytest.approx(off, abs=0.01)
+
+
+def test_a_hardware_clock_in_local_time_measures_nothing(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, "kvm", 7200.0)
+    machine.run("hold")
+    assert machine.read("kubelab-clock-ahead") is None
 
 
 @pytest.mark.parametrize(
-    ("virt", "ahead", "steps"),
-    [("qemu", 0, 0), ("qemu", -1, 0), ("kvm", 3600, 2), ("qemu", -3600, 2), ("oracle", 3600, 0)],
+    ("virt", "said"), [("qemu", ["kept"]), ("kvm", ["kept"]), ("oracle", []), ("none", [])]
 )
-def test_the_clock_follows_the_hardware_clock_alone(
-    tmp_path: Path, virt: str, ahead: int, steps: int
+def test_a_save_learns_whether_the_node_keeps_its_clock_itself(
+    tmp_path: Path, virt: str, said: list[str]
 ) -> None:
     machine = Machine(tmp_path, virt)
-    rtc = tmp_path / "since_epoch"
-    second = int(time.time()) + ahead
-    rtc.write_text(f"{second}\n")
-    # The next second begins once the clock was set for the first time; the keeper ends when it is gone.
-    machine.program(
-        "date",
-        f"""printf '%s ' "$2" >> {tmp_path}/set
-        if [ "$2" = "@{second + 1}" ]; then echo {second + 1} > {rtc}; else rm {rtc}; fi""",
-    )
-    if not steps:
-        # It asks itself whether its clock is held after it looked at the clock: that ends it.
-        machine.held.write_text("0\n")
-        machine.program("rm", f"exec /bin/rm {rtc} {machine.held}")
-    machine.run(KEEP)
-    assert machine.said == [f"@{second + 1}", f"@{second + 1}.500000"][:steps]
+    machine.run("hold")
+    assert machine.said == said
 
 
-def test_what_was_measured_at_a_save_sets_the_clock_to_the_microsecond(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, "qemu")
-    rtc = tmp_path / "since_epoch"
-    rtc.write_text("1700000000\n")
-    (tmp_path / "kubelab-clock-ahead").write_text("-20001\n")
-    machine.program(
-        "date",
-        f"""printf '%s ' "$2" >> {tmp_path}/set
-        if [ "$2" = "@1700000001" ]; then echo 1700000001 > {rtc}; else rm {rtc}; fi""",
-    )
-    machine.run(KEEP)
-    assert machine.said == ["@1700000001", "@1700000000.979999"]
-
-
-def test_a_save_measures_how_far_the_clock_is_ahead(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, "kvm")
-    ended = threading.Event()
-
-    def tick() -> None:
-        for odd in itertools.cycle((1, 0)):
-            (tmp_path / "next").write_text(f"{int(time.time()) - odd}\n")
-            (tmp_path / "next").replace(tmp_path / "since_epoch")
-            if ended.is_set():
-                return
-
-    (tmp_path / "since_epoch").write_text("1\n")
-    ticks = threading.Thread(target=tick)
-    ticks.start()
-    machine.run(HOLD)
-    ended.set()
-    ticks.join()
-    ahead = int((tmp_path / "kubelab-clock-ahead").read_text())
-    assert 0 <= ahead < 2_000_000
-
-
-def test_a_held_clock_is_given_back_after_its_time(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, "qemu")
-    rtc = tmp_path / "since_epoch"
-    rtc.write_text(f"{int(time.time())}\n")
-    machine.program("date", "exit 1")
-    machine.program("rm", f"exec /bin/rm {rtc} {machine.held}")
-    machine.source.write_text("acpi_pm\n")
-    machine.held.write_text("1\n")
-    machine.run(KEEP)
-    assert machine.source.read_text() == "tsc\n"
-    assert machine.said == []
-
-
-@pytest.mark.parametrize(("virt", "source"), [("qemu", "acpi_pm"), ("kvm", "tsc"), ("oracle", "tsc")])
+@pytest.mark.parametrize(("virt", "source"), [("qemu", "acpi_pm"), ("kvm", "tsc")])
 def test_only_where_the_counter_cannot_go_back_another_is_read(
     tmp_path: Path, virt: str, source: str
 ) -> None:
     machine = Machine(tmp_path, virt)
-    machine.run(HOLD)
-    assert machine.source.read_text().strip() == source
-    assert machine.held.exists() == (source == "acpi_pm")
+    machine.write("current_clocksource", "tsc")
+    machine.run("hold")
+    assert machine.read("current_clocksource") == source
+    assert (machine.read("kubelab-clock-held") is not None) == (source == "acpi_pm")
+
+
+@pytest.mark.parametrize(
+    ("off", "looks", "given_back"), [(0.0, 100, False), (0.0, 1000, True), (-9.0, 400, True)]
+)
+def test_a_held_clock_is_given_back_after_its_time_or_the_jump(
+    tmp_path: Path, off: float, looks: int, given_back: bool
+) -> None:
+    machine = Machine(tmp_path, off=off, looks=looks)
+    machine.write("current_clocksource", "acpi_pm")
+    machine.write("kubelab-clock-held", "60")
+    machine.run("keep")
+    assert machine.read("current_clocksource") == ("tsc" if given_back else "acpi_pm")
+    assert (machine.read("kubelab-clock-held") is None) == given_back

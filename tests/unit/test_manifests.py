@@ -49,15 +49,25 @@ def test_a_manifest_is_read_as_it_was_written(store: Manifests) -> None:
 
 
 def test_the_file_has_these_keys(store: Manifests) -> None:
-    store.write(manifest("a"))
+    store.write(manifest("a", good_until=dt.datetime(2027, 1, 1, tzinfo=dt.UTC)))
     document = json.loads((store.folder / "a.json").read_text())
     assert set(document) == {
         *("schemaVersion", "lab", "name", "note", "time", "parent", "live", "verified", "configDigest"),
-        *("kubernetes", "box", "bundle", "nodes", "pauseSpread", "standStill"),
+        *("goodUntil", "kubernetes", "box", "bundle", "nodes", "pauseSpread", "standStill"),
     }
     assert document["schemaVersion"] == 1
     assert document["time"] == "2026-01-02T03:04:05Z"
+    assert document["goodUntil"] == "2027-01-01T00:00:00Z"
     assert document["nodes"][0] == {"name": "lab-cp1", "id": "id-1", "size": 5}
+
+
+def test_one_that_says_nothing_of_an_end_is_read(store: Manifests) -> None:
+    store.write(manifest("a"))
+    file = store.path("a")
+    document = json.loads(file.read_text())
+    assert document.pop("goodUntil") is None
+    file.write_text(json.dumps(document))
+    assert store.read("a") == manifest("a")
 
 
 @pytest.mark.parametrize(
@@ -70,6 +80,7 @@ def test_the_file_has_these_keys(store: Manifests) -> None:
         ({"nodes": None}, "nodes"),
         ({"nodes": [{"name": "lab-cp1"}]}, r"nodes\.0\.id"),
         ({"live": "maybe"}, "live"),
+        ({"goodUntil": "soon"}, "goodUntil"),
         ({"later": 1}, "later"),
         ({"name": "b"}, "speaks of `b`"),
         ({"lab": "other"}, "lab other"),

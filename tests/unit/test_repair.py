@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from provision.errors import Cancelled, StepFailed
-from provision.repair import repair
+from provision.repair.cluster import repair
 from provision.repair.credentials import CredentialStep
 from provision.repair.survey import Survey
 from provision.repair.tokens import TokenStep
@@ -44,7 +44,8 @@ def test_where_nothing_is_wrong_only_probes_are_paid(world: World) -> None:
     assert world.done() == {}
     assert world.writes() == []
     assert world.lab.ctx.fake_clock.time == 0
-    assert {len(runner.calls) for runner in world.lab.runners.values()} == {1}
+    # The survey, then the clock.
+    assert {len(runner.calls) for runner in world.lab.runners.values()} == {2}
 
 
 def test_after_a_short_jump_clocks_are_set_and_nothing_is_restarted(world: World) -> None:
@@ -53,8 +54,8 @@ def test_after_a_short_jump_clocks_are_set_and_nothing_is_restarted(world: World
     assert world.done() == {name: ["date -s"] for name in world.machines}
     assert world.writes() == []
     assert [abs(machine.behind) < 0.01 for machine in world.machines.values()] == [True] * 3
-    # Survey, then set the clock and survey.
-    assert {len(runner.calls) for runner in world.lab.runners.values()} == {2}
+    # Survey, then set the clock and survey; the clock is read after each.
+    assert {len(runner.calls) for runner in world.lab.runners.values()} == {4}
 
 
 def test_steps_come_in_the_order_they_need_each_other(world: World) -> None:

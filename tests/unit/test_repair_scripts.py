@@ -17,15 +17,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from provision.clock_offset import Offset
 from provision.repair import certificates, clocks, services, survey
-from provision.repair.state import parse_clock, parse_state, sections
+from provision.repair.state import NodeState, parse_state, sections
 from tests.repair_world import CLIENT, PKI, SERVING, at, certificate, kubeconfig, token
 from tests.sandbox import Sandbox
 
 TOOLS = ("awk", "cut", "date", "ln", "mktemp", "openssl", "timeout")
 SCRIPTS = {
-    "survey": survey.SURVEY + survey.CLOCK,
-    "clock": clocks.STEP.format(nanoseconds=-1_500_000_000) + clocks.SET_RTC,
+    "survey": survey.SURVEY,
+    "clock": Offset(1.5, 1.5).step() + clocks.SET_RTC,
     "containerd": services.RESTART_CONTAINERD,
     "kubelet": services.RESTART_KUBELET,
     "control plane": services.RESTART_CONTROL_PLANE,
@@ -47,6 +48,11 @@ def node(tmp_path: Path) -> Sandbox:
     return made
 
 
+def parse(said: str, now: float = 0.0) -> NodeState:
+    """Return the state that a survey's output describes, of a node whose clock is right."""
+    return parse_state(said, now, Offset(0.0, 0.0))
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_scripts_are_valid_shell(name: str) -> None:
     done = subprocess.run(["sh", "-n"], input=SCRIPTS[name], text=True, capture_output=True, check=False)
@@ -54,7 +60,7 @@ def test_scripts_are_valid_shell(name: str) -> None:
 
 
 def test_an_empty_node_can_be_surveyed(node: Sandbox) -> None:
-    state = parse_state(node.run(SCRIPTS["survey"]).stdout, 0)
+    state = parse(node.run(SCRIPTS["survey"]).stdout)
     assert state.units == {
         "containerd": "active",
         "kubelet": "failed",
@@ -77,7 +83,7 @@ def test_a_survey_reads_the_ends_of_certificates_and_no_secret(node: Sandbox) ->
     node.write("/etc/kubernetes/admin.conf", kubeconfig(50))
     said = node.run(SCRIPTS["survey"]).stdout
     root = str(node.root)
-    ends = {path.removeprefix(root): end for path, end in parse_state(said, 0).certificates.items()}
+    ends = {path.removeprefix(root): end for path, end in parse(said).certificates.items()}
     days = {
         f"{PKI}/apiserver.crt": 10,
         f"{PKI}/etcd/server.crt": 20,
@@ -95,25 +101,14 @@ def test_a_survey_reads_whose_tokens_end_when_and_not_what_proves_them(node: San
     for uid in ("one", "two"):
         node.write(folder.format(uid), f"head.{token(uid, 60)}.signature")
     said = node.run(SCRIPTS["survey"]).stdout
-    assert [found.uid for found in parse_state(said, 0).tokens] == ["one", "two"]
+    assert [found.uid for found in parse(said).tokens] == ["one", "two"]
     assert "signature" not in said
 
 
-def test_the_clock_is_read_with_and_without_a_hardware_clock(node: Sandbox) -> None:
-    assert parse_clock(sections(node.run(survey.CLOCK).stdout)["clock"], 0).rtc_behind is None
+def test_the_hardware_clock_is_read_where_there_is_one(node: Sandbox) -> None:
+    assert parse(node.run(SCRIPTS["survey"]).stdout).rtc_behind is None
     node.write("/sys/class/rtc/rtc0/since_epoch", "1000\n")
-    clock = parse_clock(sections(node.run(survey.CLOCK).stdout)["clock"], 1010)
-    assert clock.rtc_behind == 10
-    assert clock.behind < 0
-
-
-def test_the_clock_is_set_by_a_difference(node: Sandbox) -> None:
-    (node.bin / "date").unlink()
-    node.program("date", 'case $1 in +*) echo 1700000000250000000;; *) echo "$@" > set;; esac')
-    node.run(clocks.STEP.format(nanoseconds=3_000_000_001))
-    assert (node.root / "set").read_text().split() == ["-s", "@1700000003.250000001"]
-    node.run(clocks.STEP.format(nanoseconds=-400_000_000))
-    assert (node.root / "set").read_text().split() == ["-s", "@1699999999.850000000"]
+    assert parse(node.run(SCRIPTS["survey"]).stdout, 1010).rtc_behind == 10
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")

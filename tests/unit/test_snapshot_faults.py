@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from provision import snapshot_journal, snapshots
+from provision.context import Context
 from provision.errors import LabError, MachineBusy, SnapshotError, ToolFailed
 from provision.snapshot_mend import mend
 from tests.fakes import Lab
@@ -41,7 +42,11 @@ ACTIONS: dict[str, Action] = {"save": save, "restore": restore, "delete": delete
 def repairs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let repair do nothing; return the labs it was asked for."""
     done: list[str] = []
-    monkeypatch.setattr("provision.repair.repair", lambda ctx, moment: done.append(ctx.config.name))
+
+    def note(ctx: Context, moment: float, good_until: object) -> None:
+        done.append(ctx.config.name)
+
+    monkeypatch.setattr("provision.repair.cluster.repair", note)
     return done
 
 
@@ -184,11 +189,11 @@ def test_a_busy_machine_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_repair_that_fails_ends_the_restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(ctx: object, moment: float) -> None:
+    def fail(ctx: object, moment: float, good_until: object) -> None:
         raise LabError("the clock stands still")
 
     lab = prepared(tmp_path)
-    monkeypatch.setattr("provision.repair.repair", fail)
+    monkeypatch.setattr("provision.repair.cluster.repair", fail)
     with pytest.raises(LabError, match="the clock"):
         restore(lab)
     assert set(whole(lab)) == {"old"}
@@ -198,12 +203,12 @@ def test_a_repair_that_fails_ends_the_restore(tmp_path: Path, monkeypatch: pytes
 def test_ctrl_c_while_repairing_leaves_the_repair_to_the_next_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repairs: list[str]
 ) -> None:
-    def interrupt(ctx: object, moment: float) -> None:
+    def interrupt(ctx: object, moment: float, good_until: object) -> None:
         raise KeyboardInterrupt
 
     lab = prepared(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("provision.repair.repair", interrupt)
+        patch.setattr("provision.repair.cluster.repair", interrupt)
         with pytest.raises(KeyboardInterrupt):
             restore(lab)
     journal = snapshot_journal.read(lab.ctx.workspace)

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import re
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
-from provision import snapshot_checks, snapshot_commands, snapshot_journal, snapshots
+from provision import snapshot_checks, snapshot_commands, snapshot_journal, snapshot_prepare, snapshots
+from provision.clock_offset import SHOW
 from provision.context import Context
 from provision.errors import ConnectFailed, LabError, ResourceError, SnapshotError, WaitTimeout
 from provision.providers.base import PAUSED, RUNNING, STOPPED
 from provision.steps.snapshot import SnapshotStep
-from tests.fakes import FakeVm, Lab, Result
-from tests.snapshots import disks, healthy, running_lab, set_disks, whole
+from tests.fakes import FakeVm, Lab
+from tests.repair_world import at
+from tests.snapshots import YEAR, NodeClock, disks, healthy, prepared, running_lab, set_disks, whole
 
 LAB_FILE = Path("lab.yaml")
 Usage = namedtuple("Usage", "total used free")
 
 
 @pytest.fixture(autouse=True)
-def repairs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    done: list[str] = []
-    monkeypatch.setattr("provision.repair.repair", lambda ctx, moment: done.append(ctx.config.name))
+def repairs(monkeypatch: pytest.MonkeyPatch) -> list[dt.datetime | None]:
+    """Let repair do nothing; return until when each one was told that all is good."""
+    done: list[dt.datetime | None] = []
+
+    def note(ctx: Context, moment: float, good_until: dt.datetime | None) -> None:
+        done.append(good_until)
+
+    monkeypatch.setattr("provision.repair.cluster.repair", note)
     return done
 
 
@@ -45,7 +53,9 @@ def test_all_stop_then_all_are_saved_then_all_run(lab: Lab) -> None:
     assert (manifest.kubernetes, manifest.box) == ("1.36.3", lab.ctx.recipe.name)
 
 
-def test_what_happened_since_is_undone_and_the_cluster_repaired(lab: Lab, repairs: list[str]) -> None:
+def test_what_happened_since_is_undone_and_the_cluster_repaired(
+    lab: Lab, repairs: list[dt.datetime | None]
+) -> None:
     dropped: list[bool] = []
     ctx = dataclasses.replace(lab.ctx, disconnect=lambda: dropped.append(True))
     set_disks(lab, "then")
@@ -55,7 +65,7 @@ def test_what_happened_since_is_undone_and_the_cluster_repaired(lab: Lab, repair
     assert snapshots.restore(ctx, "a").name == "a"
     verbs = [call.split()[0] for call in lab.backend.calls if " " in call]
     assert verbs == ["pause"] * 3 + ["revert"] * 3 + ["resume"] * 3
-    assert (disks(lab), repairs, dropped) == ({"then"}, ["lab"], [True])
+    assert (disks(lab), repairs, dropped) == ({"then"}, [at(YEAR)], [True])
     whole(lab)
 
 
@@ -87,11 +97,15 @@ def test_a_lab_whose_machines_stand_still_is_put_back_too(lab: Lab, state: str) 
     whole(lab)
 
 
-def test_a_stopped_lab_is_saved_without_memory_and_comes_back_off(lab: Lab, repairs: list[str]) -> None:
+def test_a_stopped_lab_is_saved_without_memory_and_comes_back_off(
+    lab: Lab, repairs: list[dt.datetime | None]
+) -> None:
     for vm in lab.backend.vms.values():
         vm.state, vm.disk = STOPPED, "then"
     manifest = snapshots.save(lab.ctx, "cold")
     assert (manifest.live, manifest.verified, manifest.stand_still) == (False, False, 0.0)
+    assert manifest.good_until is None
+    assert [runner.calls for runner in lab.runners.values()] == [[], [], []]
     for vm in lab.backend.vms.values():
         vm.state, vm.disk = RUNNING, "now"
     snapshots.restore(lab.ctx, "cold")
@@ -109,10 +123,15 @@ def test_the_parent_is_the_point_the_lab_stands_on(lab: Lab) -> None:
     assert snapshots.save(lab.ctx, "d").parent is None
 
 
-def test_an_unhealthy_cluster_is_saved_and_comes_back_as_it_was(lab: Lab) -> None:
+def test_an_unhealthy_cluster_is_saved_and_comes_back_as_it_was(
+    lab: Lab, repairs: list[dt.datetime | None]
+) -> None:
     healthy(lab, ready=False)
-    assert not snapshots.save(lab.ctx, "a").verified
+    manifest = snapshots.save(lab.ctx, "a")
+    assert (manifest.verified, manifest.good_until) == (False, at(YEAR))
     snapshots.restore(lab.ctx, "a")
+    # What was not well may need all of the repair, whatever is good until then.
+    assert repairs == [None]
     assert any("is not Ready" in event["text"] for event in lab.report.of("warn"))
 
 
@@ -171,15 +190,64 @@ def test_a_lab_without_its_machines_is_refused(lab: Lab) -> None:
 
 
 def test_another_machine_under_a_nodes_address_is_refused(lab: Lab) -> None:
-    lab.runners["lab-w1"].script.insert(0, ("product_uuid", Result("another\n", "", 0)))
+    lab.runners["lab-w1"].script.insert(0, ("product_uuid", prepared("another")))
     assert "lab-w1 is the machine another" in refused(lab).message
 
 
 def test_a_node_that_cannot_be_asked_is_saved_all_the_same(lab: Lab) -> None:
     lab.runners["lab-w1"].script.insert(0, ("product_uuid", ConnectFailed("lab-w1", "no route")))
-    snapshots.save(lab.ctx, "a")
+    manifest = snapshots.save(lab.ctx, "a")
     assert "no route" in lab.report.of("warn")[0]["text"]
-    whole(lab)
+    assert whole(lab) == {"a": manifest}
+    # When something in it ends nobody knows.
+    assert manifest.good_until is None
+
+
+@pytest.mark.parametrize(
+    ("node", "ends", "expected"),
+    [
+        ("lab-cp1", (20, YEAR), 20),
+        ("lab-w2", (20, YEAR), 20),
+        ("lab-cp1", (YEAR, 30), 30),
+        ("lab-w1", (YEAR, 30), 30),
+        ("lab-w1", (-3, YEAR), -3),
+        # A node without tokens has certificates, and the other way round.
+        ("lab-w1", (20, None), 20),
+        ("lab-w1", (None, 30), 30),
+        ("lab-w1", (None, None), None),
+    ],
+)
+def test_a_save_notes_when_the_first_certificate_or_token_of_any_node_ends(
+    lab: Lab, node: str, ends: tuple[float | None, float | None], expected: float | None
+) -> None:
+    lab.runners[node].script.insert(0, ("product_uuid", prepared(f"id-of-{node}", *ends)))
+    manifest = snapshots.save(lab.ctx, "a")
+    assert manifest.good_until == (None if expected is None else at(expected))
+    assert whole(lab) == {"a": manifest}
+
+
+def test_a_clock_that_is_off_is_set_before_its_node_is_saved(lab: Lab) -> None:
+    clock, runner = NodeClock(3600.0), lab.runners["lab-w1"]
+    runner.script.insert(0, (SHOW, clock.answer))
+    ahead: dict[str, float] = {}
+
+    def note(call: str) -> None:
+        ahead[call] = clock.ahead
+
+    lab.backend.before = note
+    snapshots.save(lab.ctx, "a")
+    assert abs(ahead["pause id-of-lab-w1"]) < 0.5
+    # What a node does before it is saved measures the clock that is set by then.
+    *_, step, last = runner.commands()
+    assert "date -s" in step
+    assert snapshot_prepare.PREPARE in last
+
+
+def test_a_clock_that_is_right_is_saved_as_it_is(lab: Lab) -> None:
+    snapshots.save(lab.ctx, "a")
+    for runner in lab.runners.values():
+        assert runner.commands(SHOW)
+        assert runner.commands("date -s") == []
 
 
 def not_restored(lab: Lab, name: str = "a") -> LabError:
@@ -317,7 +385,7 @@ class TestReady:
         lab.machines.known["lab-w1"] = "another"
         del lab.backend.vms["id-of-lab-w1"]
         lab.backend.vms["another"] = FakeVm()
-        lab.runners["lab-w1"].script.insert(0, ("product_uuid", Result("another\n", "", 0)))
+        lab.runners["lab-w1"].script.insert(0, ("product_uuid", prepared("another")))
         assert lab.run(SnapshotStep()) == ["snapshot"]
         assert set(whole(lab)) == {"ready"}
 

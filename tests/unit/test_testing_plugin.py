@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from provision import repair, snapshots
+from provision import snapshots
 from provision.errors import SnapshotError, ToolFailed
+from provision.repair import cluster as repair
 from provision.testing.lab import LabUnderTest
 from tests.fakes import Lab
 from tests.snapshots import disks, running_lab, set_disks, whole
@@ -29,8 +30,8 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """Return a healthy lab, which is what the plugin opens whatever it is told."""
     made = running_lab(tmp_path / "lab")
     made.ctx.workspace.kubeconfig.write_text("")
+    monkeypatch.setattr(repair, "repair", lambda ctx, moment, good_until: None)
     monkeypatch.setattr("provision.testing.lab.open_under_test", lambda file: LabUnderTest(made.ctx))
-    monkeypatch.setattr(repair, "repair", lambda ctx, moment: None)
     return made
 
 
