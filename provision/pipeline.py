@@ -1,4 +1,4 @@
-"""Steps and their engine: probe, apply, probe again.
+"""Steps and their engine: probe, apply, probe again until it is seen.
 
 A step is never told what an earlier one did: it asks reality, so any step can be the first and a
 run after a failure goes on where the last one ended.
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 C_contra = TypeVar("C_contra", contravariant=True)
 C = TypeVar("C")
 
+# An API server that has just come up, on a busy machine, does not answer every question.
+PROBES, PROBE_PAUSE = 5, 2.0
 RESUME_HINT = "run `kubelab up` again: it goes on from here"
 
 
@@ -186,12 +188,15 @@ class _Engine(Generic[C]):
         if step.is_done(self.ctx):
             return False
         step.apply(self.ctx)
-        if not step.is_done(self.ctx):
-            raise LabError(
-                f"“{step.title}” ran to its end, but what it should bring about is not there",
-                hint=f"see the run log, then: kubelab up --from {step.id}",
-            )
-        return True
+        for left in reversed(range(PROBES)):
+            if step.is_done(self.ctx):
+                return True
+            if left:
+                self.clock.sleep(PROBE_PAUSE)
+        raise LabError(
+            f"“{step.title}” ran to its end, but what it should bring about is not there",
+            hint=f"see the run log, then: kubelab up --from {step.id}",
+        )
 
 
 def _select(

@@ -19,7 +19,12 @@ class CniStep:
     title = "Pod network"
 
     def is_done(self, ctx: Context) -> bool:
-        return ctx.kubectl.answers() and ctx.cni.is_installed(ctx.kubectl, ctx.site)
+        if not ctx.workspace.kubeconfig.exists():
+            return False
+        try:
+            return ctx.cni.is_installed(ctx.kubectl, ctx.site)
+        except ToolFailed:
+            return False
 
     def apply(self, ctx: Context) -> None:
         ctx.cni.install(ctx.kubectl, ctx.site)

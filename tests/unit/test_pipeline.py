@@ -156,6 +156,19 @@ def test_a_step_that_is_still_not_done_after_its_work_has_failed() -> None:
     assert world.applied == ["a"]
 
 
+def test_work_that_shows_a_little_later_is_done_and_not_repeated() -> None:
+    world, asked = World(), []
+
+    class Late(Fake):
+        def is_done(self, ctx: World) -> bool:
+            asked.append(ctx.clock.time)
+            return super().is_done(ctx) and len(asked) > 3
+
+    assert run(world, Late("a")).changed == ["a"]
+    assert world.applied == ["a"]
+    assert asked == [0.0, 0.0, 2.0, 4.0]
+
+
 def test_a_failure_carries_step_details_hint_and_exit_code() -> None:
     reporter = RecordingReporter()
     error = CommandFailed("lab-cp1", "kubeadm init", Result("", "why", 1), hint="look there")

@@ -60,6 +60,18 @@ def test_the_cni_is_installed_once(tmp_path: Path) -> None:
     assert lab.run(CniStep()) == []
 
 
+def test_an_api_server_that_does_not_answer_has_no_cni_yet(tmp_path: Path) -> None:
+    class Asking(Network):
+        def is_installed(self, kubectl: Kubectl, site: Site) -> bool:
+            kubectl("get", "nodes")
+            return super().is_installed(kubectl, site)
+
+    lab = make_lab(tmp_path, changes={"cni": Asking()})
+    lab.ctx.workspace.kubeconfig.write_text("{}")
+    lab.kubectl.answer("get nodes*", code=1)
+    assert not CniStep().is_done(lab.ctx)
+
+
 def test_nothing_is_asked_of_a_cluster_the_host_cannot_reach(lab: Lab) -> None:
     lab.ctx.workspace.kubeconfig.unlink()
     assert not CniStep().is_done(lab.ctx)
