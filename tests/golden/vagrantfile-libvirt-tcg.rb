@@ -80,9 +80,6 @@ Vagrant.configure("2") do |config|
         libvirt.graphics_type = "none"
         libvirt.video_type = "none"
         libvirt.random model: "random"
-        # Memory that the guest has freed goes back to the host, and is not written into a snapshot.
-        libvirt.qemuargs value: "-global"
-        libvirt.qemuargs value: "virtio-balloon-pci.free-page-reporting=on"
         libvirt.qemu_use_session = false
         libvirt.management_network_name = 'kubelab-lab'
         libvirt.management_network_address = '192.168.60.0/24'
