@@ -130,6 +130,7 @@ def cluster(root: Path, bundle: Path) -> None:
         "name": "mirrored",
         "cni": {"name": "own", "manifest": OWN_CNI.name},
         "artifacts": {"bundle": str(bundle)},
+        "workers": {"count": 1},
         "network": {"nodes": "192.168.171.0/24"},
     }
     (folder / "lab.yaml").write_text(yaml.safe_dump(lab))
