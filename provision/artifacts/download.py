@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.artifacts.bundle import sha256_of
-from provision.artifacts.web import Tries, Web
+from provision.artifacts.web import AGAIN_HINT, Tries, Web
 from provision.artifacts.web_errors import FetchFailed
 from provision.errors import Cancelled, LabError
 
@@ -129,7 +129,7 @@ def _take(url: str, part: Path, web: Web, meter: Meter, end: float, cancel: thre
                     raise Cancelled("downloading was given up")
                 if web.clock.now() > end:
                     what = f"{url} did not come within {web.patience.deadline:g} s"
-                    raise FetchFailed(what, hint="run the same command again: it goes on from here")
+                    raise FetchFailed(what, hint=AGAIN_HINT)
                 file.write(chunk)
                 meter.add(url, len(chunk))
     came = _size(part)

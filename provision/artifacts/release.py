@@ -35,6 +35,7 @@ CNI_ARCHIVE = "cni-plugins.tgz"
 # Each image is there twice while it is rewritten.
 SPACE_MIB = 3 * 1024
 # The checksums of all others were there.
+INCOMPLETE_HINT = "its checksum is there, and the file is not: the site is incomplete"
 CNI_HINT = "a mirror must hold what the CNI is made of, too; cni: bridge needs nothing"
 
 
@@ -80,7 +81,9 @@ class Release:
             try:
                 extras.fetch_files(items, web, reporter, cancel, beside={"busybox": unpack})
             except FetchFailed as error:
-                error.hint = error.hint or (CNI_HINT if is_missing(error) else "")
+                if is_missing(error):
+                    wanted = (self.sites.url(file.url) in error.message for file in self.wanted.files)
+                    error.hint = CNI_HINT if any(wanted) else INCOMPLETE_HINT
                 raise
             entries = crictl.add(self.kubernetes, self.sites, folder, root, web, reporter, cancel)
             names = self._images(folder)

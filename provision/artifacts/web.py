@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from provision.retry import Clock
 
 LARGEST_TEXT = 1 << 20
+AGAIN_HINT = "run the same command again: it goes on from here"
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class Tries:
         if error.pause > self._patience.longest:
             raise error.but(f"and asks to come back in {error.pause:.0f} s")
         if self._made >= self._patience.attempts:
+            error.hint = error.hint or AGAIN_HINT
             raise error.but(f"also at attempt {self._made}") if self._made > 1 else error
         self._clock.sleep(max(error.pause, 2.0 ** (self._made - 1)))
 

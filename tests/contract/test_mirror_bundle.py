@@ -411,6 +411,13 @@ def test_a_mirror_without_the_cni_says_what_to_do(bench: Bench) -> None:
     assert "cni: bridge" in error["hint"]
 
 
+def test_a_program_that_is_missing_is_no_matter_of_the_cni(bench: Bench) -> None:
+    bench.mirror.faults["/dl.k8s.io/release/v1.36.3/bin/linux/amd64/kubelet"] = [answer(404)]
+    error = bench.fails()
+    assert "/kubelet: the server answers 404" in error["message"]
+    assert "incomplete" in error["hint"]
+
+
 def test_a_given_bundle_is_asked_what_it_has(bench: Bench) -> None:
     bundle = bench.create()
     folder = yaml.safe_dump({"name": "lab", "artifacts": {"bundle": str(bundle.root)}})

@@ -142,6 +142,15 @@ def test_a_server_that_stays_busy_is_given_up(mirror: Mirror, client: Client) ->
     assert len(mirror.asked) == 3
 
 
+def test_a_connection_that_always_breaks_is_given_up_and_can_be_taken_up_again(
+    mirror: Mirror, client: Client
+) -> None:
+    mirror.faults["/kubelet"] = [cut(0)] * 9
+    error = client.refused(mirror)
+    assert "also at attempt 3" in error.message
+    assert "run the same command again" in error.hint
+
+
 @pytest.mark.parametrize("when", ["61", "Fri, 31 Dec 2125 23:59:59 GMT"])
 def test_a_server_that_asks_for_too_long_is_given_up(mirror: Mirror, client: Client, when: str) -> None:
     mirror.faults["/kubelet"] = [answer(503, Retry_After=when)]
