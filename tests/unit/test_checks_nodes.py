@@ -88,6 +88,17 @@ def test_every_sabotage_is_valid_shell(row: Sabotage) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_clock_that_is_being_set_is_measured_again(world: World) -> None:
+    class Settling(dict[str, Offset]):
+        def __getitem__(self, name: str) -> Offset:
+            first = super().__getitem__(name)
+            self[name] = Offset(-0.1, 0.1)
+            return first
+
+    world.offsets = Settling({**world.offsets, "lab-w1": Offset(-15, -14.9)})
+    assert world.red() == {}
+
+
 def test_an_empty_node_is_told_of_and_breaks_nothing(world: World) -> None:
     empty = world.worker
     for folder in ("etc", "proc", "sys", "var", "home"):

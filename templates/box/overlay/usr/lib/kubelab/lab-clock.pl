@@ -8,6 +8,7 @@ use warnings;
 
 my $rtc      = '/sys/class/rtc/rtc0/since_epoch';
 my $source   = '/sys/devices/system/clocksource/clocksource0/current_clocksource';
+my $sources  = '/sys/devices/system/clocksource/clocksource0/available_clocksource';
 # Seconds for which the processor's own counter is not to be read any more.
 my $held     = '/run/kubelab-clock-held';
 # Seconds by which the clock is ahead of the hardware clock, as measured at the last save.
@@ -24,10 +25,15 @@ my $off = 0.5;
 # A hardware clock that stands still for so long is none.
 my $longest_tick = 5;
 
-sub number {
+sub line {
     my ($file) = @_;
     open(my $handle, '<', $file) or return undef;
-    my $line = <$handle>;
+    return scalar <$handle>;
+}
+
+# Also of the hardware clock this may be nothing for a while: a busy host can keep a machine from reading it.
+sub number {
+    my $line = line(@_);
     return defined $line ? $line + 0 : undef;
 }
 
@@ -56,12 +62,13 @@ sub tick {
     my ($between) = @_;
     my $begun = now();
     my ($last, $first) = ($begun, number($rtc));
-    while (defined $first) {
+    while (-e $rtc) {
         select(undef, undef, undef, $between) if $between;
         my ($asked, $hardware) = (now(), number($rtc));
-        return unless defined $hardware && $asked - $begun < $longest_tick;
-        return ($hardware, now() - $last) if $hardware != $first;
-        $last = $asked;
+        return if $asked - $begun > $longest_tick;
+        next unless defined $hardware;
+        return ($hardware, now() - $last) if defined $first && $hardware != $first;
+        ($last, $first) = ($asked, $hardware);
     }
     return;
 }
@@ -85,11 +92,12 @@ sub release {
 }
 
 sub keep {
-    while (defined(my $before = number($rtc))) {
+    for (; -e $rtc; select(undef, undef, undef, $pause)) {
+        my $before = number($rtc);
         my $now = now();
         # Read again: the machine may have been busy with something else between the two.
         my $hardware = number($rtc);
-        last unless defined $hardware;
+        next unless defined $before && defined $hardware;
         # What was measured at a save is exact; else the two may be a second apart, and one counts whole seconds.
         my $ahead  = number($measured);
         my $least  = $before + (defined $ahead ? $ahead - $off : -1);
@@ -102,7 +110,6 @@ sub keep {
             if   ($jumped || $left <= 0) { release() }
             else                         { note($held, $left - $pause) }
         }
-        select(undef, undef, undef, $pause);
     }
 }
 
@@ -126,11 +133,15 @@ my $keeps = $virt eq 'qemu' || $virt eq 'kvm';
 if ($ARGV[0] eq 'hold') {
     my $kept = hold() && $keeps;
     # The counter of an emulated processor never goes back in one QEMU process: after a restore it shows the time since
-    # the save as if it had passed at once, and everything with a deadline in it fails together. The power management
-    # timer does go back, so the clock is read from that for the while.
+    # the save as if it had passed at once, and everything with a deadline in it fails together. Timers of the board do
+    # go back, so the clock is read from one for the while: from the one that begins anew after 43 s if it is there, and
+    # not after 4.7 s, since a machine that is kept from running for longer than that loses so much.
     if ($virt eq 'qemu') {
-        note($held, $longest_hold);
-        note($source, 'acpi_pm');
+        my ($timer) = grep { (line($sources) // '') =~ /\b$_\b/ } qw(hpet acpi_pm);
+        if (defined $timer) {
+            note($held, $longest_hold);
+            note($source, $timer);
+        }
     }
     print "kept\n" if $kept;
 }
