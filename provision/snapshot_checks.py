@@ -105,6 +105,12 @@ def current_of(known: Mapping[str, Manifest], currents: list[str | None]) -> str
     return name if name in known else None
 
 
+def likely_mib(store: Manifests) -> int:
+    """Return how many MiB a save will write, by the last one with memory; 0 before the first."""
+    sizes = [manifest.size for manifest in store.all()[0].values() if manifest.live]
+    return sizes[-1] // MIB if sizes else 0
+
+
 def room(
     ctx: Context, backend: SnapshotBackend, ids: Mapping[str, str], *, live: bool
 ) -> Mapping[str, Space]:

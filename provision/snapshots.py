@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from provision import manifests, snapshot_checks, snapshot_journal, snapshot_mend
 from provision.context import Context
 from provision.errors import Cancelled, LabError
+from provision.host_memory import Prefault, prefaultable_mib
 from provision.manifests import Manifest, SavedNode
 from provision.providers.base import PAUSED, RUNNING, SnapshotBackend
 from provision.snapshot_checks import holders, machine_ids, manifests_of, restorable
@@ -27,35 +28,37 @@ def save(ctx: Context, name: str, note: str = "") -> Manifest:
     parent = snapshot_checks.free_to_save(backend, store, ids, name)
     backend.can_save(list(ids.values()))
     before = snapshot_checks.room(ctx, backend, ids, live=live)
-    verified = live and not what_is_missing(ctx)
-    good_until = prepare(ctx, ids) if live else None
-    journal = Journal(action="save", name=name, time=_now(), ids=ids, running=tuple(ids) if live else ())
-    with snapshot_mend.guarded(ctx, journal):
-        spread, still = _take(ctx, backend, ids, name, live=live)
-        snapshot_checks.check_held(backend, ids, name)
-        after = backend.space(list(ids.values()))
-        nodes = tuple(
-            SavedNode(name=node, id=machine, size=max(0, after[machine].used - before[machine].used))
-            for node, machine in ids.items()
-        )
-        manifest = Manifest(
-            lab=ctx.config.name,
-            name=name,
-            note=note,
-            time=journal.time,
-            parent=parent,
-            live=live,
-            verified=verified,
-            good_until=good_until,
-            config_digest=manifests.config_digest(ctx.config),
-            kubernetes=ctx.version,
-            box=ctx.recipe.name,
-            bundle=ctx.recipe.bundle_key,
-            nodes=nodes,
-            pause_spread=round(spread, 4),
-            stand_still=round(still, 3),
-        )
-        store.write(manifest)
+    memory = min(snapshot_checks.likely_mib(store), prefaultable_mib()) if live else 0
+    with Prefault(memory, ctx.cancel) as prefault:
+        verified = live and not what_is_missing(ctx)
+        good_until = prepare(ctx, ids) if live else None
+        journal = Journal(action="save", name=name, time=_now(), ids=ids, running=tuple(ids) if live else ())
+        with snapshot_mend.guarded(ctx, journal):
+            spread, still = _take(ctx, backend, ids, name, prefault, live=live)
+            snapshot_checks.check_held(backend, ids, name)
+            after = backend.space(list(ids.values()))
+            nodes = tuple(
+                SavedNode(name=node, id=machine, size=max(0, after[machine].used - before[machine].used))
+                for node, machine in ids.items()
+            )
+            manifest = Manifest(
+                lab=ctx.config.name,
+                name=name,
+                note=note,
+                time=journal.time,
+                parent=parent,
+                live=live,
+                verified=verified,
+                good_until=good_until,
+                config_digest=manifests.config_digest(ctx.config),
+                kubernetes=ctx.version,
+                box=ctx.recipe.name,
+                bundle=ctx.recipe.bundle_key,
+                nodes=nodes,
+                pause_spread=round(spread, 4),
+                stand_still=round(still, 3),
+            )
+            store.write(manifest)
     snapshot_journal.remove(ctx.workspace)
     return manifest
 
@@ -103,10 +106,17 @@ def delete(ctx: Context, name: str) -> None:
 
 
 def _take(
-    ctx: Context, backend: SnapshotBackend, ids: Mapping[str, str], name: str, *, live: bool
+    ctx: Context,
+    backend: SnapshotBackend,
+    ids: Mapping[str, str],
+    name: str,
+    prefault: Prefault,
+    *,
+    live: bool,
 ) -> tuple[float, float]:
     """Pause, save and resume; return the spread of the pauses and how long the lab stood still."""
     machines = list(ids.values())
+    prefault.release()
     began = ctx.clock.now()
     moments = backend.pause(machines).values() if live else [began]
     paused = ctx.clock.now()

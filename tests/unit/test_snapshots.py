@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import re
+import threading
 from collections import namedtuple
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from provision import snapshot_checks, snapshot_commands, snapshot_journal, snap
 from provision.clock_offset import SHOW
 from provision.context import Context
 from provision.errors import ConnectFailed, LabError, ResourceError, SnapshotError, WaitTimeout
+from provision.host_memory import Prefault
+from provision.manifests import Manifest
 from provision.providers.base import PAUSED, RUNNING, STOPPED
 from provision.steps.snapshot import SnapshotStep
 from tests.fakes import FakeVm, Lab
@@ -51,6 +54,46 @@ def test_all_stop_then_all_are_saved_then_all_run(lab: Lab) -> None:
     assert manifest.ids == {node.name: f"id-of-{node.name}" for node in lab.ctx.inventory.nodes}
     assert [node.size for node in manifest.nodes] == [1000, 1000, 1000]
     assert (manifest.kubernetes, manifest.box) == ("1.36.3", lab.ctx.recipe.name)
+
+
+def test_the_hosts_memory_is_touched_before_and_freed_as_all_stop(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = snapshots.save(lab.ctx, "a")
+    monkeypatch.setattr(Manifest, "size", 3 * 2**30)
+    monkeypatch.setattr("provision.snapshots.prefaultable_mib", lambda: 2000)
+    taken: list[int] = []
+
+    class Memory(Prefault):
+        def __init__(self, mib: int, cancel: threading.Event) -> None:
+            assert cancel is lab.ctx.cancel
+            taken.append(mib)
+            super().__init__(0, cancel)
+
+        def release(self) -> None:
+            lab.backend.calls.append("release")
+
+    monkeypatch.setattr("provision.snapshots.Prefault", Memory)
+    lab.backend.calls.clear()
+    snapshots.save(lab.ctx, "b")
+    # As much as the last one took, and no more than there is.
+    assert (first.live, taken) == (True, [2000])
+    verbs = [call.split()[0] for call in lab.backend.calls]
+    assert verbs.index("release") == verbs.index("pause") - 1
+
+
+def test_a_first_save_and_one_without_memory_touch_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr("provision.snapshots.prefaultable_mib", lambda: 2000)
+    monkeypatch.setattr(
+        "provision.snapshots.Prefault", lambda mib, cancel: taken.append(mib) or Prefault(0, cancel)
+    )
+    snapshots.save(lab.ctx, "a")
+    monkeypatch.setattr(Manifest, "size", 3 * 2**30)
+    for vm in lab.backend.vms.values():
+        vm.state = STOPPED
+    snapshots.save(lab.ctx, "b")
+    assert taken == [0, 0]
 
 
 def test_what_happened_since_is_undone_and_the_cluster_repaired(
