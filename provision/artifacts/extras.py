@@ -89,14 +89,20 @@ def fetch_files(
     reporter.phase("downloads", time.monotonic() - begun)
 
 
-def place_files(wanted: Wanted, folder: Path, root: Path) -> list[Entry]:
-    """Move the files of `wanted` from `folder` into the bundle at `root`."""
+def place_files(wanted: Wanted, folder: Path, root: Path, reporter: Reporter) -> list[Entry]:
+    """Move the files of `wanted` from `folder` into the bundle at `root`; warn of those not checked."""
     entries = []
     for file in wanted.files:
         path = f"manifests/{file.name}"
         (root / path).parent.mkdir(exist_ok=True)
         shutil.move(folder / file.name, root / path)
-        entries.append(entry_of(root, path, "file"))
+        entry = entry_of(root, path, "file")
+        if file.sha256 is None:
+            reporter.warn(
+                f"{file.url} was taken as it came, sha256:{entry.sha256}; nobody said what it should be:"
+                " to hold it to that, put it into lab.yaml as the sha256 of cni"
+            )
+        entries.append(entry)
     return entries
 
 

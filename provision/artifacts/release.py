@@ -88,7 +88,7 @@ class Release:
             entries = crictl.add(self.kubernetes, self.sites, folder, root, web, reporter, cancel)
             names = self._images(folder)
             entries += extras.place_images(names, self.sites, folder, root, reporter, cancel)
-            entries += extras.place_files(self.wanted, folder, root)
+            entries += extras.place_files(self.wanted, folder, root, reporter)
             ref, version = contents.write_busybox_image(root / "images", busybox, work)
             entries.append(entry_of(root, "images/busybox.tar", "image", ref=ref, version=version))
             entries += self._place_programs(folder, root)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-from provision.artifacts.wanted import WantedFile
 from provision.cni.base import Site
 from provision.cni.documents import Document, changeable, container, find, set_env, slow_probes
 from provision.cni.manifest import ManifestCni
@@ -28,13 +28,14 @@ WATCHDOGS = {"InternalDataplaneMainLoop": 90, "CalculationGraph": 20}
 class Calico(ManifestCni):
     """Calico with the lab's pod range, on the addresses the kubelets report."""
 
-    default_version = "v3.33.1"
+    url = URL
+    default_version = "v3.33.0"
+    checksums: ClassVar[Mapping[str, str]] = {
+        "v3.33.0": "2de8f47595fb9c41b3f47d7b767a1f8e72ecf84057af834738ff12689a234da5",
+        "v3.32.2": "a8c828a06a87c629a282ebbc424895b77f3a030251993e41ea400a743675bb02",
+    }
     # Its CRDs keep the API server busy for ten seconds, and calico-node restarts until it answers at once.
     settle_seconds = 90.0
-
-    def file(self) -> WantedFile:
-        """Return the manifest."""
-        return WantedFile(URL.format(version=self.version), f"calico-{self.version}.yaml")
 
     def documents(self, site: Site, published: Sequence[Document]) -> list[Document]:
         """Return the objects with the pod range, encapsulation, addresses and times of this lab."""

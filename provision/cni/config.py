@@ -26,21 +26,26 @@ VALUES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 POLICIES = frozenset({"calico", "cilium"})
 
-_KEYS = ("name", "version", "manifest", "images", "values")
+_KEYS = ("name", "version", "sha256", "manifest", "images", "values")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 _VERSION = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+[-.+0-9A-Za-z]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _IMAGE = re.compile(
     r"[a-zA-Z0-9][-.\w]*(:[0-9]+)?(/[a-z0-9][-._a-z0-9]*)*(:\w[-.\w]{0,127})?(@sha256:[0-9a-f]{64})?"
 )
 
 
 class CniConfig(BaseModel):
-    """A pod network as lab.yaml asks for it; `manifest` is a URL or the absolute path of a file."""
+    """A pod network as lab.yaml asks for it.
+
+    `manifest` is a URL or the absolute path of a file; `sha256` is what a fetched manifest or chart must be.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     version: str = ""
+    sha256: str = ""
     manifest: str = ""
     images: tuple[str, ...] = ()
     values: dict[str, Any] = {}
@@ -120,7 +125,15 @@ def _text_problems(name: object, value: dict[object, object]) -> Iterator[tuple[
         if manifest is None and name not in VERSIONED:
             yield "version", f"{name} has none; allowed: for {', '.join(VERSIONED)}"
         elif not isinstance(version, str) or not _VERSION.fullmatch(version):
-            yield "version", str(values.refusal(version, "an exact version such as v3.33.1"))
+            yield "version", str(values.refusal(version, "an exact version such as v3.33.0"))
+    sha256 = value.get("sha256")
+    if sha256 is not None:
+        own = isinstance(manifest, str) and values.is_url(manifest)
+        fetched = own or (manifest is None and name in VERSIONED)
+        if not fetched:
+            yield "sha256", "is of a file that is fetched; allowed: beside a version or the URL of a manifest"
+        elif not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            yield "sha256", str(values.refusal(sha256, "64 digits of 0-9 and a-f, in quotes"))
     if manifest is not None and (
         not isinstance(manifest, str) or not manifest or ("://" in manifest and not values.is_url(manifest))
     ):

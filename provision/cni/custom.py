@@ -29,7 +29,7 @@ class Custom(ManifestCni):
     def file(self) -> WantedFile:
         """Return the manifest of a URL."""
         suffix = hashlib.sha256(self.settings.manifest.encode()).hexdigest()[:8]
-        return WantedFile(self.settings.manifest, f"{self.name}-{suffix}.yaml")
+        return WantedFile(self.settings.manifest, f"{self.name}-{suffix}.yaml", self.sha256)
 
     def wanted(self) -> Wanted:
         """Return the images that not every bundle has anyway, and the file unless it is on this host."""

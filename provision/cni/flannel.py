@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-from provision.artifacts.wanted import WantedFile
 from provision.cni.base import Site
 from provision.cni.documents import Document, changeable, container, find, set_env, slow_probes
 from provision.cni.manifest import ManifestCni
@@ -17,12 +17,13 @@ DEFAULT = "vxlan"
 class Flannel(ManifestCni):
     """Flannel with the lab's pod range, on the NIC that has the node's address."""
 
-    default_version = "v0.28.9"
+    url = URL
+    default_version = "v0.28.8"
+    checksums: ClassVar[Mapping[str, str]] = {
+        "v0.28.8": "4148e659a834b51fc9aadc429281c6e80c97e0e25475faacd4cc857dbd16f21b",
+        "v0.28.4": "d078019743c5e0194ce965125fc80ef00af0c1661ec9e12396311f1cfec860a2",
+    }
     settle_seconds = 30.0
-
-    def file(self) -> WantedFile:
-        """Return the manifest."""
-        return WantedFile(URL.format(version=self.version), f"flannel-{self.version}.yaml")
 
     def documents(self, site: Site, published: Sequence[Document]) -> list[Document]:
         """Return the objects with the pod range and the address of the NIC."""

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
-from provision.artifacts.bundle import Bundle
+from provision.artifacts.bundle import Bundle, Entry
 from provision.artifacts.wanted import Wanted, WantedFile
 from provision.cni.base import Files, Site
 from provision.cni.config import POLICIES, CniConfig
@@ -25,9 +26,9 @@ APPLY_TURNS = 6
 HINT = "a bundle made with artifacts: release or {mirror: URL} holds it; without the internet use cni: bridge"
 
 
-def file_of(bundle: Bundle, name: str) -> Path | None:
-    """Return where a plain file of the bundle lies, or None without it."""
-    return next((bundle.path(entry) for entry in bundle.manifests() if Path(entry.path).name == name), None)
+def file_of(bundle: Bundle, name: str) -> Entry | None:
+    """Return the plain file of the bundle with that name, or None without it."""
+    return next((entry for entry in bundle.manifests() if Path(entry.path).name == name), None)
 
 
 def required_file(bundle: Bundle, name: str) -> Path:
@@ -35,14 +36,20 @@ def required_file(bundle: Bundle, name: str) -> Path:
     found = file_of(bundle, name)
     if found is None:
         raise ConfigError(f"the bundle {bundle.root} has no {name}", key="cni", hint=HINT)
-    return found
+    return bundle.path(found)
 
 
 class ManifestCni:
-    """A CNI of one version whose objects come from a file of the bundle."""
+    """A CNI of one version whose objects come from a file of the bundle.
+
+    `checksums` are those of the file at `url`, by version with its v. None are published beside it: these are
+    what several public projects pin for it, each on its own. `default_version` is one of them.
+    """
 
     name = ""
+    url = ""
     default_version = ""
+    checksums: ClassVar[Mapping[str, str]] = {}
     settle_seconds = 60.0
 
     def __init__(self, settings: CniConfig) -> None:
@@ -56,9 +63,15 @@ class ManifestCni:
         given = self.settings.version or self.default_version
         return f"v{given.removeprefix('v')}" if given else ""
 
+    @property
+    def sha256(self) -> str | None:
+        """Return what the file must be: as lab.yaml says, else as is known of its version."""
+        return self.settings.sha256 or self.checksums.get(self.version)
+
     def file(self) -> WantedFile:
         """Return the file that its objects come from."""
-        raise NotImplementedError
+        url = self.url.format(version=self.version)
+        return WantedFile(url, f"{self.name}-{self.version}.yaml", self.sha256)
 
     def documents(self, site: Site, published: Sequence[Document]) -> list[Document]:
         """Return the objects for this lab; a pure function of the published ones."""
@@ -87,7 +100,18 @@ class ManifestCni:
     def check(self, bundle: Bundle) -> None:
         """Raise ConfigError if the bundle lacks the file or an image."""
         there = {entry.ref for entry in bundle.images()}
-        missing = [f"the file {file.name}" for file in self.wanted().files if not file_of(bundle, file.name)]
+        missing = []
+        for file in self.wanted().files:
+            entry = file_of(bundle, file.name)
+            if entry is None:
+                missing.append(f"the file {file.name}")
+            elif file.sha256 not in {None, entry.sha256}:
+                raise ConfigError(
+                    f"{bundle.path(entry)} is not what it should be: expected sha256:{file.sha256},"
+                    f" got sha256:{entry.sha256}",
+                    key=self._key,
+                    hint="kubelab bundle create; or say in cni.sha256 that this is the one you want",
+                )
         if not missing:
             images = self.required(partial(required_file, bundle))
             missing = [f"the image {ref}" for ref in images if ref not in there]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from provision.artifacts.cache import Cached
 from provision.artifacts.crictl import crictl_url
 from provision.artifacts.wanted import Wanted, WantedFile
 from provision.cli import group
+from provision.cni.calico import Calico
 from provision.config import parse_config
 from provision.errors import LabError
 from provision.report import RecordingReporter
@@ -31,6 +34,7 @@ REFS = [
 ]
 CALICO = "quay.io/calico/node:v3.33.1"
 MANIFEST = "https://raw.githubusercontent.com/projectcalico/calico/v3.33.1/manifests/calico.yaml"
+STAND_IN = {"name": "calico", "version": "v3.33.1"}
 DAEMON_SET = f"""
 apiVersion: apps/v1
 kind: DaemonSet
@@ -76,7 +80,7 @@ class Bench:
         self.registry["fail"] = fail
         (self.bin / "skopeo.json").write_text(json.dumps(self.registry))
 
-    def lab(self, kubernetes: str = "1.36", cni: str = "bridge", **mirror: object) -> None:
+    def lab(self, kubernetes: str = "1.36", cni: object = "bridge", **mirror: object) -> None:
         where = {"files": self.mirror.url, "images": "registry.test/k8s", **mirror}
         lab = {"name": "lab", "kubernetes": kubernetes, "cni": cni, "artifacts": {"mirror": where}}
         (self.root / "lab.yaml").write_text(yaml.safe_dump(lab))
@@ -391,17 +395,46 @@ def test_a_damaged_archive_of_crictl_is_named(bench: Bench) -> None:
 
 
 def test_what_a_cni_wants_is_in_the_bundle_and_in_its_key(bench: Bench) -> None:
+    crictl(bench)
     bench.hold(f"registry.test/k8s/{CALICO.partition('/')[2]}")
     bench.mirror.put(MANIFEST, DAEMON_SET, checked=False)
     without = bench.create()
-    bench.lab(cni="calico")
-    bundle = bench.create()
+    bench.lab(cni=STAND_IN)
+    code, events = bench.run()
+    assert code == 0, events["error"]
+    bundle = Bundle.open(Path(events["result"]["data"]["folder"]))
     assert bundle.root != without.root
     (manifest,) = bundle.manifests()
     assert manifest.path == "manifests/calico-v3.33.1.yaml"
     assert bundle.path(manifest).read_bytes() == DAEMON_SET
     (node,) = [entry for entry in bundle.images() if entry.ref == CALICO]
     assert (node.name, node.version) == ("quay.io_calico_node_v3.33.1", "v3.33.1")
+    said = events["warn"]["text"]
+    assert "calico.yaml was taken as it came" in said
+    # What it says to write into lab.yaml holds, there and against the same bundle.
+    bench.lab(cni=STAND_IN | {"sha256": re.search("sha256:([0-9a-f]{64})", said)[1]})  # type: ignore[index]
+    code, events = bench.run()
+    assert (code, "warn" in events) == (0, False)
+    bench.mirror.put(MANIFEST, DAEMON_SET + b"#", checked=False)
+    bench.lab(cni=STAND_IN | {"sha256": "0" * 64})
+    assert (
+        f"calico.yaml is not what it should be: expected sha256:{'0' * 64}, got"
+        in bench.run()[1]["error"]["message"]
+    )
+
+
+def test_a_manifest_of_a_known_version_is_held_to_its_checksum(bench: Bench) -> None:
+    bench.mirror.put(MANIFEST.replace("v3.33.1", "v3.33.0"), DAEMON_SET, checked=False)
+    bench.lab(cni="calico")
+    error = bench.fails()
+    assert error["exit_code"] == 1
+    got = hashlib.sha256(DAEMON_SET).hexdigest()
+    expected = Calico.checksums["v3.33.0"]
+    assert (
+        f"/manifests/calico.yaml is not what it should be: expected sha256:{expected}, got sha256:{got}"
+        in error["message"]
+    )
+    assert not list((bench.root / "cache").rglob("calico*"))
 
 
 def test_a_mirror_without_the_cni_says_what_to_do(bench: Bench) -> None:

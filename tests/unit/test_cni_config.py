@@ -10,6 +10,8 @@ from provision.cni.custom import Custom
 from provision.config import parse_config
 from provision.errors import ConfigError
 
+SHA256 = "0123456789abcdef" * 4
+
 
 def parsed(text: str, path: Path = Path("/labs/lab.yaml")) -> CniConfig:
     return parse_config(f"name: lab\ncni: {text}", path).cni
@@ -30,11 +32,18 @@ def test_a_manifest_needs_no_name() -> None:
     assert parsed("{manifest: own.yaml}").name == "custom"
 
 
+@pytest.mark.parametrize("text", ["name: calico", "name: own, manifest: https://a.example/c.yaml"])
+def test_what_is_fetched_may_be_held_to_a_checksum(text: str) -> None:
+    settings = parsed(f"{{{text}, sha256: {SHA256}}}")
+    (file,) = cni_of(settings).wanted().files
+    assert file.sha256 == settings.sha256 == SHA256
+
+
 @pytest.mark.parametrize(
     ("text", "key", "word"),
     [
         ("{}", "cni.name", "is missing"),
-        ("[bridge]", "cni", "or a mapping of name, version, manifest, images, values"),
+        ("[bridge]", "cni", "or a mapping of name, version, sha256, manifest, images, values"),
         ("calio", "cni", "did you mean `calico`?"),
         ("{name: calio}", "cni.name", "did you mean `calico`?"),
         ("{name: 3}", "cni.name", "a-z, 0-9"),
@@ -45,8 +54,13 @@ def test_a_manifest_needs_no_name() -> None:
         ("{name: own, manifest: ftp://a/b}", "cni.manifest", "http(s)://"),
         ("{name: own, manifest: ''}", "cni.manifest", "the path of a file"),
         ("{name: own, manifest: [a]}", "cni.manifest", "the path of a file"),
-        ("{name: calico, version: 3.33}", "cni.version", "v3.33.1"),
-        ("{name: calico, version: latest}", "cni.version", "v3.33.1"),
+        ("{name: calico, version: 3.33}", "cni.version", "v3.33.0"),
+        ("{name: calico, version: latest}", "cni.version", "v3.33.0"),
+        ("{name: calico, sha256: abc}", "cni.sha256", "64 digits"),
+        ("{name: calico, sha256: 7}", "cni.sha256", "64 digits"),
+        (f"{{name: bridge, sha256: {SHA256}}}", "cni.sha256", "a file that is fetched"),
+        (f"{{name: own, manifest: a.yaml, sha256: {SHA256}}}", "cni.sha256", "a file that is fetched"),
+        (f"{{name: own, manifest: [a], sha256: {SHA256}}}", "cni.sha256", "a file that is fetched"),
         ("{name: bridge, version: 1.2.3}", "cni.version", "calico, cilium, flannel"),
         ("{name: calico, images: [a]}", "cni.images", "beside `manifest`"),
         ("{name: own, manifest: a, images: quay.io/a}", "cni.images", "a list"),
@@ -63,7 +77,7 @@ def test_a_manifest_needs_no_name() -> None:
         ("{name: own, manifest: a, values: {b: c}}", "cni.values", "applied as it is"),
         ("{name: cilium, values: &a {b: *a}}", "cni.values", "a mapping"),
         ("{name: cilium, values: {b: 2026-01-01}}", "cni.values", "a mapping"),
-        ("{name: calico, colour: red}", "cni.colour", "name, version, manifest, images, values"),
+        ("{name: calico, colour: red}", "cni.colour", "name, version, sha256, manifest, images, values"),
         ("{name: calico, 1: 2}", "cni.1", "name, version"),
     ],
 )

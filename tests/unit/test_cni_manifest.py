@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,9 @@ CALICO_IMAGES = (
     "quay.io/calico/node:v3.33.1",
 )
 
+# Of a version that no checksum is known of, as the objects are our own.
+STAND_IN = CniConfig(name="calico", version="v3.33.1")
+
 
 @pytest.fixture
 def stub(tmp_path: Path) -> StubKubectl:
@@ -32,7 +37,7 @@ def client(stub: StubKubectl) -> Kubectl:
 
 
 def test_calico_is_applied_and_written_down(tmp_path: Path, stub: StubKubectl) -> None:
-    calico = Calico(CniConfig(name="calico"))
+    calico = Calico(STAND_IN)
     (file,) = calico.wanted().files
     cni.make_cni_bundle(tmp_path / "files", {file.name: cni.CALICO})
     site = cni.make_site(tmp_path / "files/manifests")
@@ -71,11 +76,11 @@ def test_objects_of_a_new_kind_wait_for_it(tmp_path: Path, stub: StubKubectl) ->
     [
         (
             CniConfig(name="calico"),
-            "projectcalico/calico/v3.33.1/manifests/calico.yaml",
-            "calico-v3.33.1.yaml",
+            "projectcalico/calico/v3.33.0/manifests/calico.yaml",
+            "calico-v3.33.0.yaml",
         ),
         (CniConfig(name="calico", version="3.32.4"), "/v3.32.4/manifests/calico.yaml", "calico-v3.32.4.yaml"),
-        (CniConfig(name="flannel"), "download/v0.28.9/kube-flannel.yml", "flannel-v0.28.9.yaml"),
+        (CniConfig(name="flannel"), "download/v0.28.8/kube-flannel.yml", "flannel-v0.28.8.yaml"),
         (
             CniConfig(name="cilium", version="v1.20.1"),
             "helm.cilium.io/cilium-1.20.1.tgz",
@@ -90,9 +95,35 @@ def test_what_is_published_is_wanted_at_one_version(settings: CniConfig, url: st
     assert file.name == name
 
 
+@pytest.mark.parametrize("name", ["calico", "cilium", "flannel"])
+def test_what_is_fetched_unless_asked_otherwise_has_a_checksum(name: str) -> None:
+    (file,) = cni_of(CniConfig(name=name)).wanted().files
+    assert re.fullmatch("[0-9a-f]{64}", file.sha256 or "")
+    (other,) = cni_of(CniConfig(name=name, version="9.9.9")).wanted().files
+    assert other.sha256 is None
+
+
+def test_a_checksum_of_ones_own_comes_first(tmp_path: Path) -> None:
+    wanted = hashlib.sha256(cni.CALICO.encode()).hexdigest()
+    own = Calico(CniConfig(name="calico", sha256=wanted))
+    (file,) = own.wanted().files
+    own.check(cni.make_cni_bundle(tmp_path, {file.name: cni.CALICO}, *CALICO_IMAGES))
+
+
+def test_a_bundle_with_another_manifest_is_refused(tmp_path: Path) -> None:
+    calico = Calico(CniConfig(name="calico"))
+    (file,) = calico.wanted().files
+    bundle = cni.make_cni_bundle(tmp_path, {file.name: cni.CALICO}, *CALICO_IMAGES)
+    got = hashlib.sha256(cni.CALICO.encode()).hexdigest()
+    with pytest.raises(
+        ConfigError, match=f"{file.name} is not .* expected sha256:{file.sha256}, got sha256:{got}"
+    ):
+        calico.check(bundle)
+
+
 @pytest.mark.parametrize("lacking", [*CALICO_IMAGES, "the file"])
 def test_a_bundle_that_lacks_something_is_refused_by_name(tmp_path: Path, lacking: str) -> None:
-    calico = Calico(CniConfig(name="calico"))
+    calico = Calico(STAND_IN)
     (file,) = calico.wanted().files
     calico.check(cni.make_cni_bundle(tmp_path / "whole", {file.name: cni.CALICO}, *CALICO_IMAGES))
     files = {} if lacking == "the file" else {file.name: cni.CALICO}
@@ -105,7 +136,7 @@ def test_a_bundle_that_lacks_something_is_refused_by_name(tmp_path: Path, lackin
 
 
 def test_a_published_file_that_is_none_is_refused(tmp_path: Path) -> None:
-    flannel = Flannel(CniConfig(name="flannel"))
+    flannel = Flannel(CniConfig(name="flannel", version="9.9.9"))
     (file,) = flannel.wanted().files
     bundle = cni.make_cni_bundle(tmp_path, {file.name: "<html>not found</html>: ["})
     with pytest.raises(ConfigError, match=file.name):
