@@ -111,6 +111,22 @@ def test_an_expired_join_token_is_deleted_without_a_node_being_asked(world: Worl
     assert world.lab.ctx.fake_clock.time == 0
 
 
+def test_an_api_server_that_fails_after_all_is_a_matter_for_the_repair(world: World) -> None:
+    world.lab.kubectl.answer("get secrets*", stderr="the server was unable to return a response", code=1)
+    failing = [True]
+
+    def wall() -> float:
+        # It answers again by the time that the nodes are asked.
+        if asked(world) and failing:
+            failing.clear()
+            world.show()
+        return world.wall()
+
+    assert repair(world.lab.ctx, NOW, wall, good_until=YEAR).changed == []
+    assert started(world)[:3] == ["look", "credentials", "clocks"]
+    assert told(world)
+
+
 def when_clocks_are_set(world: World, *changes: Callable[[], None]) -> None:
     """Let `changes` happen in the first pause after every clock was set, and show the result."""
 
