@@ -11,8 +11,13 @@ Object = dict[str, Any]
 ADMISSION = "admissionregistration.k8s.io/v1"
 ON_W1 = 'request.name.endsWith("-w1")'
 FORWARDED_FROM_PODS = 'iifname "cni0" oifname "eth0"'
-# Room for a pod's own files, none for a line of its log.
-FULL_LOGS = "mount -t tmpfs -o size=4k tmpfs /var/log/pods; head -c 4096 /dev/zero >/var/log/pods/full"
+# Room for a pod's own files, none for a line of its log. The kubelet removes what is of no pod that lives.
+FULL_LOGS = """
+pod=$(echo /var/log/pods/kube-system_kube-proxy-*)
+mount -t tmpfs -o size=4k tmpfs /var/log/pods
+mkdir "$pod"
+head -c 4096 /dev/zero >"$pod/full"
+"""
 # Room for the folder of the volume, none for a file in it.
 FULL_FOLDER = "mkdir -p /run/kubelab-verify; mount -t tmpfs -o nr_inodes=2 tmpfs /run/kubelab-verify"
 
