@@ -10,10 +10,12 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
+from provision.errors import ToolFailed
 from provision.kubectl import Kubectl
 from provision.retry import RealClock, poll_until
 from tests.e2e.cluster import Cluster
 
+FAILED = (ToolFailed, OSError)
 HERE = Path(__file__).parent
 FOLDER = HERE.parent.parent / "build" / "e2e"
 
@@ -63,9 +65,13 @@ def host(request: pytest.FixtureRequest, cluster: Cluster) -> Host:
 
 @pytest.fixture(scope="session")
 def wait_for(cluster: Cluster):  # type: ignore[no-untyped-def]
-    """Return a function that polls until something real is true, with a deadline that suits the machines."""
+    """Return a function that polls until something real is true, with a deadline that suits the machines.
 
-    def wait(probe, what: str) -> object:  # type: ignore[no-untyped-def]
-        return poll_until(probe, what=what, deadline=cluster.context.scaled(60), clock=RealClock())
+    What fails is tried again: rules and names reach every node a while after a pod is Ready.
+    """
+
+    def wait(probe, what: str, seconds: float = 60) -> object:  # type: ignore[no-untyped-def]
+        deadline = cluster.context.scaled(seconds)
+        return poll_until(probe, what=what, deadline=deadline, clock=RealClock(), errors=FAILED)
 
     return wait

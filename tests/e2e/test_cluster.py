@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import urllib.request
 
@@ -76,7 +77,11 @@ def test_the_deployment_runs_on_both_nodes(cluster: Cluster, pods: dict[str, str
 def test_dns_answers_in_a_pod_on_every_node(kubectl: Kubectl, pods: dict[str, str], wait_for) -> None:  # type: ignore[no-untyped-def]
     address = kubectl.json("get", "service", "kubernetes")["spec"]["clusterIP"]
     for pod in pods.values():
-        assert address in kubectl("exec", pod, "--", "nslookup", "kubernetes.default.svc.cluster.local")
+
+        def resolves(pod: str = pod) -> bool:
+            return address in kubectl("exec", pod, "--", "nslookup", "kubernetes.default.svc.cluster.local")
+
+        wait_for(resolves, f"an answer of DNS to {pod}", seconds=20)
 
 
 def test_the_service_is_reached_from_a_pod_on_either_node(
@@ -92,20 +97,27 @@ def test_the_service_is_reached_from_a_pod_on_either_node(
         wait_for(both, f"answers of both web servers to {pod}")
 
 
-def test_a_pod_sees_another_pods_own_address(kubectl: Kubectl, pods: dict[str, str]) -> None:
+def test_a_pod_sees_another_pods_own_address(kubectl: Kubectl, pods: dict[str, str], wait_for) -> None:  # type: ignore[no-untyped-def]
     ips = {name: kubectl.json("get", "pod", name)["status"]["podIP"] for name in pods.values()}
-    first, second = pods.values()
-    assert _fetch(kubectl, first, f"http://{ips[second]}:8080") == second
-    assert _fetch(kubectl, second, f"http://{ips[first]}:8080") == first
+    for asker, other in itertools.permutations(pods.values()):
+
+        def answers(asker: str = asker, other: str = other) -> bool:
+            return _fetch(kubectl, asker, f"http://{ips[other]}:8080") == other
+
+        wait_for(answers, f"an answer of {other} to {asker}", seconds=20)
 
 
 def test_the_node_port_answers_the_host_on_every_node(
-    cluster: Cluster, kubectl: Kubectl, pods: dict[str, str]
-) -> None:
+    cluster: Cluster, kubectl: Kubectl, pods: dict[str, str], wait_for
+) -> None:  # type: ignore[no-untyped-def]
     port = kubectl.json("get", "service", ECHO)["spec"]["ports"][0]["nodePort"]
     for node in cluster.context.inventory.nodes:
-        with urllib.request.urlopen(f"http://{node.ip}:{port}", timeout=60) as answer:
-            assert answer.read().decode().strip() in pods.values()
+
+        def answers(url: str = f"http://{node.ip}:{port}") -> bool:
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                return answer.read().decode().strip() in pods.values()
+
+        wait_for(answers, f"an answer on port {port} of {node.name}", seconds=20)
 
 
 def test_kubelet_and_containerd_run_and_start_at_boot(host: Host) -> None:
