@@ -84,6 +84,7 @@ class Machine:
         """Do what a script asks, but for what this machine is deaf to, and say what it would say."""
         text, out = call.command, ""
         effects = {
+            "systemctl stop lab-clock": lambda text: self.units.update({"lab-clock": "inactive"}),
             "date -s": self._step,
             "/dev/rtc0": lambda text: setattr(self, "rtc_behind", 0.0),
             "systemctl restart containerd": lambda text: self.units.update(containerd="active"),
@@ -97,7 +98,7 @@ class Machine:
             "pkill": lambda text: None,
             "systemctl restart kubelet": self._kubelet,
         }
-        for part, effect in effects.items():
+        for part, effect in sorted(effects.items(), key=lambda item: text.find(item[0])):
             if part in text:
                 self.done.append(part)
                 if part not in self.deaf:

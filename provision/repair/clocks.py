@@ -13,10 +13,14 @@ RTC_TOLERANCE = 3.0
 TRIES = 3
 
 # perl, since the box has no hwclock: RTC_SET_TIME with a struct rtc_time, whose first fields are gmtime's.
-SET_RTC = f"""
+# The keeper is stopped meanwhile: it would set the clock back, or forth by the difference once more.
+SET_BOTH = f"""
+systemctl stop lab-clock 2>/dev/null || true
+{{step}}
 {FORGET}
 perl -e 'open(F, "+<", "/dev/rtc0") or die $!;
     ioctl(F, 0x4024700a, pack("i9", (gmtime(time))[0..5], 0, 0, 0)) or die $!'
+systemctl start lab-clock 2>/dev/null || true
 """
 
 
@@ -60,7 +64,7 @@ class ClockStep:
         for name, state in self.survey.states(ctx).items():
             script = state.clock.step() if state.clock.beyond(TOLERANCE) else ""
             if state.rtc_behind is not None and abs(state.rtc_behind) > RTC_TOLERANCE:
-                script += SET_RTC
+                script = SET_BOTH.format(step=script)
             if script:
                 scripts[name] = script
         return scripts

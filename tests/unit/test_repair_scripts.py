@@ -26,7 +26,7 @@ from tests.sandbox import Sandbox
 TOOLS = ("awk", "cut", "date", "ln", "mktemp", "openssl", "timeout")
 SCRIPTS = {
     "survey": survey.SURVEY,
-    "clock": Offset(1.5, 1.5).step() + clocks.SET_RTC,
+    "clock": clocks.SET_BOTH.format(step=Offset(1.5, 1.5).step()),
     "containerd": services.RESTART_CONTAINERD,
     "kubelet": services.RESTART_KUBELET,
     "control plane": services.RESTART_CONTROL_PLANE,
