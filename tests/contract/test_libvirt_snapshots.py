@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from provision.errors import Cancelled, MachineBusy, MissingTool, SnapshotError, ToolFailed
+from provision.providers import libvirt_snapshots
 from provision.providers.base import Held
 from provision.providers.libvirt_snapshots import LibvirtSnapshots
 from tests.virsh_host import Host, install
@@ -60,7 +61,29 @@ def test_a_machine_that_is_off_or_cannot_be_loaded_gets_a_new_qemu(
 def test_machines_are_paused_once_all_connections_are_open(host: Host, backend: LibvirtSnapshots) -> None:
     backend.pause([host.domain("lab-cp1"), host.domain("lab-w1")])
     words = [call.split()[0] for call in host.state["calls"]]
-    assert words == ["domstate", "domstate", "suspend", "suspend"]
+    assert words == ["dommemstat", "dommemstat", "emulatorpin", "emulatorpin", "suspend", "suspend"]
+
+
+def test_each_qemu_has_one_cpu_until_its_machine_is_resumed(
+    host: Host, backend: LibvirtSnapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libvirt_snapshots, "host_cpus", lambda: [4, 7])
+    # What waits on one machine and is woken on another CPU takes twice as long: the largest has its own.
+    ids = [host.domain("w1", rss=2000), host.domain("w2", rss=1900), host.domain("cp1", rss=3000)]
+    backend.pause(ids)
+    assert [host.state["domains"][name]["emulator"] for name in ("cp1", "w1", "w2")] == ["4", "7", "7"]
+    backend.resume(ids)
+    assert [host.state["domains"][name]["emulator"] for name in ("cp1", "w1", "w2")] == ["r", "r", "r"]
+
+
+def test_a_libvirt_that_pins_nothing_saves_all_the_same(host: Host, backend: LibvirtSnapshots) -> None:
+    ids = [host.domain("lab-cp1"), host.domain("lab-w1")]
+    no = "Requested operation is not valid: cpu affinity is not supported"
+    host.write({**host.state, "fail": {"emulatorpin": no, "dommemstat": no}})
+    backend.pause(ids)
+    backend.save(CP1, "a")
+    backend.resume(ids)
+    assert backend.states(ids) == {CP1: "running", W1: "running"}
 
 
 def test_a_stopped_machine_is_saved_and_comes_back_stopped(host: Host, backend: LibvirtSnapshots) -> None:

@@ -1,7 +1,8 @@
 """A `virsh` that keeps its state in the JSON file beside it, and speaks as libvirt 9 does.
 
 State: networks name -> {xml, active}; domains name -> {uuid, state, network, disk (file and format),
-loader, folder, snapshots (name -> state it was saved in), current, busy (calls it refuses)}; volumes
+loader, folder, snapshots (name -> state it was saved in), current, busy (calls it refuses), rss, emulator
+(the CPUs of QEMU's own threads)}; volumes
 name -> {size, backing}; `fail` command -> message; `calls` is what was asked, `unknown` what it could not
 understand. Without a command it takes one a line from standard input, as virsh does.
 """
@@ -140,8 +141,15 @@ class Virsh:
         head = f"<name>{name}</name><uuid>{domain['uuid']}</uuid>{loader}"
         print(f"<domain>{head}<devices>{devices}</devices></domain>")
 
-    def domstate(self, name: str) -> None:
-        print(self.find("dom", name)["state"])
+    def dommemstat(self, name: str) -> None:
+        domain = self.find("dom", name)
+        if domain["state"] == "shutoff":
+            raise Refused(f"Failed to get memory statistics for domain '{name}'\ndomain is not running")
+        print(f"actual 3145728\nrss {domain.get('rss', 1024)}")
+
+    def emulatorpin(self, name: str, cpus: str, flag: str) -> None:
+        assert flag == "--live"
+        self.change(name)["emulator"] = cpus
 
     def change(self, name: str) -> Any:
         """Return a domain that is to be changed, unless another job is at work on it."""
