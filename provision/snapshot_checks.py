@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from provision.context import Context
 from provision.errors import ResourceError, SnapshotError
+from provision.inventory import Node
 from provision.manifests import Manifest, Manifests
 from provision.providers.base import PAUSED, RUNNING, SnapshotBackend, Space
 
 MIB = 2**20
 # For what the disks grow by besides: the tables of qcow2, and what runs on while others are saved.
 MARGIN_MIB = 512
+# What a node of a lab just made has in use of its memory (measured with Kubernetes 1.36).
+NEW_CONTROL_PLANE_MIB, NEW_WORKER_MIB = 1500, 600
 
 
 def manifests_of(ctx: Context) -> Manifests:
@@ -105,10 +108,14 @@ def current_of(known: Mapping[str, Manifest], currents: list[str | None]) -> str
     return name if name in known else None
 
 
-def likely_mib(store: Manifests) -> int:
-    """Return how many MiB a save will write, by the last one with memory; 0 before the first."""
+def likely_mib(store: Manifests, nodes: Iterable[Node]) -> int:
+    """Return how many MiB a save of running nodes will write: as the last one did, or what a new lab does."""
     sizes = [manifest.size for manifest in store.all()[0].values() if manifest.live]
-    return sizes[-1] // MIB if sizes else 0
+    if sizes:
+        return sizes[-1] // MIB
+    return sum(
+        min(node.memory, NEW_CONTROL_PLANE_MIB if node.is_control_plane else NEW_WORKER_MIB) for node in nodes
+    )
 
 
 def room(

@@ -28,8 +28,8 @@ def save(ctx: Context, name: str, note: str = "") -> Manifest:
     parent = snapshot_checks.free_to_save(backend, store, ids, name)
     backend.can_save(list(ids.values()))
     before = snapshot_checks.room(ctx, backend, ids, live=live)
-    memory = min(snapshot_checks.likely_mib(store), prefaultable_mib()) if live else 0
-    with Prefault(memory, ctx.cancel) as prefault:
+    likely = snapshot_checks.likely_mib(store, ctx.inventory.nodes) if live else 0
+    with Prefault(min(likely, prefaultable_mib()), ctx.cancel) as prefault:
         verified = live and not what_is_missing(ctx)
         good_until = prepare(ctx, ids) if live else None
         journal = Journal(action="save", name=name, time=_now(), ids=ids, running=tuple(ids) if live else ())

@@ -82,9 +82,11 @@ def test_the_hosts_memory_is_touched_before_and_freed_as_all_stop(
     assert verbs.index("release") == verbs.index("pause") - 1
 
 
-def test_a_first_save_and_one_without_memory_touch_nothing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_first_save_touches_what_a_new_lab_needs_and_one_without_memory_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken: list[int] = []
-    monkeypatch.setattr("provision.snapshots.prefaultable_mib", lambda: 2000)
+    monkeypatch.setattr("provision.snapshots.prefaultable_mib", lambda: 9000)
     monkeypatch.setattr(
         "provision.snapshots.Prefault", lambda mib, cancel: taken.append(mib) or Prefault(0, cancel)
     )
@@ -93,7 +95,13 @@ def test_a_first_save_and_one_without_memory_touch_nothing(lab: Lab, monkeypatch
     for vm in lab.backend.vms.values():
         vm.state = STOPPED
     snapshots.save(lab.ctx, "b")
-    assert taken == [0, 0]
+    assert taken == [1500 + 600 + 600, 0]
+
+
+def test_a_new_node_needs_no_more_than_its_memory(lab: Lab) -> None:
+    nodes = lab.ctx.inventory.nodes
+    small = [dataclasses.replace(node, memory=512) for node in nodes[:2]]
+    assert snapshot_checks.likely_mib(snapshot_checks.manifests_of(lab.ctx), small) == 1024
 
 
 def test_what_happened_since_is_undone_and_the_cluster_repaired(
