@@ -11,6 +11,7 @@ from provision.context import Context
 from provision.health import restarts
 from provision.manifests import READY, Manifest
 from provision.report import RecordingReporter
+from provision.snapshot_checks import manifests_of
 
 RESETS = 3
 ROUNDS = 10
@@ -22,7 +23,7 @@ def measure(open_lab: Callable[[RecordingReporter], Context], up: float) -> dict
     resets = [_restore(open_lab, READY) for _ in range(RESETS)]
     before = _restarts(open_lab(RecordingReporter()))
     rounds = [_round(open_lab, number) for number in range(ROUNDS)]
-    saves = [manifest for manifest, _, _ in rounds]
+    saves = [_ready(open_lab), *(manifest for manifest, _, _ in rounds)]
     lasted = [seconds for _, seconds, _ in rounds]
     whole, alone = (statistics.median(values) for values in zip(*resets, strict=True))
     half = ROUNDS // 2
@@ -39,6 +40,11 @@ def measure(open_lab: Callable[[RecordingReporter], Context], up: float) -> dict
         "MiB on disk for ten snapshots": max(used for _, _, used in rounds) - rounds[0][2],
         "MiB on disk after deleting them": _deleted(open_lab) - rounds[0][2],
     }
+
+
+def _ready(open_lab: Callable[[RecordingReporter], Context]) -> Manifest:
+    """Return what `up` saved."""
+    return manifests_of(open_lab(RecordingReporter())).read(READY)
 
 
 def _restore(open_lab: Callable[[RecordingReporter], Context], name: str) -> tuple[float, float]:
