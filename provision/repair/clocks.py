@@ -16,11 +16,13 @@ TRIES = 3
 # The keeper is stopped meanwhile: it would set the clock back, or forth by the difference once more.
 SET_BOTH = f"""
 systemctl stop lab-clock 2>/dev/null || true
+code=0
 {{step}}
 {FORGET}
 perl -e 'open(F, "+<", "/dev/rtc0") or die $!;
-    ioctl(F, 0x4024700a, pack("i9", (gmtime(time))[0..5], 0, 0, 0)) or die $!'
+    ioctl(F, 0x4024700a, pack("i9", (gmtime(time))[0..5], 0, 0, 0)) or die $!' || code=$?
 systemctl start lab-clock 2>/dev/null || true
+[ $code = 0 ]
 """
 
 

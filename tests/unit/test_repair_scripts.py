@@ -111,6 +111,18 @@ def test_the_hardware_clock_is_read_where_there_is_one(node: Sandbox) -> None:
     assert parse(node.run(SCRIPTS["survey"]).stdout, 1010).rtc_behind == 10
 
 
+@pytest.mark.parametrize("settable", [True, False])
+def test_the_clock_keeper_runs_again_even_where_the_hardware_clock_cannot_be_set(
+    node: Sandbox, settable: bool
+) -> None:
+    node.program("systemctl", "echo $1 $2 >> calls")
+    node.program("perl", "exit 0" if settable else "echo 'Permission denied' >&2; exit 13")
+    done = node.run(clocks.SET_BOTH.format(step=""), check=False)
+    assert (node.root / "calls").read_text() == "stop lab-clock\nstart lab-clock\n"
+    # A failure is told all the same.
+    assert (done.ok, "Permission denied" in done.stderr) == (settable, not settable)
+
+
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
 def test_a_kubelet_gets_a_client_certificate_whose_key_never_left_its_node(
     node: Sandbox, tmp_path: Path
