@@ -183,3 +183,13 @@ class SnapshotError(LabError):
 
 class MachineBusy(SnapshotError):
     """A machine is still at work on an earlier command, and takes no other now."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return an error in one line, which is the same each time for the same cause."""
+    detail = last_lines(error.details, 1) if isinstance(error, LabError) else ""
+    if detail and isinstance(error, ToolFailed):
+        # What kubectl and virsh say needs no word on how they were called.
+        return detail
+    said = " ".join(str(error).split())
+    return f"{said}: {detail}" if detail else said

@@ -61,7 +61,7 @@ def remove(workspace: Workspace) -> None:
 
 
 def tell(workspace: Workspace, report: Reporter) -> None:
-    """Say that a command is under way or was interrupted, for commands that only read."""
+    """Say that a command is under way, or was interrupted and is not mended yet."""
     with contextlib.suppress(OSError):
         journal = read(workspace)
         if journal is None:
@@ -71,5 +71,5 @@ def tell(workspace: Workspace, report: Reporter) -> None:
             return
         report.warn(
             f"`{journal.command}` was interrupted at {journal.time:%Y-%m-%d %H:%M:%S} UTC: "
-            "machines may stand still. The next command that changes the lab mends it, such as: kubelab up"
+            "machines may stand still. This tries again: kubelab up"
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from provision import snapshot_journal
 from provision.context import Context
-from provision.errors import Cancelled, LabError, MachineBusy, SnapshotError
+from provision.errors import Cancelled, LabError, MachineBusy, SnapshotError, in_one_line
 from provision.inventory import Node
 from provision.manifests import Manifest, Manifests
 from provision.parallel import on_all
@@ -36,7 +36,7 @@ def guarded(ctx: Context, journal: Journal) -> Iterator[None]:
         try:
             _undo(calm, snapshot_journal.read(ctx.workspace) or journal)
         except LabError as error:
-            ctx.report.warn(f"{error}; the next kubelab command tries again")
+            ctx.report.warn(f"{in_one_line(error)}; the next kubelab command tries again")
         else:
             left = snapshot_journal.read(ctx.workspace)
             if left is not None and isinstance(cause, Cancelled | KeyboardInterrupt):
@@ -66,7 +66,7 @@ def mend(ctx: Context, *, restoring: bool = False) -> None:
     except LabError as error:
         if journal.action == "restore":
             raise
-        ctx.report.warn(f"{error}; kubelab snapshot list shows what is left")
+        ctx.report.warn(f"{in_one_line(error)}; kubelab snapshot list shows what is left")
     left = snapshot_journal.read(ctx.workspace)
     if left is not None and left.phase == "repairing":
         settle(ctx, Manifests(ctx.workspace.snapshots, ctx.config.name).read(left.name))

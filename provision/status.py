@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from provision import verify_record
 from provision.context import Context
-from provision.errors import Cancelled, LabError, ToolFailed, last_lines
+from provision.errors import Cancelled, LabError, ToolFailed, in_one_line
 from provision.expiry import Expiry, expiries
 from provision.health import Object
 from provision.kubectl import Kubectl
@@ -75,7 +75,7 @@ def gather(ctx: Context) -> Status:
     except Cancelled:
         raise
     except LabError as error:
-        unknown["machines"] = f"the hypervisor does not answer: {reason(error)}"
+        unknown["machines"] = f"the hypervisor does not answer: {in_one_line(error)}"
     blocked = _blocked(ctx, states)
     if blocked:
         unknown |= dict.fromkeys(("cluster", "readyz", "certificates"), blocked)
@@ -87,7 +87,7 @@ def gather(ctx: Context) -> Status:
     for part, failure in jobs.failures.items():
         if isinstance(failure, Cancelled):
             raise failure
-        unknown[part] = reason(failure)
+        unknown[part] = in_one_line(failure)
     found = Status(
         time=now,
         states=states,
@@ -100,15 +100,6 @@ def gather(ctx: Context) -> Status:
     )
     texts = problems_of(found, ctx.inventory, network=ctx.cni.name != "none", asked=not blocked)
     return dataclasses.replace(found, problems=texts)
-
-
-def reason(error: BaseException) -> str:
-    """Return an error in one line, which is the same each time for the same cause."""
-    detail = last_lines(error.details, 1) if isinstance(error, LabError) else ""
-    if detail and isinstance(error, ToolFailed):
-        # What kubectl and virsh say needs no word on how they were called.
-        return detail
-    return f"{error}: {detail}" if detail else str(error)
 
 
 def _blocked(ctx: Context, states: Mapping[str, str] | None) -> str:
@@ -145,7 +136,7 @@ def _objects(kubectl: Kubectl) -> list[Object]:
     try:
         return kubectl.items(KINDS, "--all-namespaces")
     except ToolFailed as error:
-        raise LabError(f"the API server does not answer: {reason(error)}") from error
+        raise LabError(f"the API server does not answer: {in_one_line(error)}") from error
 
 
 def _failing(kubectl: Kubectl) -> list[str]:

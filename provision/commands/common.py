@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from provision.errors import Cancelled, LabError, StepFailed
+from provision.errors import Cancelled, LabError, StepFailed, in_one_line
 from provision.report import make_reporter
 from provision.report_tee import TeeReporter
 from provision.runlog import RunLog
 from provision.workspace import Workspace
+
+if TYPE_CHECKING:
+    from provision.context import Context
 
 F = TypeVar("F", bound=Callable[..., Any])
 LAB_FILE = "lab.yaml"
@@ -84,6 +87,24 @@ def reporting(options: Options, workspace: Workspace | None = None) -> Iterator[
             return
         _tell(error, reporter, options, workspace)
     sys.exit(error.exit_code)
+
+
+def mend_left(lab: Context) -> None:
+    """Mend what an interrupted snapshot command left, before the lab is asked anything.
+
+    What cannot be mended is told. A command that is still under way is left alone.
+    """
+    workspace = lab.workspace
+    if workspace.journal.exists() and not workspace.busy():
+        from provision.snapshot_mend import mend
+
+        try:
+            with workspace.lock():
+                mend(lab)
+        except Cancelled:
+            raise
+        except LabError as error:
+            lab.report.warn(in_one_line(error))
 
 
 def _tell(error: LabError, reporter: TeeReporter, options: Options, workspace: Workspace | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.commands.common import Options, common_options, reporting
+from provision.commands.common import Options, common_options, mend_left, reporting
 
 if TYPE_CHECKING:
     from provision.context import Context
@@ -39,14 +39,16 @@ def changing(options: Options, *, restoring: bool = False) -> Iterator[Context]:
 
 @contextmanager
 def reading(options: Options) -> Iterator[Context]:
-    """Give the lab to look at, after telling of a command that was interrupted."""
+    """Give the lab to look at, once what an interrupted command left is mended."""
     from provision.lab import open_lab, read_lab
     from provision.snapshot_journal import tell
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)
+        lab = open_lab(config, workspace, report, options.cancel)
+        mend_left(lab)
         tell(workspace, report)
-        yield open_lab(config, workspace, report, options.cancel)
+        yield lab
 
 
 @command.command("save")

@@ -7,7 +7,7 @@ import shlex
 
 import click
 
-from provision.commands.common import Options, common_options, reporting
+from provision.commands.common import Options, common_options, mend_left, reporting
 
 
 @click.command(
@@ -22,13 +22,15 @@ def command(options: Options, node: str, arguments: tuple[str, ...]) -> None:
     """Open a shell on NODE, or run a command there: kubelab ssh lab-w1 -- uptime."""
     from provision.errors import LabError, MissingTool
     from provision.inventory import inventory_of
-    from provision.lab import read_lab
+    from provision.lab import open_lab, read_lab
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)
         name = inventory_of(config).node(node).name
         if not workspace.ssh_config.exists():
             raise LabError(f"the lab {config.name} has no machines yet", hint="kubelab up")
+        if workspace.journal.exists():
+            mend_left(open_lab(config, workspace, report, options.cancel))
         remote = [shlex.join(arguments)] if arguments else []
         report.close()
         try:

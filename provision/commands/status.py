@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from provision.commands.common import Options, common_options, reporting
+from provision.commands.common import Options, common_options, mend_left, reporting
 
 
 @click.command("status", short_help="Show machines, nodes and pods.")
@@ -28,6 +28,7 @@ def command(options: Options, watch: bool) -> None:
     with reporting(options) as report:
         config, workspace = read_lab(options.file)
         lab = open_lab(config, workspace, report, options.cancel)
+        mend_left(lab)
         if watch:
             terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
             watch_lab(lab, redraw=terminal and not options.json)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from provision.commands.common import Options, common_options, reporting
+from provision.commands.common import Options, common_options, mend_left, reporting
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -63,8 +63,9 @@ def command(
             junit.parent.mkdir(parents=True, exist_ok=True)
         early.close()
         with reporting(options, workspace) as report:
-            tell(workspace, report)
             lab = open_lab(config, workspace, report, options.cancel)
+            mend_left(lab)
+            tell(workspace, report)
             outcome = examine(lab, Request(options.file, Selection(quick, only, skip), tests, junit))
             report.result(outcome.data())
             if outcome.failures:

@@ -71,10 +71,10 @@ def test_a_save_that_is_killed_leaves_nothing(cluster: Cluster) -> None:
     save.kill()
     save.wait()
     assert "`kubelab snapshot save killed` was interrupted" in json.dumps(cluster.events("snapshot", "list"))
-    cluster.kubelab("up")
     assert set(backend.states(ids).values()) == {RUNNING}
     assert "killed" not in listed(cluster)
     assert all("killed" not in held.names for held in backend.list(ids).values())
+    cluster.kubelab("up")
     cluster.kubelab("status")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,20 +136,58 @@ def test_what_fails_ends_with_1_and_leaves_nothing(host: Host, kubelab: Kubelab)
     assert kubelab("snapshot", "show", "a").exit_code == 1
 
 
-def test_commands_that_read_tell_of_an_interrupted_one_and_others_mend_it(
-    host: Host, kubelab: Kubelab
-) -> None:
+@pytest.fixture
+def half_saved(host: Host, kubelab: Kubelab) -> None:
+    """Leave what a save leaves that was killed while it saved."""
     kubelab("snapshot", "save", "a")
     Path("snapshots/lab/a.json").unlink()
     interrupted("save")
-    for command in (("snapshot", "list"), ("status",)):
-        told = kubelab(*command)
-        assert "`kubelab snapshot save a` was interrupted" in told.stdout + told.stderr
-    assert held(host) == [["a"], ["a"]]
-    mended = kubelab("render")
-    assert "mending" in mended.stdout + mended.stderr
+
+
+# Some fail then, as the lab has no cluster.
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("snapshot", "list"),
+        ("snapshot", "delete", "nothing"),
+        ("render",),
+        ("status",),
+        ("verify", "--only", "dns"),
+        ("kubectl", "--", "version"),
+        ("ssh", "lab-cp1"),
+    ],
+)
+@pytest.mark.usefixtures("half_saved")
+def test_every_command_says_that_one_was_interrupted_and_mends_what_it_left(
+    host: Host, kubelab: Kubelab, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(os, "execvp", lambda *argv: None)
+    monkeypatch.setattr(os, "execv", lambda *argv: None)
+    for name in ("kubeconfig", "ssh_config"):
+        Path(".kubelab/lab", name).touch()
+    mended = kubelab(*command)
+    assert "`kubelab snapshot save a` was interrupted: mending" in mended.stdout + mended.stderr
     assert held(host) == [[], []]
     assert not Path(".kubelab/lab/journal.json").exists()
+
+
+@pytest.mark.usefixtures("half_saved")
+def test_a_command_that_is_under_way_is_told_and_left_alone(host: Host, kubelab: Kubelab) -> None:
+    with Workspace(Path.cwd(), "lab").lock():
+        listed = kubelab("snapshot", "list")
+    assert "is under way" in listed.stdout + listed.stderr
+    assert held(host) == [["a"], ["a"]]
+
+
+@pytest.mark.usefixtures("half_saved")
+def test_a_command_that_only_looks_goes_on_where_nothing_can_be_mended(host: Host, kubelab: Kubelab) -> None:
+    host.write({**host.state, "fail": {"snapshot-delete": "disk on fire"}})
+    listed = kubelab("snapshot", "list")
+    assert listed.exit_code == 0
+    assert "2 nodes failed: " in listed.stdout + listed.stderr
+    assert "disk on fire" in listed.stdout + listed.stderr
+    assert "was interrupted at 2026-01-02" in listed.stdout + listed.stderr
+    assert held(host) == [["a"], ["a"]]
 
 
 def test_a_paused_lab_runs_again_with_the_next_command(host: Host, kubelab: Kubelab) -> None:
