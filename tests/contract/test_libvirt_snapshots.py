@@ -68,7 +68,7 @@ def test_each_qemu_has_one_cpu_until_its_machine_is_resumed(
     host: Host, backend: LibvirtSnapshots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(libvirt_snapshots, "host_cpus", lambda: [4, 7])
-    # What waits on one machine and is woken on another CPU takes twice as long: the largest has its own.
+    # The largest machine takes longest, so nothing else is to be copied on its CPU.
     ids = [host.domain("w1", rss=2000), host.domain("w2", rss=1900), host.domain("cp1", rss=3000)]
     backend.pause(ids)
     assert [host.state["domains"][name]["emulator"] for name in ("cp1", "w1", "w2")] == ["4", "7", "7"]

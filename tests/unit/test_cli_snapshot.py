@@ -158,7 +158,7 @@ def half_saved(host: Host, kubelab: Kubelab) -> None:
     ],
 )
 @pytest.mark.usefixtures("half_saved")
-def test_every_command_says_that_one_was_interrupted_and_mends_what_it_left(
+def test_whatever_asks_the_machines_says_that_a_command_was_interrupted_and_mends_what_it_left(
     host: Host, kubelab: Kubelab, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(os, "execvp", lambda *argv: None)
