@@ -1,4 +1,4 @@
-"""kubeadm's configuration documents, its static-pod patches and its join credentials. Pure."""
+"""kubeadm's configuration documents and its join credentials. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from provision import control_plane_tuning as tuning
 from provision.config import ClusterConfig
+from provision.control_plane_tuning import Plain
 from provision.errors import LabError
 from provision.host import Acceleration
 from provision.inventory import Inventory, Node
@@ -25,33 +27,8 @@ SOCKET = "unix:///run/containerd/containerd.sock"
 PATCHES = "/etc/kubernetes/patches"
 TOKEN_HOURS = 2
 API_PORT = 6443
-# While everything starts at once the CPU goes first to what the others wait for.
-CPU_SHARES = {
-    "kube-apiserver": "800m",
-    "etcd": "300m",
-    "kube-controller-manager": "50m",
-    "kube-scheduler": "25m",
-}
 _TOKEN_CHARS = string.ascii_lowercase + string.digits
 _IMAGE = re.compile(r"^(?P<name>\S+):(?P<tag>[^:/\s]+)$")
-
-# kubeadm's defaults in seconds (kubeadm's constants), scaled by the acceleration's factor.
-_TIMEOUTS = {
-    "controlPlaneComponentHealthCheck": 240,
-    "kubeletHealthCheck": 240,
-    "kubernetesAPICall": 60,
-    "etcdAPICall": 120,
-    "tlsBootstrap": 300,
-    "discovery": 300,
-}
-_LONGEST_TIMEOUT = 1800
-
-
-class _Plain(yaml.SafeDumper):
-    """Writes a value that occurs twice twice: people read these files."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
 
 
 def new_token() -> str:
@@ -96,9 +73,9 @@ def init_documents(
         ],
         "localAPIEndpoint": {"advertiseAddress": first.ip, "bindPort": API_PORT},
         "nodeRegistration": _registration(first),
-        "timeouts": _timeouts(acceleration),
+        "timeouts": tuning.timeouts(acceleration),
     }
-    if patches(acceleration):
+    if tuning.patches(acceleration):
         init["patches"] = {"directory": PATCHES}
     if config.cni.replaces_kube_proxy:
         init["skipPhases"] = ["addon/kube-proxy"]
@@ -113,7 +90,7 @@ def init_documents(
             "clusterCIDR": str(config.network.pods),
         },
     ]
-    return yaml.dump_all(documents, Dumper=_Plain, sort_keys=False)
+    return yaml.dump_all(documents, Dumper=Plain, sort_keys=False)
 
 
 def join_document(node: Node, first: Node, token: str, pin: str, acceleration: Acceleration) -> str:
@@ -129,31 +106,9 @@ def join_document(node: Node, first: Node, token: str, pin: str, acceleration: A
             }
         },
         "nodeRegistration": _registration(node),
-        "timeouts": _timeouts(acceleration),
+        "timeouts": tuning.timeouts(acceleration),
     }
-    return yaml.dump(join, Dumper=_Plain, sort_keys=False)
-
-
-def patches(acceleration: Acceleration) -> dict[str, str]:
-    """Return file name -> YAML of the patches that give the static pods time to answer.
-
-    Figures from a run under emulation in which no container restarted once init was over.
-    """
-    if acceleration.factor <= 1:
-        return {}
-    liveness = {"timeoutSeconds": 60, "periodSeconds": 30, "failureThreshold": 20}
-    startup = {"timeoutSeconds": 60, "periodSeconds": 5, "failureThreshold": 240}
-    files = {}
-    for name, share in CPU_SHARES.items():
-        container: dict[str, Any] = {"name": name, "livenessProbe": liveness, "startupProbe": startup}
-        container["resources"] = {"requests": {"cpu": share}}
-        if name == "kube-apiserver":
-            container["readinessProbe"] = {"timeoutSeconds": 60, "periodSeconds": 5, "failureThreshold": 20}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "kube-system"}}
-        files[f"{name}+strategic.yaml"] = yaml.dump(
-            {**pod, "spec": {"containers": [container]}}, Dumper=_Plain
-        )
-    return files
+    return yaml.dump(join, Dumper=Plain, sort_keys=False)
 
 
 def _cluster(
@@ -163,16 +118,14 @@ def _cluster(
     images: Sequence[str],
     acceleration: Acceleration,
 ) -> dict[str, Any]:
-    slow = acceleration.factor > 1
-    leader = {"lease-duration": "120s", "renew-deadline": "90s", "retry-period": "2s"}
-    elect = _arguments({f"leader-elect-{key}": value for key, value in leader.items()}) if slow else []
-    manager = list(elect)
+    manager = tuning.arguments("kube-controller-manager", acceleration)
     if config.cni.name == "bridge":
         # The bridge CNI knows each node's pod range from the node's place in lab.yaml.
-        manager += _arguments({"allocate-node-cidrs": "false"})
-    etcd = _arguments({"heartbeat-interval": "500", "election-timeout": "5000"}) if slow else []
-    # A collector that runs a quarter as often: while everything starts it takes much of an emulated CPU.
-    environment = {"extraEnvs": _arguments({"GOGC": "400"})} if slow else {}
+        manager |= {"allocate-node-cidrs": "false"}
+    environment = _entries(tuning.environment(acceleration))
+    extra = {"extraEnvs": environment} if environment else {}
+    etcd = _entries(tuning.arguments("etcd", acceleration))
+    scheduler = _entries(tuning.arguments("kube-scheduler", acceleration))
     return {
         "apiVersion": API,
         "kind": "ClusterConfiguration",
@@ -185,17 +138,18 @@ def _cluster(
         },
         "apiServer": {
             "certSANs": ["127.0.0.1", *(node.ip for node in inventory.control_planes)],
-            **environment,
+            "extraArgs": _entries(tuning.arguments("kube-apiserver", acceleration)),
+            **extra,
         },
         "dns": _image(images, "coredns"),
-        "etcd": {"local": {**_image(images, "etcd"), "extraArgs": etcd, **environment}},
-        "controllerManager": {"extraArgs": manager, **environment},
-        "scheduler": {"extraArgs": elect, **environment},
+        "etcd": {"local": {**_image(images, "etcd"), "extraArgs": etcd, **extra}},
+        "controllerManager": {"extraArgs": _entries(manager), **extra},
+        "scheduler": {"extraArgs": scheduler, **extra},
     }
 
 
 def _kubelet(acceleration: Acceleration) -> dict[str, Any]:
-    document: dict[str, Any] = {
+    return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "cgroupDriver": "systemd",
@@ -204,11 +158,8 @@ def _kubelet(acceleration: Acceleration) -> dict[str, Any]:
         "failSwapOn": True,
         # Renewed every 2 s instead of 10: a restore is done once it sees a fresh Lease.
         "nodeLeaseDurationSeconds": 8,
+        **tuning.kubelet(acceleration),
     }
-    if acceleration.factor > 1:
-        # Each period is work for an emulated CPU; the values still notice a change within seconds.
-        document |= {"runtimeRequestTimeout": "10m", "nodeStatusUpdateFrequency": "20s"}
-    return document
 
 
 def _registration(node: Node) -> dict[str, Any]:
@@ -216,18 +167,11 @@ def _registration(node: Node) -> dict[str, Any]:
         "name": node.name,
         "criSocket": SOCKET,
         "imagePullPolicy": "IfNotPresent",
-        "kubeletExtraArgs": _arguments({"node-ip": str(ipaddress.ip_address(node.ip))}),
+        "kubeletExtraArgs": _entries({"node-ip": str(ipaddress.ip_address(node.ip))}),
     }
 
 
-def _timeouts(acceleration: Acceleration) -> dict[str, str]:
-    return {
-        name: f"{min(int(seconds * acceleration.factor), _LONGEST_TIMEOUT)}s"
-        for name, seconds in _TIMEOUTS.items()
-    }
-
-
-def _arguments(values: Mapping[str, str]) -> list[dict[str, str]]:
+def _entries(values: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in values.items()]
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from provision import verify_record
+from provision.api_health import PATIENCE, failing_checks
 from provision.context import Context
 from provision.errors import Cancelled, LabError, ToolFailed, in_one_line
 from provision.expiry import Expiry, expiries
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from provision.verify_record import VerifyRecord
 
 ANSWER_SECONDS = 5.0
-_FAILING = re.compile(r"\[-\](\S+)")
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,9 @@ def _cluster_questions(ctx: Context, states: Mapping[str, str] | None) -> dict[s
 
     return {
         "cluster": lambda: _objects(kubectl()),
-        "readyz": lambda: _failing(kubectl()),
+        "readyz": lambda: failing_checks(
+            kubectl(), "/readyz", patience=ctx.scaled(PATIENCE), clock=ctx.clock
+        ),
         "certificates": certificates,
     }
 
@@ -137,16 +138,6 @@ def _objects(kubectl: Kubectl) -> list[Object]:
         return kubectl.items(KINDS, "--all-namespaces")
     except ToolFailed as error:
         raise LabError(f"the API server does not answer: {in_one_line(error)}") from error
-
-
-def _failing(kubectl: Kubectl) -> list[str]:
-    try:
-        kubectl("get", "--raw", "/readyz?verbose")
-    except ToolFailed as error:
-        if failing := _FAILING.findall(error.output):
-            return failing
-        raise
-    return []
 
 
 def _current(ctx: Context, states: Mapping[str, str] | None) -> Manifest | None:

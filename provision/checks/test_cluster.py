@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from provision.api_health import PATIENCE, failing_checks
 from provision.checks.answers import ended, etcd_fault, plugins, tag
 from provision.checks.facts import AllFacts
 from provision.checks.facts_script import CNI_FOLDER
@@ -26,7 +26,6 @@ pytestmark = pytest.mark.quick
 SYSTEM_PODS = "kubelab kubectl -- -n kube-system get pods -o wide"
 NODES = "kubelab kubectl -- get nodes -o wide"
 ENDPOINTS = ("/readyz", "/livez")
-FAILING = re.compile(r"\[-\]([\w/-]+)")
 VERSIONED = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 # A kubelet renews its Lease every ten seconds at most, the leaders theirs more often.
 LEASE_SECONDS, LEASE_SLACK = 20.0, 1.0
@@ -47,13 +46,14 @@ DAEMON_SETS = {
 
 
 @pytest.mark.look("kubelab kubectl -- get --raw '/readyz?verbose'; kubelab kubectl -- get apiservices")
-def test_the_api_server_is_ready_and_serves_every_api(kubectl: LabKubectl, cluster: ClusterState) -> None:
+def test_the_api_server_is_ready_and_serves_every_api(lab: LabUnderTest, cluster: ClusterState) -> None:
+    ctx, patience = lab.context, lab.scaled(PATIENCE)
     for path in ENDPOINTS:
         try:
-            kubectl.text("get", "--raw", f"{path}?verbose")
+            failing = failing_checks(ctx.kubectl, path, patience=patience, clock=ctx.clock)
         except ToolFailed as error:
-            failing = ", ".join(FAILING.findall(error.output)) or error.details
-            pytest.fail(f"the API server says by {path} that it fails: {failing}")
+            failing = [error.details]
+        assert not failing, f"the API server says by {path} that it fails: {', '.join(failing)}"
     away = [
         item["metadata"]["name"]
         for item in cluster.all("APIService")

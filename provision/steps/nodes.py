@@ -8,8 +8,9 @@ from provision.clock_offset import set_clock
 from provision.cni.leftovers import probe_script as no_leftovers_script
 from provision.cni.leftovers import removal_script
 from provision.context import Context
+from provision.control_plane_tuning import patches
 from provision.inventory import Node
-from provision.kubeadm import PATCHES, patches
+from provision.kubeadm import PATCHES
 from provision.nodes import File, same_files_script, unpack_script
 from provision.parallel import on_all
 

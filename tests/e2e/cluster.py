@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provision import health
 from provision.context import Context
+from provision.errors import LabError
 from provision.lab import open_lab, read_lab
 from provision.report import RecordingReporter
 
@@ -62,12 +64,16 @@ class Cluster:
         return [json.loads(line) for line in self.kubelab(*arguments, "--json", check=check).splitlines()]
 
     def tell_why(self) -> None:
-        """Print what explains a failure: the run logs, the pods, the nodes' journals."""
+        """Print what explains a failure: run logs, pods, why containers ended, the nodes' journals."""
         for log in sorted((self.folder / ".kubelab").glob("*/run.log*")):
             print(f"----- {log.name}\n{log.read_text(errors='replace')[-20000:]}")
         for arguments in (["get", "nodes,pods", "-A", "-o", "wide"], ["get", "events", "-A"]):
             print(f"----- kubectl {' '.join(arguments)}")
             self.kubelab("kubectl", "--", *arguments, check=False)
+        for namespace, pod in self._restarted():
+            print(f"----- {pod} before it restarted")
+            logs = ["logs", "--namespace", namespace, pod, "--all-containers", "--previous", "--tail=40"]
+            self.kubelab("kubectl", "--", *logs, check=False)
         for node in self.context.inventory.nodes:
             print(f"----- journal of {node.name}")
             self.kubelab(
@@ -84,6 +90,17 @@ class Cluster:
                 "150",
                 check=False,
             )
+
+    def _restarted(self) -> list[tuple[str, str]]:
+        """Return namespace and name of the pods with a container that restarted."""
+        try:
+            pods = self.context.kubectl.items("pods", "--all-namespaces")
+        except LabError as error:
+            print(error)
+            return []
+        return [
+            (pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in pods if health.restarts(pod)
+        ]
 
     def destroy(self) -> None:
         self.kubelab("destroy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,18 @@ import testinfra
 from testinfra.host import Host
 
 from provision.errors import ToolFailed
+from provision.health import restarts
 from provision.kubectl import Kubectl
 from provision.retry import RealClock, poll_until
 from tests.e2e.cluster import Cluster
 
-FAILED = (ToolFailed, OSError)
+FAILED = (ToolFailed, OSError, HTTPException)
 HERE = Path(__file__).parent
 FOLDER = HERE.parent.parent / "build" / "e2e"
 
 
 @pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     """Return a cluster that `kubelab up` has made, going on from two runs that were killed."""
     lab = Cluster(FOLDER)
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -32,8 +34,6 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         lab.up_killed_in("control-plane")
         lab.kubelab("up")
         yield lab
-        if request.session.testsfailed:
-            lab.tell_why()
     except BaseException:
         lab.tell_why()
         raise
@@ -44,6 +44,21 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def kubectl(cluster: Cluster) -> Kubectl:
     return cluster.context.kubectl
+
+
+@pytest.fixture(autouse=True)
+def told(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[None]:
+    """Tell why the first test failed that did, before others change the cluster."""
+    failed = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed == 0:
+        cluster.tell_why()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def restarts_of_up(kubectl: Kubectl) -> dict[str, int]:
+    """Return uid -> restarts of the pods as `up` left them, before any test."""
+    return {pod["metadata"]["uid"]: restarts(pod) for pod in kubectl.items("pods", "-A")}
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from provision import control_plane_tuning as tuning
 from provision import kubeadm
 from provision.config import ClusterConfig, parse_config
 from provision.errors import LabError
@@ -186,14 +187,23 @@ def test_a_bundle_without_an_image_is_refused_by_name() -> None:
 
 
 def test_patches_are_there_only_under_emulation() -> None:
-    assert kubeadm.patches(KVM) == {}
-    files = kubeadm.patches(TCG)
-    assert {name.partition("+")[0] for name in files} == set(kubeadm.CPU_SHARES)
+    assert tuning.patches(KVM) == {}
+    files = tuning.patches(TCG)
+    assert {name.partition("+")[0] for name in files} == set(tuning.CPU_SHARES)
     for name, text in files.items():
         document = yaml.safe_load(text)
         (container,) = document["spec"]["containers"]
         assert name == f"{container['name']}+strategic.yaml"
         assert container["livenessProbe"]["timeoutSeconds"] > 15  # kubeadm's own
+
+
+def test_the_api_server_gives_etcd_longer_to_answer_only_under_emulation() -> None:
+    # With two seconds /readyz failed for moments on a busy host, and `kubelab status` with it.
+    assert arguments(init(KVM)["ClusterConfiguration"]["apiServer"]) == {}
+    assert arguments(init(TCG)["ClusterConfiguration"]["apiServer"]) == {
+        "etcd-healthcheck-timeout": "20s",
+        "etcd-readycheck-timeout": "20s",
+    }
 
 
 def test_kubeadm_is_pointed_at_a_folder_of_patches_only_where_there_is_one() -> None:
