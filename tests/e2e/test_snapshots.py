@@ -49,7 +49,7 @@ def test_all_that_changed_is_back(cluster: Cluster, kubectl: Kubectl, workload: 
     kubectl("create", "configmap", "later", "--from-literal=a=b")
     on_worker(cluster, "sudo", "rm", MARK)
     cluster.kubelab("snapshot", "restore", "a")
-    kubectl("rollout", "status", workload, "--timeout=10s")
+    kubectl("rollout", "status", workload, "--timeout=60s", deadline=80)
     assert "later" not in kubectl("get", "configmaps", "--output=name")
     on_worker(cluster, "test", "-e", MARK)
     cluster.kubelab("status")
