@@ -13,7 +13,7 @@ from provision.providers.base import RUNNING
 from provision.testing.selection import Selection
 from provision.verify_record import VerifyRecord
 from provision.verify_report import Outcome
-from provision.verify_run import Request, run_checks
+from provision.verify_run import CHECKS, Request, run_checks
 
 STEP = "verify"
 
@@ -39,12 +39,23 @@ def verify(
     return outcome.record()
 
 
-def prove(ctx: Context, lab_file: Path) -> float:
-    """Run the quick checks at the end of another command; return their seconds. Raises VerifyFailed.
+def prove(ctx: Context, lab_file: Path, checks: Path = CHECKS) -> float:
+    """Run the quick checks at the end of another command; return their seconds.
 
-    Without a pod network there is nothing yet that could be green.
+    Without a pod network there is nothing yet that could be green. Raises VerifyFailed when checks are
+    red, and red again when all are run once more: what was just made or put back answers late at times.
     """
-    return 0.0 if ctx.cni.name == "none" else verify(ctx, lab_file, quick=True).seconds
+    if ctx.cni.name == "none":
+        return 0.0
+    request = Request(lab_file, Selection(quick=True), checks=checks)
+    first = examine(ctx, request)
+    if not first.failures:
+        return first.seconds
+    ctx.report.info("once more: a lab that was just made or put back may be too busy to answer in time")
+    again = examine(ctx, request)
+    if again.failures:
+        raise again.error()
+    return first.seconds + again.seconds
 
 
 def examine(ctx: Context, request: Request) -> Outcome:

@@ -80,7 +80,7 @@ class AllFacts(dict[str, NodeFacts]):
 
 def gather(ctx: Context) -> AllFacts:
     """Ask all nodes at once; one that does not answer keeps no other from doing so."""
-    deadline = ctx.scaled(30)
+    deadline = ctx.scaled(60)
 
     def ask(node: Node) -> NodeFacts | LabError:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from provision.repair.survey import CLIENT_PEM, HEALTH_SECONDS, HEALTHZ, SERVING_CRT
+from provision.repair.survey import CLIENT_PEM, HEALTHZ, SERVING_CRT
 
 UNITS = ("containerd", "kubelet")
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
@@ -56,6 +56,8 @@ SWAP_UNITS = " ".join(
     )
 )
 ETCD_PKI = "/etc/kubernetes/pki/etcd"
+# An emulated one took more than ten to answer just after a restore.
+ETCD_SECONDS = 30
 
 
 def _each(patterns: Sequence[str]) -> str:
@@ -94,7 +96,7 @@ if [ $# -gt 0 ]; then
 fi
 echo "== etcd"
 if [ -f /etc/kubernetes/manifests/etcd.yaml ]; then
-    curl --silent --show-error --noproxy '*' --max-time {HEALTH_SECONDS} --write-out '\\n' \\
+    curl --silent --show-error --noproxy '*' --max-time {ETCD_SECONDS} --write-out '\\n' \\
         --cacert {ETCD_PKI}/ca.crt --cert {ETCD_PKI}/healthcheck-client.crt \\
         --key {ETCD_PKI}/healthcheck-client.key --data '{{"linearizable": true}}' \\
         https://127.0.0.1:2379/v3/cluster/member/list 2>&1 || true

@@ -64,16 +64,17 @@ class Cluster:
         return [json.loads(line) for line in self.kubelab(*arguments, "--json", check=check).splitlines()]
 
     def tell_why(self) -> None:
-        """Print what explains a failure: run logs, pods, why containers ended, the nodes' journals."""
+        """Print what explains a failure: run logs, pods, what containers said, the nodes' journals."""
         for log in sorted((self.folder / ".kubelab").glob("*/run.log*")):
             print(f"----- {log.name}\n{log.read_text(errors='replace')[-20000:]}")
-        for arguments in (["get", "nodes,pods", "-A", "-o", "wide"], ["get", "events", "-A"]):
+        logs = ["logs", "--namespace=kube-system", "--selector=tier=control-plane", "--prefix", "--tail=60"]
+        for arguments in (["get", "nodes,pods", "-A", "-o", "wide"], ["get", "events", "-A"], logs):
             print(f"----- kubectl {' '.join(arguments)}")
             self.kubelab("kubectl", "--", *arguments, check=False)
         for namespace, pod in self._restarted():
             print(f"----- {pod} before it restarted")
-            logs = ["logs", "--namespace", namespace, pod, "--all-containers", "--previous", "--tail=40"]
-            self.kubelab("kubectl", "--", *logs, check=False)
+            last = ["logs", "--namespace", namespace, pod, "--all-containers", "--previous", "--tail=40"]
+            self.kubelab("kubectl", "--", *last, check=False)
         for node in self.context.inventory.nodes:
             print(f"----- journal of {node.name}")
             self.kubelab(

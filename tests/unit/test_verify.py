@@ -7,7 +7,22 @@ from typing import Any
 import pytest
 
 from provision import verify_record
+from provision.errors import VerifyFailed
+from provision.verify import prove
 from tests.suite import DNS, SWAP, Suite, make_suite
+
+# Red until it was asked `times`.
+LATE = """
+import pathlib
+import pytest
+
+@pytest.mark.quick
+def test_etcd_answers():
+    asked = pathlib.Path(__file__).with_suffix(".asked")
+    with asked.open("a") as file:
+        file.write(".")
+    assert len(asked.read_text()) > {times}
+"""
 
 
 @pytest.fixture
@@ -74,6 +89,25 @@ def test_a_red_run_is_recorded_and_a_part_of_the_checks_is_not(suite: Suite) -> 
     suite.write("checks/test_one.py", "def test_one(): pass\n")
     assert suite.run(only=("one",)).failures == []
     assert verify_record.read(suite.lab.ctx.workspace) == record
+
+
+def test_what_is_red_just_after_another_command_is_asked_once_more(suite: Suite) -> None:
+    file = suite.write("checks/test_etcd.py", LATE.format(times=1))
+    assert prove(suite.lab.ctx, suite.root / "lab.yaml", suite.checks) > 0
+    assert "once more" in [event["text"][:9] for event in suite.report.of("info")]
+    record = verify_record.read(suite.lab.ctx.workspace)
+    assert record is not None
+    assert record.green
+    file.write_text(LATE.format(times=9))
+    with pytest.raises(VerifyFailed, match="1 of 1 checks are red: etcd answers"):
+        prove(suite.lab.ctx, suite.root / "lab.yaml", suite.checks)
+    assert len(file.with_suffix(".asked").read_text()) == 4
+
+
+def test_what_is_green_is_not_asked_again(suite: Suite) -> None:
+    file = suite.write("checks/test_etcd.py", LATE.format(times=0))
+    prove(suite.lab.ctx, suite.root / "lab.yaml", suite.checks)
+    assert len(file.with_suffix(".asked").read_text()) == 1
 
 
 def test_the_record_is_private_and_one_that_is_broken_says_nothing(suite: Suite) -> None:
