@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from provision.errors import CommandFailed
 from provision.kubectl import Kubectl
+from provision.leaders import LEADERS
 from provision.runner import Result
 from tests.fakes import FakeShell, Lab, make_bundle, make_lab
 
@@ -167,13 +168,17 @@ class Sandbox:
 class Api:
     """The cluster as a stub of kubectl shows it, kept in files that stubs of kubeadm may change.
 
-    `ready`: the API server answers; `addons`: they are there; `nodes/NAME`: the Node objects.
+    `ready`: the API server answers; `addons`: they are there; `nodes/NAME`: the Node objects;
+    `leases/NAME`: the Leases of leaders, with when they were renewed.
     """
 
     def __init__(self, root: Path, kubectl: Kubectl) -> None:
         self.root = root
         self.kubeconfig = kubectl.kubeconfig
         (root / "nodes").mkdir(parents=True)
+        (root / "leases").mkdir()
+        for name in LEADERS:
+            self.lead(name)
         kubectl.program.parent.mkdir(parents=True, exist_ok=True)
         kubectl.program.write_text(f"""#!/bin/sh
 shift 2
@@ -188,6 +193,16 @@ case "$*" in
     comma=
     for name in $(ls nodes); do printf '%s{{"metadata": {{"name": "%s"}}}}' "$comma" "$name"; comma=,; done
     printf ']}}';;
+"get leases"*)
+    printf '{{"items": ['
+    comma=
+    for name in $(ls leases); do
+        printf '%s{{"metadata": {{"name": "%s"}}, "spec": {{"renewTime": "%s"}}}}' \
+            "$comma" "$name" "$(cat leases/$name)"
+        comma=,
+    done
+    printf ']}}';;
+"delete leases"*) shift 4; for name; do rm -f "leases/$name"; done;;
 "delete node"*) rm -f "nodes/$3";;
 apply*) cat > applied;;
 *) echo "unscripted: $*" >&2; exit 99;;
@@ -204,6 +219,15 @@ esac
         """Let the host have a kubeconfig, and the API server answer with all add-ons."""
         self.kubeconfig.write_text("{}")
         self.set("ready", "addons")
+
+    def lead(self, name: str, seconds_ago: float = 0.0) -> None:
+        """Let a leader have renewed its Lease."""
+        renewed = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds_ago)
+        (self.root / "leases" / name).write_text(renewed.isoformat())
+
+    @property
+    def leaders(self) -> set[str]:
+        return {path.name for path in (self.root / "leases").iterdir()}
 
     @property
     def nodes(self) -> set[str]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Any
-
 from provision.context import Context
 from provision.errors import ToolFailed, WaitTimeout
 from provision.health import condition
+from provision.leaders import LEADERS, LEASES, free_leases, renewed
 from provision.repair.services import RESTART_KUBELET, run_on
 from provision.repair.survey import Survey
 
-LEASES = "leases.coordination.k8s.io"
 NODE_LEASES = "kube-node-lease"
-LEADERS = {"kube-controller-manager": "kube-controller", "kube-scheduler": "kube-scheduler"}
 POLL_SECONDS = 0.5
 # A heartbeat from the time to come is that of a clock which is not set yet.
 AHEAD_SECONDS = 1.0
@@ -48,7 +44,7 @@ class HeartbeatStep:
                 )
             if helped == 0 and passed > limits[0]:
                 helped = 1
-                _free(ctx, leaders)
+                free_leases(ctx, leaders)
             elif helped == 1 and passed > limits[1]:
                 helped = 2
                 self._restart(ctx, nodes, leaders)
@@ -69,7 +65,7 @@ class HeartbeatStep:
         latest = self.survey.wall() + AHEAD_SECONDS
         for item in objects:
             metadata = item["metadata"]
-            if item["kind"] == "Lease" and self.survey.since < _renewed(item) < latest:
+            if item["kind"] == "Lease" and self.survey.since < renewed(item) < latest:
                 fresh.add((metadata["namespace"], metadata["name"]))
             elif item["kind"] == "Node" and condition(item, "Ready") == "True":
                 ready.add(metadata["name"])
@@ -86,17 +82,5 @@ class HeartbeatStep:
             scripts[first] = f"pkill -KILL -x '{pattern}' || true\n" + scripts.get(first, "")
         ctx.report.info(f"restarting what gives no sign of life: {', '.join(nodes + leaders)}")
         run_on(ctx, scripts, "restart the kubelet", ctx.scaled(12) + 120)
-        _free(ctx, leaders)
+        free_leases(ctx, leaders)
         self.survey.forget()
-
-
-def _free(ctx: Context, leaders: list[str]) -> None:
-    """Delete stale leader Leases: a holder that lives writes its own again, and a new one need not wait."""
-    if leaders:
-        ctx.kubectl("delete", LEASES, "--namespace=kube-system", "--ignore-not-found", *leaders)
-
-
-def _renewed(lease: dict[str, Any]) -> float:
-    """Return when a Lease was renewed, in seconds since the epoch; 0 for never."""
-    text = lease.get("spec", {}).get("renewTime")
-    return dt.datetime.fromisoformat(text).timestamp() if text else 0.0

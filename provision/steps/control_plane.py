@@ -8,6 +8,7 @@ from provision.context import Context
 from provision.errors import ToolFailed
 from provision.inventory import Node
 from provision.kubeadm import init_documents, new_token
+from provision.leaders import wait_for_leaders
 from provision.nodes import KUBELET_CONF, PRIVATE, UNIT, File, run_kubeadm, wait_for_unit
 from provision.retry import poll_until
 from provision.workspace import PRIVATE as PRIVATE_FILE
@@ -22,7 +23,7 @@ INIT_SECONDS = 100.0
 
 
 class ControlPlaneStep:
-    """`kubeadm init` ended well, and the API server answers."""
+    """`kubeadm init` ended well, the API server answers, and controller manager and scheduler lead."""
 
     id = "control-plane"
     title = "Control plane (kubeadm init)"
@@ -49,6 +50,7 @@ class ControlPlaneStep:
             which = "coredns" if ctx.config.cni.replaces_kube_proxy else "all"
             argv = ["kubeadm", "init", "phase", "addon", which, f"--config={CONFIG}"]
             runner.run(argv, deadline=ctx.scaled(60))
+        wait_for_leaders(ctx)
 
     def plan(self, ctx: Context) -> str:
         return f"kubeadm init {ctx.version} on {ctx.inventory.first.name}"

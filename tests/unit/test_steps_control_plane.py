@@ -105,6 +105,27 @@ def test_a_slow_api_server_is_waited_for_and_its_cluster_never_reset(cluster: Cl
     assert cluster.first.verbs == []
 
 
+def test_the_lease_of_a_leader_that_is_gone_is_not_waited_out(cluster: Cluster) -> None:
+    # On a busy host the controller manager was elected, and ended before its cluster was healthy.
+    manager, clock = "kube-controller-manager", cluster.lab.ctx.fake_clock
+    cluster.api.lead(manager, seconds_ago=56)
+    clock.on_sleep = lambda: None if manager in cluster.api.leaders else cluster.api.lead(manager)
+    assert up(cluster) == UP
+    assert clock.time < 10
+    deleted = [call.split()[-1] for call in cluster.api.calls if call.startswith("delete leases")]
+    assert deleted == [manager]
+
+
+def test_a_leader_that_never_comes_is_an_error(cluster: Cluster) -> None:
+    (cluster.api.root / "leases" / "kube-scheduler").unlink()
+    cluster.lab.ctx.fake_clock.speed = 30
+    with pytest.raises(StepFailed) as caught:
+        up(cluster)
+    assert isinstance(caught.value.cause, WaitTimeout)
+    assert "schedulers" in caught.value.message
+    assert "get leases,pods" in caught.value.hint
+
+
 def test_a_silent_api_server_is_an_error_and_its_cluster_never_reset(cluster: Cluster) -> None:
     initialise(cluster)
     cluster.lab.ctx.fake_clock.speed = 30
