@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from provision.health import KUBE_SYSTEM
 from provision.retry import poll_until
 
 LEASES = "leases.coordination.k8s.io"
+NODE_LEASES = "kube-node-lease"
 # Name of the Lease -> name of the process, of which Linux keeps fifteen letters.
 LEADERS = {"kube-controller-manager": "kube-controller", "kube-scheduler": "kube-scheduler"}
 # A leader renews its Lease every two seconds.
@@ -57,7 +57,14 @@ def renewed(lease: Mapping[str, Any]) -> float:
 
 
 def _ages(ctx: Context) -> dict[str, float]:
-    """Return leader -> seconds since its Lease was renewed, for those that have one."""
-    found = ctx.kubectl.items(LEASES, f"--namespace={KUBE_SYSTEM}")
-    by_name = {item["metadata"]["name"]: item for item in found}
-    return {name: time.time() - renewed(by_name[name]) for name in LEADERS if name in by_name}
+    """Return leader -> seconds from its last sign of life to the last of its node, where it has a Lease.
+
+    Both are told by the node's own clock, which need not be the host's.
+    """
+    times = {
+        (item["metadata"]["namespace"], item["metadata"]["name"]): renewed(item)
+        for item in ctx.kubectl.items(LEASES, "--all-namespaces")
+    }
+    leaders = {name: times[KUBE_SYSTEM, name] for name in LEADERS if (KUBE_SYSTEM, name) in times}
+    latest = max([times.get((NODE_LEASES, ctx.inventory.first.name), 0.0), *leaders.values()])
+    return {name: latest - time for name, time in leaders.items()}

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from provision.errors import CommandFailed
+from provision.health import KUBE_SYSTEM
 from provision.kubectl import Kubectl
 from provision.leaders import LEADERS
 from provision.runner import Result
@@ -169,16 +170,16 @@ class Api:
     """The cluster as a stub of kubectl shows it, kept in files that stubs of kubeadm may change.
 
     `ready`: the API server answers; `addons`: they are there; `nodes/NAME`: the Node objects;
-    `leases/NAME`: the Leases of leaders, with when they were renewed.
+    `leases/NAMESPACE/NAME`: the Leases, with when they were renewed.
     """
 
     def __init__(self, root: Path, kubectl: Kubectl) -> None:
         self.root = root
+        self.clock = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
         self.kubeconfig = kubectl.kubeconfig
         (root / "nodes").mkdir(parents=True)
-        (root / "leases").mkdir()
         for name in LEADERS:
-            self.lead(name)
+            self.renew(name)
         kubectl.program.parent.mkdir(parents=True, exist_ok=True)
         kubectl.program.write_text(f"""#!/bin/sh
 shift 2
@@ -196,13 +197,14 @@ case "$*" in
 "get leases"*)
     printf '{{"items": ['
     comma=
-    for name in $(ls leases); do
-        printf '%s{{"metadata": {{"name": "%s"}}, "spec": {{"renewTime": "%s"}}}}' \
-            "$comma" "$name" "$(cat leases/$name)"
+    for lease in leases/*/*; do
+        path=${{lease#*/}}
+        printf '%s{{"metadata": {{"namespace": "%s", "name": "%s"}}, ' "$comma" "${{path%/*}}" "${{path#*/}}"
+        printf '"spec": {{"renewTime": "%s"}}}}' "$(cat "$lease")"
         comma=,
     done
     printf ']}}';;
-"delete leases"*) shift 4; for name; do rm -f "leases/$name"; done;;
+"delete leases"*) shift 4; for name; do rm -f "leases/kube-system/$name"; done;;
 "delete node"*) rm -f "nodes/$3";;
 apply*) cat > applied;;
 *) echo "unscripted: $*" >&2; exit 99;;
@@ -220,14 +222,15 @@ esac
         self.kubeconfig.write_text("{}")
         self.set("ready", "addons")
 
-    def lead(self, name: str, seconds_ago: float = 0.0) -> None:
-        """Let a leader have renewed its Lease."""
-        renewed = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds_ago)
-        (self.root / "leases" / name).write_text(renewed.isoformat())
+    def renew(self, name: str, seconds_ago: float = 0.0, namespace: str = KUBE_SYSTEM) -> None:
+        """Let a leader, or in the namespace of nodes a kubelet, have renewed its Lease."""
+        lease = self.root / "leases" / namespace / name
+        lease.parent.mkdir(parents=True, exist_ok=True)
+        lease.write_text((self.clock - dt.timedelta(seconds=seconds_ago)).isoformat())
 
     @property
     def leaders(self) -> set[str]:
-        return {path.name for path in (self.root / "leases").iterdir()}
+        return {path.name for path in (self.root / "leases" / KUBE_SYSTEM).iterdir()}
 
     @property
     def nodes(self) -> set[str]:

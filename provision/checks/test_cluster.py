@@ -16,8 +16,7 @@ from provision.checks.state import ClusterState, last_step
 from provision.errors import ToolFailed
 from provision.health import KUBE_SYSTEM, condition, pod_problem, problems, role_of
 from provision.inventory import Inventory
-from provision.leaders import LEADERS
-from provision.repair.heartbeats import NODE_LEASES
+from provision.leaders import LEADERS, NODE_LEASES
 from provision.status_problems import COMPONENTS
 from provision.testing.kubectl import LabKubectl
 from provision.testing.lab import LabUnderTest

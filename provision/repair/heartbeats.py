@@ -5,11 +5,10 @@ from __future__ import annotations
 from provision.context import Context
 from provision.errors import ToolFailed, WaitTimeout
 from provision.health import condition
-from provision.leaders import LEADERS, LEASES, free_leases, renewed
+from provision.leaders import LEADERS, LEASES, NODE_LEASES, free_leases, renewed
 from provision.repair.services import RESTART_KUBELET, run_on
 from provision.repair.survey import Survey
 
-NODE_LEASES = "kube-node-lease"
 POLL_SECONDS = 0.5
 # A heartbeat from the time to come is that of a clock which is not set yet.
 AHEAD_SECONDS = 1.0

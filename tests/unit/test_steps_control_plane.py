@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 from provision.errors import CommandFailed, StepFailed, WaitTimeout
+from provision.health import KUBE_SYSTEM
+from provision.leaders import NODE_LEASES
 from provision.nodes import CODE, KUBELET_CONF, LOG
 from provision.steps.control_plane import CONFIG, FINALIZED, TOKEN, ControlPlaneStep
 from tests.sandbox import Cluster, admin_conf, make_cluster
@@ -108,8 +110,10 @@ def test_a_slow_api_server_is_waited_for_and_its_cluster_never_reset(cluster: Cl
 def test_the_lease_of_a_leader_that_is_gone_is_not_waited_out(cluster: Cluster) -> None:
     # On a busy host the controller manager was elected, and ended before its cluster was healthy.
     manager, clock = "kube-controller-manager", cluster.lab.ctx.fake_clock
-    cluster.api.lead(manager, seconds_ago=56)
-    clock.on_sleep = lambda: None if manager in cluster.api.leaders else cluster.api.lead(manager)
+    cluster.api.renew("lab-cp1", namespace=NODE_LEASES)
+    cluster.api.renew("kube-scheduler", seconds_ago=20)
+    cluster.api.renew(manager, seconds_ago=56)
+    clock.on_sleep = lambda: None if manager in cluster.api.leaders else cluster.api.renew(manager)
     assert up(cluster) == UP
     assert clock.time < 10
     deleted = [call.split()[-1] for call in cluster.api.calls if call.startswith("delete leases")]
@@ -117,7 +121,7 @@ def test_the_lease_of_a_leader_that_is_gone_is_not_waited_out(cluster: Cluster) 
 
 
 def test_a_leader_that_never_comes_is_an_error(cluster: Cluster) -> None:
-    (cluster.api.root / "leases" / "kube-scheduler").unlink()
+    (cluster.api.root / "leases" / KUBE_SYSTEM / "kube-scheduler").unlink()
     cluster.lab.ctx.fake_clock.speed = 30
     with pytest.raises(StepFailed) as caught:
         up(cluster)
