@@ -23,7 +23,7 @@ INIT_SECONDS = 100.0
 
 
 class ControlPlaneStep:
-    """`kubeadm init` ended well, the API server answers, and controller manager and scheduler lead."""
+    """`kubeadm init` ended well, and the API server answers."""
 
     id = "control-plane"
     title = "Control plane (kubeadm init)"

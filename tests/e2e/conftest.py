@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from http.client import HTTPException
 from pathlib import Path
 
@@ -19,11 +19,22 @@ from tests.e2e.cluster import Cluster
 
 FAILED = (ToolFailed, OSError, HTTPException)
 HERE = Path(__file__).parent
+CLUSTER = pytest.StashKey[Cluster]()
 FOLDER = HERE.parent.parent / "build" / "e2e"
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell why the first test failed that did, or its fixtures, before others change the cluster."""
+    report = yield
+    cluster = item.session.stash.get(CLUSTER, None)
+    if report.failed and not item.session.testsfailed and cluster is not None:
+        cluster.tell_why()
+    return report
+
+
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Return a cluster that `kubelab up` has made, going on from two runs that were killed."""
     lab = Cluster(FOLDER)
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -33,6 +44,7 @@ def cluster() -> Iterator[Cluster]:
         lab.up_killed_in("machines")
         lab.up_killed_in("control-plane")
         lab.kubelab("up")
+        request.session.stash[CLUSTER] = lab
         yield lab
     except BaseException:
         lab.tell_why()
@@ -44,15 +56,6 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def kubectl(cluster: Cluster) -> Kubectl:
     return cluster.context.kubectl
-
-
-@pytest.fixture(autouse=True)
-def told(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[None]:
-    """Tell why the first test failed that did, before others change the cluster."""
-    failed = request.session.testsfailed
-    yield
-    if request.session.testsfailed > failed == 0:
-        cluster.tell_why()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,6 +14,8 @@ from provision.retry import RealClock, poll_until
 from tests.e2e.cluster import KUBELAB, Cluster
 
 MARK = "/var/lib/mark-of-before"
+# Seconds; the machines take some 10 ms.
+WIDEST_SPREAD = 0.05
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def on_worker(cluster: Cluster, *command: str) -> str:
 def test_up_has_saved_a_healthy_cluster(cluster: Cluster) -> None:
     ready = listed(cluster)["ready"]
     assert (ready["live"], ready["verified"], ready["problem"]) == (True, True, None)
-    assert 0 <= ready["pauseSpread"] < ready["standStill"]
+    assert ready["pauseSpread"] <= WIDEST_SPREAD
 
 
 def test_all_that_changed_is_back(cluster: Cluster, kubectl: Kubectl, workload: str) -> None:
