@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from provision.runner import Result
+    from provision.node.runner import Result
 
 LAST_LINES = 10
 

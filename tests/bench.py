@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from provision.parallel import on_all
-from provision.pipeline import run_steps
-from provision.report import RecordingReporter, make_reporter
-from provision.retry import RealClock
+from provision.engine.parallel import on_all
+from provision.engine.steps import run_steps
+from provision.engine.waiting import RealClock
+from provision.report.base import RecordingReporter, make_reporter
 from tests.fakes import FAILED, OK, FakeRunner, in_turn
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from provision import pinning
-from provision.context import Context
-from provision.destroy import destroy
-from provision.lab import open_lab, read_lab
-from provision.pipeline import run_steps
-from provision.report import Reporter, make_reporter
+from provision.engine.steps import run_steps
+from provision.lab.context import Context
+from provision.lab.opening import open_lab, read_lab
+from provision.lifecycle.destroy import destroy
+from provision.report.base import Reporter, make_reporter
+from provision.ssh import host_keys
 from provision.steps import UP
 from provision.steps.cluster import ReadyStep
 from provision.steps.control_plane import ControlPlaneStep
@@ -58,7 +58,7 @@ def _by_hand(ctx: Context) -> dict[str, float]:
     """Run the phases in the order of a person, counting only what no person can leave out."""
     run_steps(UP, ctx, ctx.report, clock=ctx.clock, cancel=ctx.cancel, until_id="network")
     seconds = {"boot": _timed(ctx.machines.up)}
-    pinning.pin(ctx)
+    host_keys.pin(ctx)
     NodesStep().apply(ctx)
     seconds["kubeadm init"] = _timed(lambda: ControlPlaneStep().apply(ctx))
     seconds["kubeadm join"] = _timed(lambda: JoinStep().apply(ctx))

@@ -6,12 +6,12 @@ import statistics
 import time
 from collections.abc import Callable
 
-from provision import snapshots
-from provision.context import Context
-from provision.health import restarts
-from provision.manifests import READY, Manifest
-from provision.report import RecordingReporter
-from provision.snapshot_checks import manifests_of
+from provision.cluster.health import restarts
+from provision.lab.context import Context
+from provision.report.base import RecordingReporter
+from provision.snapshots import actions
+from provision.snapshots.manifests import READY, Manifest
+from provision.snapshots.preconditions import manifests_of
 
 RESETS = 3
 ROUNDS = 10
@@ -52,7 +52,7 @@ def _restore(open_lab: Callable[[RecordingReporter], Context], name: str) -> tup
     report = RecordingReporter()
     ctx = open_lab(report)
     start = time.monotonic()
-    snapshots.restore(ctx, name)
+    actions.restore(ctx, name)
     lasted = time.monotonic() - start
     ctx.disconnect()
     return lasted, next(phase["seconds"] for phase in report.of("phase") if phase["name"] == "restore")
@@ -63,8 +63,8 @@ def _round(open_lab: Callable[[RecordingReporter], Context], number: int) -> tup
     ctx = open_lab(RecordingReporter())
     used = _used(ctx)
     start = time.monotonic()
-    manifest = snapshots.save(ctx, _name(number))
-    snapshots.restore(ctx, _name(number))
+    manifest = actions.save(ctx, _name(number))
+    actions.restore(ctx, _name(number))
     lasted = time.monotonic() - start
     ctx.disconnect()
     return manifest, lasted, used
@@ -74,7 +74,7 @@ def _deleted(open_lab: Callable[[RecordingReporter], Context]) -> float:
     """Delete what the rounds saved; return the MiB the disks take then."""
     ctx = open_lab(RecordingReporter())
     for number in range(ROUNDS):
-        snapshots.delete(ctx, _name(number))
+        actions.delete(ctx, _name(number))
     used = _used(ctx)
     ctx.disconnect()
     return used

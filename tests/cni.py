@@ -10,8 +10,8 @@ import yaml
 
 from provision.artifacts.bundle import Bundle, entry_of, write_index
 from provision.cni.base import Site
-from provision.host import Acceleration
-from provision.inventory import inventory_of
+from provision.config.inventory import inventory_of
+from provision.host.facts import Acceleration
 from tests.fakes import make_config
 
 KVM, TCG = Acceleration("kvm", 1.0), Acceleration("tcg", 10.0)

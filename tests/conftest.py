@@ -12,7 +12,7 @@ E2E = Path(__file__).parent / "e2e"
 @pytest.fixture(autouse=True)
 def no_memory_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tests from taking GiB of this host's memory for machines that are none."""
-    monkeypatch.setattr("provision.snapshots.prefaultable_mib", lambda: 0)
+    monkeypatch.setattr("provision.snapshots.actions.prefaultable_mib", lambda: 0)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from provision.inventory import Node
+from provision.config.inventory import Node
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
 from tests.fakes import Lab, make_bundle

@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from provision.artifacts.crictl import crictl_url
-from provision.artifacts.release import CNI_PROGRAMS, cni_url
+from provision.artifacts.release.crictl import crictl_url
+from provision.artifacts.release.origin import CNI_PROGRAMS, cni_url
 from provision.artifacts.sites import KUBERNETES
 
 Fault = Callable[["_Handler", bytes], None]

@@ -28,8 +28,8 @@ import bcrypt
 import yaml
 
 from provision.artifacts.bundle import Bundle
-from provision.artifacts.contents import NODE_PROGRAMS
-from provision.artifacts.release import CNI_PROGRAMS
+from provision.artifacts.images.recipes import NODE_PROGRAMS
+from provision.artifacts.release.origin import CNI_PROGRAMS
 from provision.artifacts.sites import split_registry
 from tests.mirror import Mirror, certificates, serving
 

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from provision.clock_offset import NANO, SHOW
-from provision.pipeline import Outcome
+from provision.engine.steps import Outcome
+from provision.node.clock import NANO, SHOW
+from provision.node.runner import Result
 from provision.repair.cluster import repair
-from provision.runner import Result
 from tests.fakes import Call, FakeRunner, Lab, make_lab
 
 NOW = 1_800_000_000.0

@@ -22,11 +22,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from provision.cluster.health import KUBE_SYSTEM
+from provision.cluster.kubectl import Kubectl
+from provision.cluster.leaders import LEADERS
 from provision.errors import CommandFailed
-from provision.health import KUBE_SYSTEM
-from provision.kubectl import Kubectl
-from provision.leaders import LEADERS
-from provision.runner import Result
+from provision.node.runner import Result
 from tests.fakes import FakeShell, Lab, make_bundle, make_lab
 
 TOOLS = ("base64", "cat", "chmod", "cp", "dirname", "grep", "gzip", "ls", "mkdir", "mv", "rm", "sed", "sh")

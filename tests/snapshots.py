@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision import snapshot_checks, snapshot_journal
-from provision.clock_offset import NANO, SHOW
-from provision.manifests import Manifest
+from provision.node.clock import NANO, SHOW
+from provision.node.runner import Result
 from provision.providers.base import RUNNING
-from provision.runner import Result
-from provision.snapshot_prepare import KEPT
+from provision.snapshots import journal, preconditions
+from provision.snapshots.manifests import Manifest
+from provision.snapshots.preparation import KEPT
 from tests.fakes import OK, Call, FakeVm, Lab, make_lab
 from tests.repair_world import certificate, token
 
@@ -124,13 +124,13 @@ def disks(lab: Lab) -> set[str]:
 def whole(lab: Lab) -> dict[str, Manifest]:
     """Fail unless every machine runs, no snapshot is half, and the manifests are true; return these."""
     assert {vm.state for vm in lab.backend.vms.values()} == {RUNNING}
-    assert snapshot_journal.read(lab.ctx.workspace) is None
-    known, broken = snapshot_checks.manifests_of(lab.ctx).all()
+    assert journal.read(lab.ctx.workspace) is None
+    known, broken = preconditions.manifests_of(lab.ctx).all()
     assert not broken
     for machine in lab.backend.vms.values():
         assert set(machine.held) == set(known)
     for name in known:
-        snapshot_checks.restorable(lab.ctx, lab.backend, name)
+        preconditions.restorable(lab.ctx, lab.backend, name)
     return known
 
 

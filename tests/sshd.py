@@ -16,7 +16,7 @@ import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from provision.ssh import Endpoint
+from provision.ssh.runner import Endpoint
 
 CHUNK = 32768
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from provision.report import RecordingReporter
-from provision.testing.selection import Selection
-from provision.verify import examine
-from provision.verify_report import Outcome
-from provision.verify_run import Request
+from provision.report.base import RecordingReporter
+from provision.verify.examine import examine
+from provision.verify.outcome import Outcome
+from provision.verify.run import Request
+from provision.verify.selection import Selection
 from tests.fakes import Lab, make_lab
 
 SWAP = """

@@ -18,7 +18,7 @@ from provision.workspace import cache_dir
 
 if TYPE_CHECKING:
     from provision.artifacts.wanted import Wanted
-    from provision.report import Reporter
+    from provision.report.base import Reporter
 
 LOCK_POLL = 0.5
 NOT_CACHED = "the cache has no bundle of it"

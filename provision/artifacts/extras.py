@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.artifacts.bundle import Entry, entry_of
-from provision.artifacts.download import Download, Meter, fetch
-from provision.artifacts.registry_images import Reference, fetch_images
+from provision.artifacts.images.registry import Reference, fetch_images
 from provision.artifacts.sites import Sites
-from provision.artifacts.web import Web, proxy_for
+from provision.artifacts.web.client import Web, proxy_for
+from provision.artifacts.web.download import Download, Meter, fetch
+from provision.engine.parallel import first_failure
+from provision.engine.waiting import RealClock
 from provision.errors import ResourceError
-from provision.parallel import first_failure
-from provision.retry import RealClock
 from provision.workspace import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provision.artifacts.wanted import Wanted
-    from provision.report import Reporter
+    from provision.report.base import Reporter
 
 AT_ONCE = 4
 FORGOTTEN_AFTER = 7 * 24 * 3600.0

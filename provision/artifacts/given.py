@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import threading
 
     from provision.artifacts.wanted import Wanted
-    from provision.report import Reporter
+    from provision.report.base import Reporter
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ from threading import Event
 import filelock
 
 from provision.artifacts.bundle import Bundle
-from provision.artifacts.packages import KEYRING, debian_sources
+from provision.artifacts.debian import KEYRING, debian_sources
 from provision.box.containerd import containerd_config, containerd_version
 from provision.box.recipe import DISK_GIB, SUITE, BoxRecipe, base_key, guest_packages
-from provision.command import as_root, run_tool
 from provision.errors import ResourceError
-from provision.report import Reporter
+from provision.host.process import as_root, run_tool
+from provision.report.base import Reporter
 from provision.resources import data
 from provision.workspace import cache_dir
 

@@ -7,9 +7,9 @@ import tarfile
 from pathlib import Path
 
 from provision.artifacts.bundle import Bundle
+from provision.config.kubernetes_versions import MINORS, minor_of
 from provision.errors import ConfigError, LabError
-from provision.kubernetes_versions import MINORS, minor_of
-from provision.render import environment
+from provision.providers.vagrantfile import environment
 
 PACKAGE = "containerd"
 STATUS = "var/lib/dpkg/status"

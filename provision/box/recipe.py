@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision.render import BoxReference
+from provision.providers.vagrantfile import BoxReference
 from provision.resources import data
 from provision.workspace import cache_dir
 

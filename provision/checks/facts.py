@@ -11,10 +11,10 @@ from typing import NoReturn
 from cryptography import x509
 
 from provision.checks.facts_script import SCRIPT, UNITS
-from provision.context import Context
+from provision.config.inventory import Node
+from provision.engine.parallel import on_all
 from provision.errors import Cancelled, LabError
-from provision.inventory import Node
-from provision.parallel import on_all
+from provision.lab.context import Context
 from provision.repair.state import sections
 
 

@@ -7,10 +7,10 @@ import re
 import threading
 import urllib.request
 
-from provision.command import run_tool
+from provision.cluster.kubectl import Kubectl
+from provision.engine.waiting import Clock, poll_until
 from provision.errors import Cancelled, WaitTimeout
-from provision.kubectl import Kubectl
-from provision.retry import Clock, poll_until
+from provision.host.process import run_tool
 
 FETCH_SECONDS = 10.0
 _FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")

@@ -10,9 +10,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from provision.health import Object
+from provision.cluster.health import Object
 from provision.testing.workloads import MANAGED_BY
-from provision.verify import STEP as VERIFY
+from provision.verify.examine import STEP as VERIFY
 from provision.workspace import Workspace
 
 if TYPE_CHECKING:

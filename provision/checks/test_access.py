@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from provision.checks.facts import AllFacts
-from provision.context import Context
+from provision.config.inventory import Node
 from provision.errors import ConnectFailed
-from provision.inventory import Node
-from provision.pinning import endpoint
-from provision.ssh import Endpoint, ParamikoRunner
+from provision.lab.context import Context
+from provision.ssh.host_keys import endpoint
+from provision.ssh.runner import Endpoint, ParamikoRunner
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from provision.clock_offset import SHOW, Offset, measure
+from provision.engine.waiting import poll_until
 from provision.errors import WaitTimeout
-from provision.retry import poll_until
+from provision.node.clock import SHOW, Offset, measure
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
 

@@ -10,7 +10,7 @@ import pytest
 from provision.checks.facts import AllFacts
 from provision.checks.facts_script import HOSTNAME, MACHINE_ID
 from provision.checks.state import ClusterState
-from provision.health import internal_ips
+from provision.cluster.health import internal_ips
 from provision.testing.lab import LabUnderTest
 
 pytestmark = pytest.mark.quick

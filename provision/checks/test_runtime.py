@@ -12,7 +12,7 @@ import yaml
 from provision.checks.facts import AllFacts
 from provision.checks.facts_script import CONTAINERD_CONFIG, KUBELET_CONFIG
 from provision.checks.state import ClusterState
-from provision.health import version_of
+from provision.cluster.health import version_of
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
 

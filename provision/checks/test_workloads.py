@@ -9,7 +9,7 @@ import pytest
 
 from provision.checks.walk import START_SECONDS, Walk
 from provision.checks.walk_objects import ECHO_PORT, WEB, WEB_REPLICAS
-from provision.health import condition
+from provision.cluster.health import condition
 from provision.testing.node import LabNode
 
 pytestmark = pytest.mark.changes

@@ -12,8 +12,8 @@ import pytest
 
 from provision.checks import from_host
 from provision.checks.walk_objects import HOST_FOLDERS, WEB, WEB_REPLICAS, Site, standing
+from provision.cluster.health import condition
 from provision.errors import LabError, ToolFailed, WaitTimeout
-from provision.health import condition
 from provision.testing.kubectl import LabKubectl
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from provision.artifacts.bundle import Bundle
 from provision.artifacts.wanted import Wanted
-from provision.config import ClusterConfig
-from provision.host import Acceleration
-from provision.inventory import Inventory, Node
-from provision.kubectl import Kubectl
+from provision.cluster.kubectl import Kubectl
+from provision.config.inventory import Inventory, Node
+from provision.config.schema import ClusterConfig
+from provision.host.facts import Acceleration
 
 # Gives the place of a file that `wanted` names.
 Files = Callable[[str], Path]

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from provision.cluster.kubectl import Kubectl
 from provision.cni.base import BuiltIn, Site
-from provision.cni.config import CniConfig
-from provision.config import ClusterConfig
-from provision.inventory import Inventory, Node
-from provision.kubectl import Kubectl
-from provision.render import MTU, environment
+from provision.config.cni import CniConfig
+from provision.config.inventory import Inventory, Node
+from provision.config.schema import ClusterConfig
+from provision.providers.vagrantfile import MTU, environment
 
 CONFLIST = "/etc/cni/net.d/10-kubelab-bridge.conflist"
 NETWORK_SCRIPT = "/etc/kubelab/network.sh"

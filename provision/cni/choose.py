@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from provision import registry
+from provision import extensions
 from provision.artifacts.wanted import Wanted
 from provision.cni.base import Cni
-from provision.cni.config import CniConfig
+from provision.config.cni import CniConfig
 
 BEST, FALLBACK = "calico", "bridge"
 
 
 def cni_of(settings: CniConfig) -> Cni:
     """Return the CNI for settings whose name is decided."""
-    reference = registry.OWN_CNI if settings.is_own else registry.CNIS[settings.name]
-    cni: Cni = registry.load(reference)(settings)
+    reference = extensions.OWN_CNI if settings.is_own else extensions.CNIS[settings.name]
+    cni: Cni = extensions.load(reference)(settings)
     return cni
 
 

@@ -10,9 +10,9 @@ from provision.artifacts.wanted import Wanted, WantedFile
 from provision.cni.base import Files, Site
 from provision.cni.documents import Document, full_reference, images_of
 from provision.cni.manifest import ManifestCni
+from provision.config.kubernetes_versions import MINORS
+from provision.config.values import is_url
 from provision.errors import ConfigError
-from provision.kubernetes_versions import MINORS
-from provision.values import is_url
 
 # In every bundle, whatever it is made from: they are fetched from nowhere.
 EVERYWHERE = {"docker.io/library/busybox:1.37"} | {minor.images[-1] for minor in MINORS.values()}

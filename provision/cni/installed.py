@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from provision.cni.config import CniConfig
+from provision.cluster.kubectl import Kubectl
+from provision.config.cni import CniConfig
 from provision.errors import ConfigDrift
-from provision.kubectl import Kubectl
 
 NAMESPACE, NAME = "kube-system", "kubelab"
 KUBEADM = "kubeadm-config"

@@ -10,14 +10,14 @@ from typing import ClassVar
 
 from provision.artifacts.bundle import Bundle, Entry
 from provision.artifacts.wanted import Wanted, WantedFile
+from provision.cluster.kubectl import Kubectl
 from provision.cni.base import Files, Site
-from provision.cni.config import POLICIES, CniConfig
 from provision.cni.documents import Document, images_of, parse, workloads_of
 from provision.cni.installed import Record, look, refuse_change
-from provision.config import ClusterConfig
+from provision.config.cni import POLICIES, CniConfig
+from provision.config.inventory import Inventory, Node
+from provision.config.schema import ClusterConfig
 from provision.errors import ConfigError
-from provision.inventory import Inventory, Node
-from provision.kubectl import Kubectl
 
 # Objects that others are made of or live in are there first.
 FIRST = ("Namespace", "CustomResourceDefinition")

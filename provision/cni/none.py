@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from provision.cluster.kubectl import Kubectl
 from provision.cni.base import BuiltIn, Site
-from provision.cni.config import CniConfig
-from provision.config import ClusterConfig
-from provision.inventory import Inventory, Node
-from provision.kubectl import Kubectl
+from provision.config.cni import CniConfig
+from provision.config.inventory import Inventory, Node
+from provision.config.schema import ClusterConfig
 
 
 class NoCni(BuiltIn):

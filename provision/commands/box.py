@@ -16,15 +16,15 @@ def command() -> None:
 @common_options
 def build(options: Options) -> None:
     """Build the box that the lab needs, unless it is in the cache."""
-    from provision.artifacts import auto
+    from provision.artifacts import choose
     from provision.box.builder import BoxBuilder
-    from provision.box.catalog import write_catalog
+    from provision.box.metadata import write_catalog
     from provision.box.recipe import BoxRecipe
-    from provision.lab import read_lab
+    from provision.lab.opening import read_lab
 
     with reporting(options) as report:
         config, _ = read_lab(options.file)
-        artifacts = auto.choose(config)
+        artifacts = choose.choose(config)
         bundle = artifacts.build(report, options.cancel)
         recipe = BoxRecipe(artifacts.kubernetes, artifacts.key)
         file = BoxBuilder(report, options.cancel).find_or_build(recipe, bundle)

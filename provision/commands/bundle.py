@@ -22,11 +22,11 @@ def create(options: Options, kubernetes: str | None, into: Path | None) -> None:
     """Make the bundle that the lab needs, unless it is in the cache."""
     import shutil
 
-    from provision.artifacts import auto
+    from provision.artifacts import choose
     from provision.errors import ConfigError
 
     with reporting(options) as report:
-        artifacts = auto.choose(_config(options, kubernetes))
+        artifacts = choose.choose(_config(options, kubernetes))
         if into is not None and into.exists():
             raise ConfigError(f"{into} exists", hint="name a folder that is not there yet")
         bundle = artifacts.build(report, options.cancel)
@@ -43,12 +43,12 @@ def create(options: Options, kubernetes: str | None, into: Path | None) -> None:
 @common_options
 def show(options: Options, folder: Path | None, kubernetes: str | None) -> None:
     """Show what is in a bundle (the lab's, or the one in FOLDER), every file's digest checked."""
-    from provision.artifacts import auto
+    from provision.artifacts import choose
     from provision.artifacts.bundle import Bundle
     from provision.errors import LabError
 
     with reporting(options) as report:
-        bundle = Bundle.open(folder) if folder else auto.choose(_config(options, kubernetes)).find()
+        bundle = Bundle.open(folder) if folder else choose.choose(_config(options, kubernetes)).find()
         if bundle is None:
             raise LabError("the lab's bundle is not in the cache", hint="kubelab bundle create")
         bundle.verify()
@@ -64,8 +64,8 @@ def show(options: Options, folder: Path | None, kubernetes: str | None) -> None:
 
 
 def _config(options: Options, kubernetes: str | None):  # type: ignore[no-untyped-def]
-    from provision.config import parse_config
-    from provision.lab import read_lab
+    from provision.config.schema import parse_config
+    from provision.lab.opening import read_lab
 
     if kubernetes is None:
         return read_lab(options.file)[0]

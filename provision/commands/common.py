@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from provision.errors import Cancelled, LabError, StepFailed, in_one_line
-from provision.report import make_reporter
-from provision.report_tee import TeeReporter
-from provision.runlog import RunLog
+from provision.report.base import make_reporter
+from provision.report.run_log import RunLog
+from provision.report.tee import TeeReporter
 from provision.workspace import Workspace
 
 if TYPE_CHECKING:
-    from provision.context import Context
+    from provision.lab.context import Context
 
 F = TypeVar("F", bound=Callable[..., Any])
 LAB_FILE = "lab.yaml"
@@ -96,7 +96,7 @@ def mend_left(lab: Context) -> None:
     """
     workspace = lab.workspace
     if workspace.journal.exists() and not workspace.busy():
-        from provision.snapshot_mend import mend
+        from provision.snapshots.recovery import mend
 
         try:
             with workspace.lock():

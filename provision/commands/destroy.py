@@ -14,8 +14,8 @@ def command(options: Options) -> None:
 
     The box and the bundle stay in the cache, so that the next `up` is fast.
     """
-    from provision.destroy import destroy
-    from provision.lab import open_lab, read_lab
+    from provision.lab.opening import open_lab, read_lab
+    from provision.lifecycle.destroy import destroy
 
     options.resume = f"kubelab destroy --file {options.file}"
     with reporting(options) as early:

@@ -12,7 +12,7 @@ from provision.commands.common import Options, common_options, reporting
 @common_options
 def command(options: Options, force: bool) -> None:
     """Write a commented lab.yaml to start from."""
-    from provision.config import sample
+    from provision.config.schema import sample
     from provision.errors import ConfigError
     from provision.workspace import write_atomic
 

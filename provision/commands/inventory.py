@@ -25,10 +25,10 @@ def command(options: Options, form: str) -> None:
     pytest --hosts=$(kubelab inventory --format testinfra) \\
         --ssh-config="$(kubelab ssh-config --path)" --sudo
     """
+    from provision.config.inventory import inventory_of
     from provision.errors import LabError
-    from provision.exports import ansible_inventory, hosts_for_testinfra
-    from provision.inventory import inventory_of
-    from provision.lab import read_lab
+    from provision.lab.opening import read_lab
+    from provision.ssh.exports import ansible_inventory, hosts_for_testinfra
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)

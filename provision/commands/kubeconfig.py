@@ -17,9 +17,9 @@ from provision.commands.common import Options, common_options, reporting
 @common_options
 def command(options: Options, merge: bool, into: Path | None) -> None:
     """Print the cluster's kubeconfig, or merge it into your own."""
+    from provision.cluster.kubeconfig import default_path, merge_into
     from provision.errors import LabError
-    from provision.kubeconfig import default_path, merge_into
-    from provision.lab import read_lab
+    from provision.lab.opening import read_lab
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)

@@ -19,7 +19,7 @@ from provision.commands.common import Options, common_options, mend_left, report
 def command(options: Options, arguments: tuple[str, ...]) -> None:
     """Run the bundle's own kubectl against the cluster: kubelab kubectl -- get nodes."""
     from provision.errors import LabError
-    from provision.lab import open_lab, read_lab
+    from provision.lab.opening import open_lab, read_lab
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)

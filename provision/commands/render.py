@@ -14,8 +14,8 @@ def command(options: Options) -> None:
 
     It stands alone: `vagrant up` in its folder makes the same VMs without kubelab.
     """
-    from provision.lab import open_lab, read_lab
-    from provision.snapshot_mend import mend
+    from provision.lab.opening import open_lab, read_lab
+    from provision.snapshots.recovery import mend
     from provision.steps.machines import VagrantfileStep
 
     with reporting(options) as report:

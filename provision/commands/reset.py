@@ -15,8 +15,8 @@ def command(options: Options) -> None:
     Whatever happened to the cluster and inside its machines since is undone, in seconds.
     """
     from provision.commands.snapshot import changing
-    from provision.manifests import READY
-    from provision.snapshot_commands import restore
+    from provision.snapshots.commands import restore
+    from provision.snapshots.manifests import READY
 
     options.resume = f"kubelab reset --file {options.file}"
     with changing(options, restoring=True) as lab:

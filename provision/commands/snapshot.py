@@ -11,7 +11,7 @@ import click
 from provision.commands.common import Options, common_options, mend_left, reporting
 
 if TYPE_CHECKING:
-    from provision.context import Context
+    from provision.lab.context import Context
 
 
 @click.group("snapshot", short_help="Save the whole lab at one point in time, and put it back.")
@@ -25,8 +25,8 @@ def command() -> None:
 @contextmanager
 def changing(options: Options, *, restoring: bool = False) -> Iterator[Context]:
     """Give the lab with its lock held, once what an interrupted command left is mended."""
-    from provision.lab import open_lab, read_lab
-    from provision.snapshot_mend import mend
+    from provision.lab.opening import open_lab, read_lab
+    from provision.snapshots.recovery import mend
 
     with reporting(options) as early:
         config, workspace = read_lab(options.file)
@@ -40,8 +40,8 @@ def changing(options: Options, *, restoring: bool = False) -> Iterator[Context]:
 @contextmanager
 def reading(options: Options) -> Iterator[Context]:
     """Give the lab to look at, once what an interrupted command left is mended."""
-    from provision.lab import open_lab, read_lab
-    from provision.snapshot_journal import tell
+    from provision.lab.opening import open_lab, read_lab
+    from provision.snapshots.journal import tell
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)
@@ -60,8 +60,8 @@ def save_command(options: Options, name: str, note: str) -> None:
 
     The cluster stands still for some seconds and then runs on. A lab that is off is saved without memory.
     """
-    from provision.manifests import check_name
-    from provision.snapshot_commands import save
+    from provision.snapshots.commands import save
+    from provision.snapshots.manifests import check_name
 
     with reporting(options):
         check_name(name)
@@ -78,8 +78,8 @@ def restore_command(options: Options, name: str, save_first: str | None) -> None
 
     What happened since is lost, unless --save-first keeps it.
     """
-    from provision.manifests import check_name
-    from provision.snapshot_commands import restore
+    from provision.snapshots.commands import restore
+    from provision.snapshots.manifests import check_name
 
     with reporting(options):
         for each in (name, *([save_first] if save_first else [])):
@@ -98,7 +98,7 @@ def delete_command(options: Options, names: tuple[str, ...], children: bool, kee
 
     A snapshot that others were saved on top of is refused with their names, unless --children is given.
     """
-    from provision.snapshot_commands import delete, delete_oldest
+    from provision.snapshots.commands import delete, delete_oldest
 
     if bool(names) == (keep is not None):
         raise click.UsageError("give either NAMES or --keep N")
@@ -113,7 +113,7 @@ def delete_command(options: Options, names: tuple[str, ...], children: bool, kee
 @common_options
 def list_command(options: Options) -> None:
     """List the snapshots as a tree, the point the lab stands on, and what is wrong with any."""
-    from provision.snapshot_list import show_all
+    from provision.snapshots.listing import show_all
 
     with reading(options) as lab:
         show_all(lab)
@@ -124,7 +124,7 @@ def list_command(options: Options) -> None:
 @common_options
 def show_command(options: Options, name: str) -> None:
     """Show everything about the snapshot NAME."""
-    from provision.snapshot_list import show_one
+    from provision.snapshots.listing import show_one
 
     with reading(options) as lab:
         show_one(lab, name)

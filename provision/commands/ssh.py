@@ -20,9 +20,9 @@ from provision.commands.common import Options, common_options, mend_left, report
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(options: Options, node: str, arguments: tuple[str, ...]) -> None:
     """Open a shell on NODE, or run a command there: kubelab ssh lab-w1 -- uptime."""
+    from provision.config.inventory import inventory_of
     from provision.errors import LabError, MissingTool
-    from provision.inventory import inventory_of
-    from provision.lab import open_lab, read_lab
+    from provision.lab.opening import open_lab, read_lab
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)

@@ -18,7 +18,7 @@ def command(options: Options, path: bool) -> None:
         --ssh-config="$(kubelab ssh-config --path)" --sudo
     """
     from provision.errors import LabError
-    from provision.lab import read_lab
+    from provision.lab.opening import read_lab
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)

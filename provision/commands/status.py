@@ -20,10 +20,10 @@ def command(options: Options, watch: bool) -> None:
 
     --watch draws it anew on a terminal, and elsewhere shows it again when something changed.
     """
-    from provision.lab import open_lab, read_lab
-    from provision.status import gather
-    from provision.status_report import show
-    from provision.status_report import watch as watch_lab
+    from provision.lab.opening import open_lab, read_lab
+    from provision.status.gather import gather
+    from provision.status.screen import show
+    from provision.status.screen import watch as watch_lab
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)

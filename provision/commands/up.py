@@ -18,11 +18,11 @@ def command(options: Options, from_id: str | None, until_id: str | None, dry_run
     What is there already is left alone: on a ready cluster `up` changes nothing. After a failure or
     Ctrl-C, run it again and it goes on from there.
     """
-    from provision.host import gather
-    from provision.lab import open_lab, read_lab
-    from provision.snapshot_mend import mend
-    from provision.up import dry_run as plan
-    from provision.up import up
+    from provision.host.facts import gather
+    from provision.lab.opening import open_lab, read_lab
+    from provision.lifecycle.up import dry_run as plan
+    from provision.lifecycle.up import up
+    from provision.snapshots.recovery import mend
 
     options.resume = f"kubelab up --file {options.file}"
     with reporting(options) as early:

@@ -51,11 +51,11 @@ def command(
     give several by commas or by repeating the option. The checks remove what they made, also after Ctrl-C.
     The exit code is 3 when a check is red; `kubelab status` tells the result of the last whole run.
     """
-    from provision.lab import open_lab, read_lab
-    from provision.snapshot_journal import tell
-    from provision.testing.selection import Selection
-    from provision.verify import examine
-    from provision.verify_run import Request
+    from provision.lab.opening import open_lab, read_lab
+    from provision.snapshots.journal import tell
+    from provision.verify.examine import examine
+    from provision.verify.run import Request
+    from provision.verify.selection import Selection
 
     with reporting(options) as early:
         config, workspace = read_lab(options.file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from provision.doctor.checks import CHECKS, checks_for, diagnose, essentials
 from provision.doctor.findings import Check, Command, Finding
 from provision.doctor.fix import fix
-from provision.doctor.shell import Host, HostTools, Tools
+from provision.doctor.tools import Host, HostTools, Tools
 
 __all__ = [
     "CHECKS",

@@ -12,7 +12,7 @@ from provision.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from provision.doctor.shell import Host
+    from provision.doctor.tools import Host
 
 BACKPORTS_FILE = "/etc/apt/sources.list.d/kubelab-backports.sources"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provision.doctor import libvirt, machine, packages, probe_trap
+from provision.doctor import hardware, libvirt, packages, qemu_cache
 from provision.doctor.findings import Check
 
 if TYPE_CHECKING:
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from provision.doctor.findings import Finding
-    from provision.doctor.shell import Host
+    from provision.doctor.tools import Host
 
 CHECKS: tuple[Check, ...] = (
-    Check("arch", "architecture", machine.probe_arch, gate=True),
-    Check("os", "operating system", machine.probe_os),
-    Check("python", "Python", machine.probe_python, gate=True),
-    Check("cpu", "acceleration", machine.probe_cpu),
-    Check("memory", "memory", machine.probe_memory),
-    Check("disk", "disk", machine.probe_disk),
+    Check("arch", "architecture", hardware.probe_arch, gate=True),
+    Check("os", "operating system", hardware.probe_os),
+    Check("python", "Python", hardware.probe_python, gate=True),
+    Check("cpu", "acceleration", hardware.probe_cpu),
+    Check("memory", "memory", hardware.probe_memory),
+    Check("disk", "disk", hardware.probe_disk),
     Check("qemu", "QEMU", packages.probe_qemu),
     Check("packages", "packages", packages.probe_packages),
     Check("vagrant", "Vagrant", packages.probe_vagrant),
     Check("go", "Go", packages.probe_go, essential=False),
     Check("group", "group libvirt", libvirt.probe_group),
     Check("daemons", "libvirt", libvirt.probe_daemons),
-    Check("probe-trap", "QEMU probe cache", probe_trap.probe),
+    Check("probe-trap", "QEMU probe cache", qemu_cache.probe),
     Check("pool", "storage pool", libvirt.probe_pool),
 )
 SKOPEO = Check("skopeo", "skopeo", packages.probe_skopeo, essential=False)
@@ -43,7 +43,7 @@ def checks_for(
     checks = (*CHECKS, SKOPEO) if registries else CHECKS
     if not lab:
         return checks
-    return (*checks, Check("networks", "host networks", machine.network_probe(lab, own)))
+    return (*checks, Check("networks", "host networks", hardware.network_probe(lab, own)))
 
 
 def diagnose(host: Host, checks: Iterable[Check] = CHECKS) -> list[Finding]:

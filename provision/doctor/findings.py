@@ -11,7 +11,7 @@ from provision.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from provision.doctor.shell import Host
+    from provision.doctor.tools import Host
 
 Level = Literal["ok", "info", "warn", "fail"]
 

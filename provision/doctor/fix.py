@@ -6,14 +6,14 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from provision.doctor.checks import CHECKS
+from provision.engine.waiting import Clock, RealClock, poll_until
 from provision.errors import LabError, ToolFailed
-from provision.retry import Clock, RealClock, poll_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from provision.doctor.findings import Check, Command, Finding
-    from provision.doctor.shell import Host
+    from provision.doctor.tools import Host
 
 # What is to be run may depend on what an earlier command found out: package lists first, versions then.
 ROUNDS = 3

@@ -11,7 +11,7 @@ from provision.doctor.apt import numbers
 from provision.doctor.findings import Answer, Command, bad, good, shell
 
 if TYPE_CHECKING:
-    from provision.doctor.shell import Host
+    from provision.doctor.tools import Host
 
 URI = "qemu:///system"
 VIRSH = ("virsh", "-c", URI)

@@ -11,7 +11,7 @@ from provision.doctor.apt import install, installed, knows_packages, numbers
 from provision.doctor.findings import Answer, Command, bad, good
 
 if TYPE_CHECKING:
-    from provision.doctor.shell import Host
+    from provision.doctor.tools import Host
 
 # Linux 6.12 guests need cmpxchg16b, which older QEMU emulates wrongly.
 QEMU_EMULATED_MINIMUM = (8,)

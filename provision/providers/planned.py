@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Event
 
 from provision.errors import ConfigError
-from provision.report import Reporter
+from provision.report.base import Reporter
 
 
 class Hosts:

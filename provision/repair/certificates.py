@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from provision.context import Context
 from provision.errors import LabError
+from provision.lab.context import Context
 from provision.repair.services import RESTART_CONTROL_PLANE, RESTART_KUBELET, START_SECONDS, run_on
 from provision.repair.state import NodeState
 from provision.repair.survey import CLIENT_PEM, KUBELET_PKI, SERVING_CRT, Survey

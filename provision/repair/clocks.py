@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from provision.clock_offset import FORGET
-from provision.context import Context
 from provision.errors import LabError
+from provision.lab.context import Context
+from provision.node.clock import FORGET
 from provision.repair.survey import Survey
 
 TOLERANCE = 0.5

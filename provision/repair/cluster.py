@@ -7,9 +7,9 @@ import datetime as dt
 import time
 from collections.abc import Callable
 
-from provision.context import Context
+from provision.engine.steps import Outcome, Step, Together, run_steps
 from provision.errors import Cancelled, StepFailed
-from provision.pipeline import Outcome, Step, Together, run_steps
+from provision.lab.context import Context
 from provision.repair.certificates import CertificateStep
 from provision.repair.clocks import ClockStep
 from provision.repair.credentials import CredentialStep

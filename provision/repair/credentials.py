@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 
-from provision.context import Context
+from provision.lab.context import Context
 from provision.repair.survey import Survey
 
 TOKEN = "bootstrap-token-"

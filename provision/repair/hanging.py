@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provision.health import condition
+from provision.cluster.health import condition
 
 Object = dict[str, Any]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from provision.context import Context
+from provision.cluster.health import condition
+from provision.cluster.leaders import LEADERS, LEASES, NODE_LEASES, free_leases, renewed
 from provision.errors import ToolFailed, WaitTimeout
-from provision.health import condition
-from provision.leaders import LEADERS, LEASES, NODE_LEASES, free_leases, renewed
+from provision.lab.context import Context
 from provision.repair.services import RESTART_KUBELET, run_on
 from provision.repair.survey import Survey
 

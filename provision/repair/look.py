@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from provision.context import Context
+from provision.engine.steps import Step
 from provision.errors import LabError
-from provision.pipeline import Step
+from provision.lab.context import Context
 
 POLL_SECONDS = 0.3
 # For heartbeats, which come every two seconds, and for an API server that has to come to itself.

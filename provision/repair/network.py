@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from provision.context import Context
+from provision.config.inventory import Node
 from provision.errors import LabError
-from provision.inventory import Node
+from provision.lab.context import Context
 from provision.repair.services import run_on
 from provision.repair.survey import Survey
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from provision.context import Context
 from provision.errors import ToolFailed, WaitTimeout
+from provision.lab.context import Context
 from provision.repair.hanging import SYSTEM, TERMINATING, Pod, hanging, pod_of
 from provision.repair.survey import Survey
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import yaml
 
-from provision.context import Context
+from provision.config.inventory import Node
+from provision.engine.parallel import on_all
+from provision.engine.waiting import poll_until
 from provision.errors import LabError, WaitTimeout
-from provision.inventory import Node
-from provision.parallel import on_all
+from provision.lab.context import Context
 from provision.repair.state import NodeState, certificate_end
 from provision.repair.survey import HEALTHZ, Survey
-from provision.retry import poll_until
 from provision.steps.control_plane import fetch_kubeconfig
 
 # Enough for a kubelet that starts on an emulated CPU.

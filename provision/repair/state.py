@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from provision.clock_offset import Offset
+from provision.node.clock import Offset
 
 UNITS = ("containerd", "kubelet", "lab-network", "lab-clock")
 

@@ -8,12 +8,12 @@ import functools
 import time
 from collections.abc import Callable, Mapping
 
-from provision.clock_offset import SHOW, measure
-from provision.context import Context
-from provision.inventory import Node
-from provision.parallel import on_all
+from provision.config.inventory import Node
+from provision.engine.parallel import on_all
+from provision.lab.context import Context
+from provision.node.clock import SHOW, measure
+from provision.node.runner import run_in
 from provision.repair.state import UNITS, NodeState, PodToken, parse_state
-from provision.runner import run_in
 
 KUBELET_PKI = "/var/lib/kubelet/pki"
 CLIENT_PEM = f"{KUBELET_PKI}/kubelet-client-current.pem"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from provision.context import Context
 from provision.errors import LabError
+from provision.lab.context import Context
 from provision.repair.hanging import Pod
 from provision.repair.pods import live_pods
 from provision.repair.services import RESTART_KUBELET, START_SECONDS, run_on

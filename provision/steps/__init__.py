@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from provision.context import Context
-from provision.pipeline import Step, Together
+from provision.engine.steps import Step, Together
+from provision.lab.context import Context
 from provision.steps.artifacts import BoxStep, BundleStep
 from provision.steps.cluster import CniStep, ReadyStep
 from provision.steps.cni_check import CniCheckStep

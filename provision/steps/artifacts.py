@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from provision.box.builder import BoxBuilder
-from provision.box.catalog import write_catalog
-from provision.context import Context
+from provision.box.metadata import write_catalog
+from provision.lab.context import Context
 
 
 class BundleStep:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from provision.context import Context
+from provision.cluster.health import problems
 from provision.errors import ToolFailed, WaitTimeout
-from provision.health import problems
+from provision.lab.context import Context
 
 KINDS = "nodes,pods,deployments,daemonsets"
 POLL_SECONDS = 1.0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from provision.cni.installed import look, refuse_change
-from provision.context import Context
 from provision.errors import ToolFailed
+from provision.lab.context import Context
 from provision.providers.base import RUNNING
 
 

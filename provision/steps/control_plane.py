@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import yaml
 
-from provision.context import Context
+from provision.cluster.leaders import wait_for_leaders
+from provision.config.inventory import Node
+from provision.engine.waiting import poll_until
 from provision.errors import ToolFailed
-from provision.inventory import Node
-from provision.kubeadm import init_documents, new_token
-from provision.leaders import wait_for_leaders
-from provision.nodes import KUBELET_CONF, PRIVATE, UNIT, File, run_kubeadm, wait_for_unit
-from provision.retry import poll_until
+from provision.kubeadm.documents import init_documents, new_token
+from provision.kubeadm.unit import KUBELET_CONF, PRIVATE, UNIT, File, run_kubeadm, wait_for_unit
+from provision.lab.context import Context
 from provision.workspace import PRIVATE as PRIVATE_FILE
 from provision.workspace import write_atomic
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from provision.context import Context
+from provision.config.inventory import bridge_name
 from provision.doctor import Finding, Host, checks_for, essentials
 from provision.errors import ConfigError, ResourceError
-from provision.host import gather
-from provision.inventory import bridge_name
+from provision.host.facts import gather
+from provision.lab.context import Context
 
 
 class HostStep:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 
-from provision.context import Context
+from provision.config.inventory import Node
+from provision.engine.parallel import on_all
+from provision.engine.waiting import poll_until
 from provision.errors import ToolFailed
-from provision.inventory import Node
-from provision.kubeadm import TOKEN_HOURS, ca_hash, join_document, new_token
-from provision.nodes import KUBELET_CONF, PRIVATE, UNIT, File, run_kubeadm
-from provision.parallel import on_all
-from provision.retry import poll_until
+from provision.kubeadm.documents import TOKEN_HOURS, ca_hash, join_document, new_token
+from provision.kubeadm.unit import KUBELET_CONF, PRIVATE, UNIT, File, run_kubeadm
+from provision.lab.context import Context
 from provision.steps.control_plane import FINALIZED, TOKEN, kubeadm_state
 
 CONFIG = "/etc/kubernetes/kubelab-join.yaml"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from provision import pinning
-from provision.context import Context
 from provision.errors import ConfigDrift
-from provision.keys import make_key
+from provision.lab.context import Context
 from provision.providers.base import PAUSED, RUNNING
-from provision.render import vagrantfile
+from provision.providers.vagrantfile import vagrantfile
+from provision.ssh import host_keys
+from provision.ssh.keys import make_key
 from provision.workspace import write_atomic
 
 
@@ -59,7 +59,7 @@ class MachinesStep:
         running = all(states.get(node.name) == RUNNING for node in ctx.inventory.nodes)
         # A machine of a node that left lab.yaml would otherwise go unseen, all others being as they should.
         strays = running and ctx.provider.strays(ctx.config, ctx.machines.ids())
-        return running and not strays and not pinning.missing(ctx)
+        return running and not strays and not host_keys.missing(ctx)
 
     def apply(self, ctx: Context) -> None:
         self._remove_strays(ctx)
@@ -72,7 +72,7 @@ class MachinesStep:
             ctx.inventory.nodes
         ):
             ctx.machines.up()
-        pinning.pin(ctx)
+        host_keys.pin(ctx)
 
     def plan(self, ctx: Context) -> str:
         return f"make and start {', '.join(node.name for node in ctx.inventory.nodes)}"

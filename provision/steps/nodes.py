@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 
-from provision.clock_offset import set_clock
 from provision.cni.leftovers import probe_script as no_leftovers_script
 from provision.cni.leftovers import removal_script
-from provision.context import Context
-from provision.control_plane_tuning import patches
-from provision.inventory import Node
-from provision.kubeadm import PATCHES
-from provision.nodes import File, same_files_script, unpack_script
-from provision.parallel import on_all
+from provision.config.inventory import Node
+from provision.engine.parallel import on_all
+from provision.kubeadm.documents import PATCHES
+from provision.kubeadm.tuning import patches
+from provision.kubeadm.unit import File, same_files_script, unpack_script
+from provision.lab.context import Context
+from provision.node.clock import set_clock
 
 
 class NodesStep:

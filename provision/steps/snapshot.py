@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from provision import registry, snapshots
-from provision.context import Context
+from provision import extensions
 from provision.errors import SnapshotError
-from provision.manifests import READY
-from provision.snapshot_checks import holders, manifests_of, restorable
+from provision.lab.context import Context
+from provision.snapshots import actions
+from provision.snapshots.manifests import READY
+from provision.snapshots.preconditions import holders, manifests_of, restorable
 
 
 class SnapshotStep:
@@ -19,7 +20,7 @@ class SnapshotStep:
         return 4.0 + len(ctx.inventory.nodes)
 
     def is_done(self, ctx: Context) -> bool:
-        if ctx.config.provider not in registry.SNAPSHOTS:
+        if ctx.config.provider not in extensions.SNAPSHOTS:
             return True
         try:
             restorable(ctx, ctx.snapshots(ctx.cancel), READY)
@@ -30,8 +31,8 @@ class SnapshotStep:
     def apply(self, ctx: Context) -> None:
         # One of machines that are no more, or of some of them only, can never be restored.
         if manifests_of(ctx).exists(READY) or holders(ctx, ctx.snapshots(ctx.cancel), READY):
-            snapshots.delete(ctx, READY)
-        snapshots.save(ctx, READY, "after `kubelab up`")
+            actions.delete(ctx, READY)
+        actions.save(ctx, READY, "after `kubelab up`")
 
     def plan(self, ctx: Context) -> str:
         return "save the lab as `ready`, for `kubelab reset`"

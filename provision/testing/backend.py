@@ -8,7 +8,7 @@ from typing import Any
 
 from testinfra.backend.base import BaseBackend, CommandResult
 
-from provision.runner import Shell
+from provision.node.runner import Shell
 
 COMMAND_SECONDS = 60.0
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from provision.context import Context
+from provision.cluster.kubectl import Kubectl
+from provision.engine.waiting import poll_until
 from provision.errors import LabError, ToolFailed, WaitTimeout
-from provision.kubectl import Kubectl
-from provision.retry import poll_until
+from provision.lab.context import Context
 
 POLL_SECONDS = 0.5
 SHOWN = 10

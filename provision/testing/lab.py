@@ -6,13 +6,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from provision.config import ClusterConfig
-from provision.context import Context
+from provision.config.inventory import Inventory, Node
+from provision.config.schema import ClusterConfig
 from provision.errors import LabError
-from provision.inventory import Inventory, Node
-from provision.lab import open_lab, read_lab
+from provision.lab.context import Context
+from provision.lab.opening import open_lab, read_lab
 from provision.providers.base import RUNNING
-from provision.report import EventReporter
+from provision.report.base import EventReporter
 from provision.testing.kubectl import LabKubectl
 from provision.testing.node import LabNode
 

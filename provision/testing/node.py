@@ -7,8 +7,8 @@ from typing import Any
 
 from testinfra.host import Host
 
-from provision.inventory import Node, Role
-from provision.runner import Shell
+from provision.config.inventory import Node, Role
+from provision.node.runner import Shell
 from provision.testing.backend import RootShellBackend
 
 

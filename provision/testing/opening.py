@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 if TYPE_CHECKING:
+    from provision.config.inventory import Inventory
     from provision.errors import LabError
-    from provision.inventory import Inventory
     from provision.testing.lab import LabUnderTest
     from provision.testing.snapshot import LabSnapshots
 
@@ -38,9 +38,9 @@ def lab_of(config: pytest.Config) -> LabUnderTest:
 def inventory_for(config: pytest.Config) -> Inventory | None:
     """Return the nodes of lab.yaml; without one, None and a problem to tell once all is collected."""
     if _INVENTORY not in config.stash:
+        from provision.config.inventory import inventory_of
         from provision.errors import LabError
-        from provision.inventory import inventory_of
-        from provision.lab import read_lab
+        from provision.lab.opening import read_lab
 
         try:
             config.stash[_INVENTORY] = inventory_of(read_lab(lab_file(config))[0])

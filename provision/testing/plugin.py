@@ -122,7 +122,7 @@ def pytest_runtest_makereport(
         explain(call.excinfo.value)
     report = yield
     if report.failed:
-        from provision.testing.described import look_of, node_of
+        from provision.verify.described import look_of, node_of
 
         look = look_of(item).replace("{node}", node_of(item) or "NODE")
         if look:

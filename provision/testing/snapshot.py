@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from provision import snapshots
-from provision.manifests import Manifest, check_name
-from provision.snapshot_checks import restorable
-from provision.snapshot_mend import mend
+from provision.snapshots import actions
+from provision.snapshots.manifests import Manifest, check_name
+from provision.snapshots.preconditions import restorable
+from provision.snapshots.recovery import mend
 from provision.testing.lab import LabUnderTest
 
 
@@ -24,17 +24,17 @@ class LabSnapshots:
     def save(self, name: str, note: str = "") -> Manifest:
         """Save all machines as `name`, memory included."""
         with self._changing():
-            return snapshots.save(self._lab.context, check_name(name), note)
+            return actions.save(self._lab.context, check_name(name), note)
 
     def restore(self, name: str) -> Manifest:
         """Put all machines back to `name`; the cluster is repaired and verified."""
         with self._changing(restoring=True):
-            return snapshots.restore(self._lab.context, check_name(name))
+            return actions.restore(self._lab.context, check_name(name))
 
     def delete(self, name: str) -> None:
         """Delete the snapshot `name`."""
         with self._changing():
-            snapshots.delete(self._lab.context, check_name(name))
+            actions.delete(self._lab.context, check_name(name))
 
     def check(self, name: str) -> None:
         """Raise SnapshotError unless the lab can be put back to `name`."""

@@ -14,7 +14,7 @@ from provision.box import builder as module
 from provision.box.builder import BoxBuilder
 from provision.box.recipe import BoxRecipe, base_key
 from provision.errors import Cancelled, MissingTool, ResourceError, ToolFailed
-from provision.report import RecordingReporter
+from provision.report.base import RecordingReporter
 from tests.fakes import make_bundle
 
 STUBS = {

@@ -8,8 +8,8 @@ from threading import Event
 
 import pytest
 
-from provision.dialogue import Answer, Dialogue, ask_all
 from provision.errors import MissingTool, ToolFailed
+from provision.providers.libvirt.dialogue import Answer, Dialogue, ask_all
 
 ECHO = "while read -r line; do printf '%s\\n<end>' \"$line\"; done"
 

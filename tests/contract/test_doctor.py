@@ -14,7 +14,7 @@ import pytest
 from provision.doctor import CHECKS, Host, HostTools, diagnose, essentials, fix
 from provision.doctor.libvirt import probe_daemons
 from provision.errors import LabError, MissingTool, ToolFailed
-from provision.host import HostFacts
+from provision.host.facts import HostFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from provision.artifacts import packages, source
+from provision.artifacts import debian
 from provision.artifacts.bundle import Bundle
 from provision.artifacts.cache import Cached
+from provision.artifacts.source import origin
 from provision.errors import LabError, MissingTool, ToolFailed
-from provision.report import RecordingReporter
+from provision.report.base import RecordingReporter
 
 GO = """
 import json, os, pathlib, sys
@@ -97,7 +98,7 @@ class Bench:
         self.images.write_text("\n".join(refs) + "\n")
 
     def artifacts(self) -> Cached:
-        return Cached(source.resolve("1.36.3"))
+        return Cached(origin.resolve("1.36.3"))
 
     def build(self) -> Bundle:
         return self.artifacts().build(self.reporter)
@@ -115,8 +116,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     made = Bench(tmp_path)
     keyring = tmp_path / "keyring"
     keyring.touch()
-    monkeypatch.setattr(packages, "KEYRING", keyring)
-    monkeypatch.setattr(source, "SPACE_MIB", 0)
+    monkeypatch.setattr(debian, "KEYRING", keyring)
+    monkeypatch.setattr(origin, "SPACE_MIB", 0)
     monkeypatch.setenv("PATH", f"{made.bin}:/usr/bin:/bin")
     monkeypatch.setenv("KUBELAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("STUB_LOG", str(made.log))
@@ -148,7 +149,7 @@ def test_a_bundle_holds_what_kubeadm_asks_for(bench: Bench) -> None:
 
 
 def test_an_image_says_what_is_truly_inside(bench: Bench) -> None:
-    bundle, pinned = bench.build(), source.resolve("1.36.3")
+    bundle, pinned = bench.build(), origin.resolve("1.36.3")
     assert bundle.image("etcd").version == pinned.version("etcd")
     assert bundle.image("coredns").version == pinned.version("coredns")
     assert bundle.image("kube-proxy").version == "v1.36.3"
@@ -169,7 +170,7 @@ def test_programs_lie_where_static_pods_look_for_them(bench: Bench) -> None:
 def test_go_is_called_the_way_that_makes_the_same_bytes(bench: Bench) -> None:
     bench.build()
     calls = bench.calls()
-    assert [Path(str(call["folder"])).name for call in calls] == [*source.MODULES, "pause"]
+    assert [Path(str(call["folder"])).name for call in calls] == [*origin.MODULES, "pause"]
     for call in calls:
         assert call["env"] == {
             "CGO_ENABLED": "0",
@@ -195,7 +196,7 @@ def test_progress_and_durations_are_told(bench: Bench) -> None:
     assert {"text": "etcd: example/pkg/compiled", "step": ""} in bench.reporter.of("progress")
     assert [phase["name"] for phase in bench.reporter.of("phase")] == [
         "packages",
-        *(f"build {module}" for module in (*source.MODULES, "pause")),
+        *(f"build {module}" for module in (*origin.MODULES, "pause")),
         "images",
     ]
 
@@ -203,7 +204,7 @@ def test_progress_and_durations_are_told(bench: Bench) -> None:
 def test_two_builds_give_the_same_digest_and_the_second_is_the_first(bench: Bench) -> None:
     first = bench.build()
     assert bench.build() == first
-    assert len(bench.calls()) == len(source.MODULES) + 1
+    assert len(bench.calls()) == len(origin.MODULES) + 1
     (first.root / "index.json").unlink()
     assert bench.build().digest == first.digest
 
@@ -268,7 +269,7 @@ def test_without_go_the_doctor_is_named(bench: Bench, monkeypatch: pytest.Monkey
 
 
 def test_the_mirror_is_that_of_the_debian_release_itself(bench: Bench) -> None:
-    assert packages.debian_sources("s")[:2] == [
+    assert debian.debian_sources("s")[:2] == [
         "deb mirror:/debian s main",
         "deb mirror:/debian s-updates main",
     ]
@@ -276,9 +277,9 @@ def test_the_mirror_is_that_of_the_debian_release_itself(bench: Bench) -> None:
 
 def test_security_fixes_come_from_where_the_host_gets_its_own(bench: Bench) -> None:
     bench.stub("apt-get", 'print("Debian|main|x|mirror:/x\\nDebian-Security|main|x-security|mirror:/fixes")')
-    assert packages.debian_sources("s")[2:] == ["deb mirror:/fixes s-security main"]
+    assert debian.debian_sources("s")[2:] == ["deb mirror:/fixes s-security main"]
 
 
 def test_a_host_without_debian_leaves_the_choice_to_mmdebstrap(bench: Bench) -> None:
     bench.stub("apt-get", 'print("Vendor|main|x|mirror:/x")')
-    assert packages.debian_sources("s") == []
+    assert debian.debian_sources("s") == []

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from provision.config import ClusterConfig
+from provision.config.inventory import inventory_of
+from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, MissingTool, ToolFailed
-from provision.inventory import inventory_of
-from provision.providers.libvirt import Libvirt
-from provision.render import BoxReference
-from provision.report import RecordingReporter
+from provision.providers.libvirt.provider import Libvirt
+from provision.providers.vagrantfile import BoxReference
+from provision.report.base import RecordingReporter
 from tests.fakes import make_config
 
 BOX = BoxReference("kubelab-1.36.3-abc", "1.0.0", "file:///cache/box.json", 12)

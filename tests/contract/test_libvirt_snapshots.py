@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from provision.errors import Cancelled, MachineBusy, MissingTool, SnapshotError, ToolFailed
-from provision.providers import libvirt_snapshots
 from provision.providers.base import Held
-from provision.providers.libvirt_snapshots import LibvirtSnapshots
+from provision.providers.libvirt import snapshots
+from provision.providers.libvirt.snapshots import LibvirtSnapshots
 from tests.virsh_host import Host, install
 
 CP1, W1 = "id-of-lab-cp1", "id-of-lab-w1"
@@ -67,7 +67,7 @@ def test_machines_are_paused_once_all_connections_are_open(host: Host, backend: 
 def test_each_qemu_has_one_cpu_until_its_machine_is_resumed(
     host: Host, backend: LibvirtSnapshots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(libvirt_snapshots, "host_cpus", lambda: [4, 7])
+    monkeypatch.setattr(snapshots, "host_cpus", lambda: [4, 7])
     # The largest machine takes longest, so nothing else is to be copied on its CPU.
     ids = [host.domain("w1", rss=2000), host.domain("w2", rss=1900), host.domain("cp1", rss=3000)]
     backend.pause(ids)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from provision.config.inventory import inventory_of
 from provision.errors import MissingTool, VagrantError
-from provision.inventory import inventory_of
-from provision.machines import VagrantMachines
-from provision.render import BoxReference
-from provision.report import RecordingReporter
+from provision.providers.vagrant import VagrantMachines
+from provision.providers.vagrantfile import BoxReference
+from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
 from tests.fakes import FakeProvider, make_config
 
@@ -182,9 +182,9 @@ def test_a_missing_program_is_named(
 PARENT = """
 import sys
 from pathlib import Path
-from provision.inventory import inventory_of
-from provision.machines import VagrantMachines
-from provision.report import RecordingReporter
+from provision.config.inventory import inventory_of
+from provision.providers.vagrant import VagrantMachines
+from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
 from tests.fakes import FakeProvider, make_config
 

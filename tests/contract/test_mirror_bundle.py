@@ -14,16 +14,18 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from provision.artifacts import auto, packages, registry_images, release, sites
+from provision.artifacts import choose, debian, sites
 from provision.artifacts.bundle import Bundle
 from provision.artifacts.cache import Cached
-from provision.artifacts.crictl import crictl_url
+from provision.artifacts.images import registry
+from provision.artifacts.release import origin
+from provision.artifacts.release.crictl import crictl_url
 from provision.artifacts.wanted import Wanted, WantedFile
 from provision.cli import group
 from provision.cni.calico import Calico
-from provision.config import parse_config
+from provision.config.schema import parse_config
 from provision.errors import LabError
-from provision.report import RecordingReporter
+from provision.report.base import RecordingReporter
 from tests.mirror import Mirror, answer, certificates, cut, serving, wrong_byte
 
 STUBS = Path(__file__).parents[1] / "stubs"
@@ -114,8 +116,8 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     (tmp_path / "keyring").touch()
-    monkeypatch.setattr(packages, "KEYRING", tmp_path / "keyring")
-    monkeypatch.setattr(release, "SPACE_MIB", 0)
+    monkeypatch.setattr(debian, "KEYRING", tmp_path / "keyring")
+    monkeypatch.setattr(origin, "SPACE_MIB", 0)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     monkeypatch.setenv("KUBELAB_CACHE", str(tmp_path / "cache"))
@@ -133,11 +135,11 @@ def test_the_bundle_holds_what_one_from_source_holds(bench: Bench) -> None:
     assert (bundle.kubernetes, bundle.source) == ("1.36.3", f"mirror {bench.mirror.url}")
     assert {entry.ref for entry in bundle.images()} == {*REFS, "docker.io/library/busybox:1.37"}
     assert {entry.name for entry in bundle.images()} == {"kube-apiserver", "coredns", "pause", "busybox"}
-    cni = [f"cni/{name}" for name in release.CNI_PROGRAMS]
+    cni = [f"cni/{name}" for name in origin.CNI_PROGRAMS]
     assert {entry.path for entry in bundle.binaries()} == {f"binaries/{name}" for name in (*PROGRAMS, *cni)}
     assert all(bundle.path(entry).stat().st_mode & 0o100 for entry in bundle.binaries())
     versions = {entry.name: entry.version for entry in (*bundle.binaries(), *bundle.images())}
-    assert (versions["kubelet"], versions["bridge"]) == ("v1.36.3", release.cni_version())
+    assert (versions["kubelet"], versions["bridge"]) == ("v1.36.3", origin.cni_version())
     assert (versions["coredns"], versions["busybox"]) == ("v9.9.9", "1:1.37.0-6")
 
 
@@ -292,7 +294,7 @@ def test_what_skopeo_says_is_told_in_our_words(bench: Bench, words: str, message
 
 def test_images_that_came_are_not_fetched_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     # One after the other: those that are under way when one fails are given up.
-    monkeypatch.setattr(registry_images, "AT_ONCE", 1)
+    monkeypatch.setattr(registry, "AT_ONCE", 1)
     bench.hold(pause="manifest unknown")
     bench.fails()
     before = len(bench.calls())
@@ -454,7 +456,7 @@ def test_a_program_that_is_missing_is_no_matter_of_the_cni(bench: Bench) -> None
 def test_a_given_bundle_is_asked_what_it_has(bench: Bench) -> None:
     bundle = bench.create()
     folder = yaml.safe_dump({"name": "lab", "artifacts": {"bundle": str(bundle.root)}})
-    artifacts = auto.choose(parse_config(folder))
+    artifacts = choose.choose(parse_config(folder))
     (name,) = {entry.ref for entry in bundle.images()} & {"registry.k8s.io/pause:3.99"}
     assert artifacts.has(Wanted((name,)))
     assert not artifacts.has(Wanted((name, CALICO)))
@@ -466,7 +468,7 @@ def test_a_wanted_file_with_another_checksum_is_refused(bench: Bench) -> None:
     place = sites.Sites(bench.mirror.url, {"": "registry.test/k8s"})
     wanted = Wanted(files=(WantedFile(MANIFEST, "calico.yaml", "0" * 64),))
     with pytest.raises(LabError, match=r"calico\.yaml is not what it should be"):
-        Cached(release.Release("1.36.3", place, wanted)).build(RecordingReporter())
+        Cached(origin.Release("1.36.3", place, wanted)).build(RecordingReporter())
 
 
 # Release and auto
@@ -477,13 +479,13 @@ def test_auto_takes_the_release_when_its_site_answers(bench: Bench, monkeypatch:
     monkeypatch.setattr(sites, "PUBLIC", place)
     config = parse_config("{name: lab, cni: bridge}")
     reporter = RecordingReporter()
-    artifacts = auto.choose(config)
-    assert auto.needs_skopeo(config)
+    artifacts = choose.choose(config)
+    assert choose.needs_skopeo(config)
     bundle = artifacts.build(reporter)
     (said,) = reporter.of("info")
     why = f"the cache has no bundle of it, {place.name} answers"
     assert said["text"] == f"fetching Kubernetes 1.36.3 from {place.name}: {why}"
     bench.mirror.asked.clear()
-    assert auto.choose(config).find() == bundle
-    assert not auto.needs_skopeo(config)
+    assert choose.choose(config).find() == bundle
+    assert not choose.needs_skopeo(config)
     assert bench.mirror.asked == []

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from provision.artifacts.download import Download, Meter, fetch
-from provision.artifacts.web import Patience, Web, proxy_for
-from provision.artifacts.web_errors import FetchFailed
+from provision.artifacts.web.client import Patience, Web, proxy_for
+from provision.artifacts.web.download import Download, Meter, fetch
+from provision.artifacts.web.errors import FetchFailed
 from provision.errors import Cancelled, ConfigError, LabError
-from provision.report import RecordingReporter
+from provision.report.base import RecordingReporter
 from tests.fakes import FakeClock
 from tests.mirror import Fault, Mirror, answer, certificates, cut, hang, serving, wrong_byte
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from provision import ssh
 from provision.errors import Cancelled, CommandFailed, CommandTimeout, ConnectFailed
-from provision.ssh import ParamikoRunner
+from provision.ssh import runner as ssh
+from provision.ssh.runner import ParamikoRunner
 from tests.sshd import SshServer, new_key
 
 SECRET = "abcdef.0123456789abcdef"

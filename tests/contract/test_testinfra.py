@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.pinning import ssh_config
+from provision.ssh.host_keys import ssh_config
 from tests.fakes import make_lab
 from tests.sshd import SshServer
 

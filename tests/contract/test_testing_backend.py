@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from provision.config.inventory import inventory_of
+from provision.engine.waiting import RealClock, poll_until
 from provision.errors import Cancelled, CommandFailed, CommandTimeout, ConnectFailed
-from provision.inventory import inventory_of
-from provision.retry import RealClock, poll_until
-from provision.runner import run_in
-from provision.ssh import ParamikoRunner
-from provision.ssh_shell import RootShell
+from provision.node.runner import run_in
+from provision.ssh.runner import ParamikoRunner
+from provision.ssh.shell import RootShell
 from provision.testing.node import LabNode
 from tests.fakes import make_config
 from tests.sshd import SshServer, new_key

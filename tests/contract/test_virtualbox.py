@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 import yaml
 
-from provision import registry
-from provision.config import ClusterConfig, parse_config
+from provision import extensions
+from provision.config.inventory import Inventory, inventory_of
+from provision.config.schema import ClusterConfig, parse_config
+from provision.engine.waiting import Clock
 from provision.errors import ConfigDrift, ConfigError, MissingTool, ResourceError, ToolFailed, WaitTimeout
-from provision.host import HostFacts
-from provision.inventory import Inventory, inventory_of
-from provision.providers.virtualbox import VirtualBox
-from provision.render import BoxReference
-from provision.report import RecordingReporter
-from provision.retry import Clock
+from provision.host.facts import HostFacts
+from provision.providers.vagrantfile import BoxReference
+from provision.providers.virtualbox.provider import VirtualBox
+from provision.report.base import RecordingReporter
 
 IDS = {
     name: f"{number}{number}{number}{number}0000-1111-4222-8333-444444444444"
@@ -120,7 +120,7 @@ def link(name: str, ip: str, mask: str = "255.255.255.0") -> dict[str, str]:
 
 
 def test_the_registry_knows_it() -> None:
-    assert registry.load(registry.PROVIDERS["virtualbox"]) is VirtualBox
+    assert extensions.load(extensions.PROVIDERS["virtualbox"]) is VirtualBox
 
 
 def test_states_are_told_by_id_and_what_is_gone_is_left_out(stub: Stub, provider: VirtualBox) -> None:

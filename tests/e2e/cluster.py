@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from provision import health
-from provision.context import Context
+from provision.cluster import health
 from provision.errors import LabError
-from provision.lab import open_lab, read_lab
-from provision.report import RecordingReporter
+from provision.lab.context import Context
+from provision.lab.opening import open_lab, read_lab
+from provision.report.base import RecordingReporter
 
 KUBELAB = [sys.executable, "-m", "provision"]
 

@@ -11,10 +11,10 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
+from provision.cluster.health import restarts
+from provision.cluster.kubectl import Kubectl
+from provision.engine.waiting import RealClock, poll_until
 from provision.errors import ToolFailed
-from provision.health import restarts
-from provision.kubectl import Kubectl
-from provision.retry import RealClock, poll_until
 from tests.e2e.cluster import Cluster
 
 FAILED = (ToolFailed, OSError, HTTPException)

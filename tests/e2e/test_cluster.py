@@ -9,8 +9,8 @@ import urllib.request
 import pytest
 from testinfra.host import Host
 
-from provision.health import condition, internal_ips, restarts
-from provision.kubectl import Kubectl
+from provision.cluster.health import condition, internal_ips, restarts
+from provision.cluster.kubectl import Kubectl
 from tests.e2e.cluster import Cluster
 
 ECHO = "echo"

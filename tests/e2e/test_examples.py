@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
-from provision.kubectl import Kubectl
+from provision.cluster.kubectl import Kubectl
 from provision.testing.workloads import MANAGED_BY
 from tests import wheel
 from tests.e2e.cluster import Cluster

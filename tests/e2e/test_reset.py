@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from provision.providers.virsh import Virsh
+from provision.providers.libvirt.virsh import Virsh
 from tests.e2e.cluster import Cluster
 
 CP, WORKER = "kubelab-e2e-cp1", "kubelab-e2e-w1"

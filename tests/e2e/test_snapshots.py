@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from provision.kubectl import Kubectl
+from provision.cluster.kubectl import Kubectl
+from provision.engine.waiting import RealClock, poll_until
 from provision.providers.base import PAUSED, RUNNING
-from provision.retry import RealClock, poll_until
 from tests.e2e.cluster import KUBELAB, Cluster
 
 MARK = "/var/lib/mark-of-before"

@@ -5,9 +5,9 @@ import copy
 import pytest
 
 from provision.cni.calico import Calico
-from provision.cni.config import CniConfig
 from provision.cni.documents import parse
 from provision.cni.flannel import Flannel
+from provision.config.cni import CniConfig
 from tests import cni
 from tests.golden import golden
 

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from provision import kubeadm
 from provision.cni.bridge import CONFLIST, NETWORK_SCRIPT, Bridge
-from provision.config import parse_config
-from provision.host import Acceleration
-from provision.inventory import inventory_of
-from provision.kubernetes_versions import MINORS
-from provision.render import network_xml
+from provision.config.inventory import inventory_of
+from provision.config.kubernetes_versions import MINORS
+from provision.config.schema import parse_config
+from provision.host.facts import Acceleration
+from provision.kubeadm import documents as kubeadm
+from provision.providers.vagrantfile import network_xml
 from tests.golden import golden
 
 CONFIG = parse_config("{name: lab, provider: libvirt, cni: bridge}")

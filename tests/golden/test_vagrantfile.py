@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from provision.config import parse_config
-from provision.host import Acceleration
-from provision.inventory import inventory_of
-from provision.render import BoxReference, vagrantfile
+from provision.config.inventory import inventory_of
+from provision.config.schema import parse_config
+from provision.host.facts import Acceleration
+from provision.providers.vagrantfile import BoxReference, vagrantfile
 from tests.golden import golden
 
 KVM, TCG = Acceleration("kvm", 1.0), Acceleration("tcg", 10.0)

@@ -60,8 +60,8 @@ def test_every_module_of_the_installed_package_can_be_imported(installed: Path, 
         "for module in pkgutil.walk_packages(provision.__path__, 'provision.'):\n"
         "    if '.checks' not in module.name and '__main__' not in module.name:\n"
         "        importlib.import_module(module.name)\n"
-        "from provision import registry\n"
-        "for reference in [*registry.PROVIDERS.values(), *registry.CNIS.values()]:\n"
-        "    registry.load(reference)\n"
+        "from provision import extensions\n"
+        "for reference in [*extensions.PROVIDERS.values(), *extensions.CNIS.values()]:\n"
+        "    extensions.load(reference)\n"
     )
     run(installed, tmp_path, "python", "-W", "error", "-c", script)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.artifacts.archives import unpack
+from provision.artifacts.release.archives import unpack
 from provision.errors import LabError
 from tests.mirror import packed
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from provision.box import recipe as module
-from provision.box.catalog import write_catalog
+from provision.box.metadata import write_catalog
 from provision.box.recipe import BoxRecipe, guest_packages
 from provision.resources import data
 

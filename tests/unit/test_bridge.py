@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from provision.cluster.kubectl import Kubectl
 from provision.cni.bridge import CONFLIST, NETWORK_SCRIPT, Bridge
 from provision.cni.none import NoCni
-from provision.config import ClusterConfig
-from provision.inventory import Inventory, Node, inventory_of
-from provision.kubectl import Kubectl
+from provision.config.inventory import Inventory, Node, inventory_of
+from provision.config.schema import ClusterConfig
 from tests.cni import make_site
 from tests.fakes import StubKubectl, make_config
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import filelock
 import pytest
 
-from provision.artifacts import auto, cache, source
+from provision.artifacts import cache
+from provision.artifacts import choose as auto
 from provision.artifacts.bundle import Bundle, BundleBroken, entry_of, write_index
-from provision.artifacts.config import ArtifactsConfig
-from provision.config import ClusterConfig
+from provision.artifacts.source import origin
+from provision.config.artifacts import ArtifactsConfig
+from provision.config.schema import ClusterConfig
 from provision.errors import Cancelled, ConfigError
-from provision.report import RecordingReporter
+from provision.report.base import RecordingReporter
 
 PAUSE = "registry.example/pause:3.10"
 
@@ -168,4 +170,4 @@ def test_waiting_for_another_builder_can_be_given_up(tmp_path: Path, monkeypatch
 
 
 def test_every_version_of_the_source_resolves_to_itself() -> None:
-    assert all(source.resolve(version).kubernetes == version for version in source.versions())
+    assert all(origin.resolve(version).kubernetes == version for version in origin.versions())

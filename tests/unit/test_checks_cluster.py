@@ -14,7 +14,7 @@ import pytest
 from provision.checks import conftest as checks_conftest
 from provision.checks.facts import AllFacts, gather
 from provision.checks.state import ClusterState, last_step, look
-from provision.runlog import RunLog
+from provision.report.run_log import RunLog
 from provision.testing.kubectl import LabKubectl
 from provision.testing.workloads import MANAGED_BY
 from tests.checks_world import (

@@ -21,8 +21,8 @@ from provision.checks.facts_script import (
     MACHINE_ID,
     SCRIPT,
 )
-from provision.clock_offset import Offset
 from provision.errors import CommandFailed, ConnectFailed
+from provision.node.clock import Offset
 from tests.checks_world import BLOCKS, KEYS, World, days_from_today, make_world
 from tests.repair_world import CLIENT, SERVING, certificate
 from tests.sabotage import cluster, nodes

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from provision import __version__
 from provision.cli import COMMANDS, group
-from provision.config import sample
+from provision.config.schema import sample
 
 CHECKOUT = str(Path(__file__).parents[2])
 MAIN = [sys.executable, "-c", "from provision.cli import main; main()"]

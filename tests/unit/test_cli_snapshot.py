@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from provision import snapshot_journal
 from provision.cli import group
+from provision.snapshots import journal
 from provision.workspace import Workspace
 from tests.virsh_host import Host, install
 
@@ -57,9 +57,7 @@ def interrupted(action: Any, **more: Any) -> None:
     ids = {node: f"id-of-{node}" for node in NODES}
     space = Workspace(Path.cwd(), "lab")
     space.prepare()
-    snapshot_journal.write(
-        space, snapshot_journal.Journal(action=action, name="a", time=time, ids=ids, **more)
-    )
+    journal.write(space, journal.Journal(action=action, name="a", time=time, ids=ids, **more))
 
 
 def test_a_whole_life(host: Host, kubelab: Kubelab) -> None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from provision.cni.cilium import Cilium
-from provision.cni.config import CniConfig
+from provision.config.cni import CniConfig
 from provision.errors import MissingTool
 from tests import cni
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from provision.cni.choose import cni_of, decide, wanted_of
-from provision.cni.config import CniConfig
 from provision.cni.custom import Custom
-from provision.config import parse_config
+from provision.config.cni import CniConfig
+from provision.config.schema import parse_config
 from provision.errors import ConfigError
 
 SHA256 = "0123456789abcdef" * 4

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from provision.artifacts.wanted import Wanted, WantedFile
-from provision.cni.config import CniConfig
 from provision.cni.custom import Custom
+from provision.config.cni import CniConfig
 from provision.errors import ConfigError
 from tests import cni
 

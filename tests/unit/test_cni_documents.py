@@ -4,9 +4,9 @@ import pytest
 
 from provision.cni import documents
 from provision.cni.calico import Calico
-from provision.cni.config import CniConfig
 from provision.cni.documents import parse
 from provision.cni.flannel import Flannel
+from provision.config.cni import CniConfig
 from provision.errors import LabError
 from tests import cni
 

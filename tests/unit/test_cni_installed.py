@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from provision.cluster.kubectl import Kubectl
 from provision.cni.calico import Calico
-from provision.cni.config import CniConfig
 from provision.cni.custom import Custom
 from provision.cni.installed import NAME, Record, look, refuse_change
+from provision.config.cni import CniConfig
 from provision.errors import ConfigDrift
-from provision.kubectl import Kubectl
 from tests import cni
 from tests.fakes import StubKubectl
 

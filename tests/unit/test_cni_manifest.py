@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from provision.cluster.kubectl import Kubectl
 from provision.cni.calico import Calico
 from provision.cni.choose import cni_of
-from provision.cni.config import CniConfig
 from provision.cni.custom import Custom
 from provision.cni.flannel import Flannel
+from provision.config.cni import CniConfig
 from provision.errors import ConfigError
-from provision.kubectl import Kubectl
 from tests import cni
 from tests.fakes import StubKubectl
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from provision.cni.config import CniConfig
 from provision.cni.custom import Custom
-from provision.config import load_config
-from provision.inventory import inventory_of
+from provision.config.cni import CniConfig
+from provision.config.inventory import inventory_of
+from provision.config.schema import load_config
 
 E2E = Path(__file__).parents[1] / "e2e"
 MANIFEST = E2E / "cni/own-bridge.yaml"

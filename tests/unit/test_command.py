@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from provision.command import run_tool
 from provision.errors import Cancelled, LabError, MissingTool, ToolFailed
+from provision.host.process import run_tool
 
 
 def sh(script: str, deadline: float = 10, **options: object) -> str:

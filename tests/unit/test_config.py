@@ -10,13 +10,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provision import registry, values
+from provision import extensions
 from provision.box.recipe import DISK_GIB
-from provision.config import ClusterConfig, load_config, parse_config, sample
+from provision.config import values
+from provision.config.inventory import bridge_name, inventory_of
+from provision.config.schema import ClusterConfig, load_config, parse_config, sample
 from provision.errors import ConfigError
-from provision.host import HostFacts, HostNetwork
-from provision.host_fit import check_host
-from provision.inventory import bridge_name, inventory_of
+from provision.host.facts import HostFacts, HostNetwork
+from provision.host.fit import check_host
 
 FACTS = HostFacts(
     cpus=4,
@@ -321,9 +322,9 @@ def test_a_folder_and_a_file_of_bytes_are_refused(tmp_path: Path) -> None:
 
 
 def test_every_registered_provider_and_cni_is_allowed() -> None:
-    for name in registry.PROVIDERS:
+    for name in extensions.PROVIDERS:
         assert parsed(provider=name).provider == name
-    for name in registry.CNIS:
+    for name in extensions.CNIS:
         assert parsed(cni=name).cni.name == name
 
 
@@ -404,8 +405,8 @@ VALID = st.fixed_dictionaries(
     {"name": st.from_regex(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)},
     optional={
         "kubernetes": st.from_regex(r"v?1\.3[567](\.[1-9])?", fullmatch=True),
-        "provider": st.sampled_from(["auto", *registry.PROVIDERS]),
-        "cni": st.sampled_from(["auto", *registry.CNIS]),
+        "provider": st.sampled_from(["auto", *extensions.PROVIDERS]),
+        "cni": st.sampled_from(["auto", *extensions.CNIS]),
         "controlPlanes": st.fixed_dictionaries(
             {}, optional={"count": st.sampled_from([1, 3, 5, 7]), "memory": st.integers(1700, 9000)}
         ),

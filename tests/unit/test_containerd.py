@@ -8,8 +8,8 @@ import pytest
 
 from provision.box import containerd
 from provision.box.containerd import containerd_config, containerd_version
+from provision.config.kubernetes_versions import MINORS, minor_of
 from provision.errors import ConfigError, LabError
-from provision.kubernetes_versions import MINORS, minor_of
 from tests.fakes import make_bundle
 
 

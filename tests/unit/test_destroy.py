@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from provision.config import ClusterConfig
-from provision.destroy import destroy
+from provision.config.schema import ClusterConfig
 from provision.errors import ConfigError, ToolFailed, VagrantError
-from provision.keys import make_key
+from provision.lifecycle.destroy import destroy
+from provision.ssh.keys import make_key
 from tests.fakes import FakeProvider, FakeVm, Lab, make_lab
 
 

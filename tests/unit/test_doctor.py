@@ -11,13 +11,13 @@ from provision.doctor import Check, Command, Host, checks_for, diagnose, essenti
 from provision.doctor.apt import numbers
 from provision.doctor.apt_sources import source_of, sources
 from provision.doctor.findings import Answer, bad, good
+from provision.doctor.hardware import network_probe, probe_arch, probe_cpu, probe_disk, probe_os, probe_python
 from provision.doctor.libvirt import probe_daemons, probe_group, probe_pool
-from provision.doctor.machine import network_probe, probe_arch, probe_cpu, probe_disk, probe_os, probe_python
 from provision.doctor.packages import probe_go, probe_packages, probe_qemu, probe_skopeo, probe_vagrant
-from provision.doctor.probe_trap import probe as probe_trap
-from provision.doctor.probe_trap import remembered
+from provision.doctor.qemu_cache import probe as probe_trap
+from provision.doctor.qemu_cache import remembered
 from provision.errors import LabError, MissingTool, ToolFailed
-from provision.host import HostFacts, HostNetwork
+from provision.host.facts import HostFacts, HostNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -458,7 +458,7 @@ def test_there_is_no_trap_with_a_usable_kvm_or_none(trap: Path, facts: dict[str,
 
 def test_there_is_no_trap_where_qemus_user_may_open_kvm(trap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (trap / "dev/kvm").chmod(0o666)
-    monkeypatch.setattr("provision.doctor.probe_trap.QEMU_USER", "nobody")
+    monkeypatch.setattr("provision.doctor.qemu_cache.QEMU_USER", "nobody")
     assert probe_trap(host(FakeTools(), trap)).level == "ok"
 
 

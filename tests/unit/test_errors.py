@@ -15,7 +15,7 @@ from provision.errors import (
     VerifyFailed,
     last_lines,
 )
-from provision.runner import Result
+from provision.node.runner import Result
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from provision import snapshots
 from provision.repair import cluster as repair
+from provision.snapshots import actions
 from tests.examples_world import World, make_world
 
 pytest_plugins = ["pytester"]
@@ -27,7 +27,7 @@ def world(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("provision.testing.lab.open_under_test", lambda file: made.opened())
     (pytester.path / "lab.yaml").write_text("name: lab\nworkers: {count: 2}\n")
     shutil.copytree(EXAMPLES, pytester.path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    snapshots.save(made.lab.ctx, "ready")
+    actions.save(made.lab.ctx, "ready")
     return made
 
 

@@ -9,9 +9,9 @@ import yaml
 from click.testing import CliRunner, Result
 
 from provision.cli import group
-from provision.exports import ansible_inventory, hosts_for_testinfra
-from provision.inventory import inventory_of
-from provision.pinning import ssh_config
+from provision.config.inventory import inventory_of
+from provision.ssh.exports import ansible_inventory, hosts_for_testinfra
+from provision.ssh.host_keys import ssh_config
 from provision.workspace import Workspace
 from tests.fakes import make_config, make_lab
 

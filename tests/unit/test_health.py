@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from provision.config import parse_config
-from provision.health import (
+from provision.cluster.health import (
     condition,
     internal_ips,
     pod_problem,
@@ -16,7 +15,8 @@ from provision.health import (
     role_of,
     version_of,
 )
-from provision.inventory import inventory_of
+from provision.config.inventory import inventory_of
+from provision.config.schema import parse_config
 
 LAB = inventory_of(parse_config(yaml.safe_dump({"name": "lab", "workers": {"count": 1}})))
 

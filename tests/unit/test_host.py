@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from provision.errors import LabError, MissingTool, ToolFailed
-from provision.host import HostFacts, HostNetwork, acceleration, creates_vm, gather
+from provision.host.facts import HostFacts, HostNetwork, acceleration, creates_vm, gather
 
 ADDRESSES = [
     {"ifname": "lo", "addr_info": [{"local": "127.0.0.1", "prefixlen": 8}]},

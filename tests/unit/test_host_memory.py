@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from provision import host_memory
-from provision.host_memory import CHUNK, MIB, SPARE_MIB, Prefault, prefaultable_mib
-from provision.retry import RealClock, poll_until
+from provision.engine.waiting import RealClock, poll_until
+from provision.host import memory
+from provision.host.memory import CHUNK, MIB, SPARE_MIB, Prefault, prefaultable_mib
 
 FREE_MIB = 4000
 VIRTUAL = "processor : 0\nflags : fpu vme hypervisor lm\n"
@@ -112,7 +112,7 @@ class Pages:
 
 def pages(monkeypatch: pytest.MonkeyPatch, mib: int, *, refuse: bool = False) -> Pages:
     made = Pages(mib * MIB, refuse)
-    monkeypatch.setattr("provision.host_memory.mmap.mmap", lambda fd, size: made)
+    monkeypatch.setattr("provision.host.memory.mmap.mmap", lambda fd, size: made)
     return made
 
 
@@ -148,13 +148,13 @@ def test_what_the_system_refuses_is_done_without(monkeypatch: pytest.MonkeyPatch
     def none(fd: int, size: int) -> Pages:
         raise OSError(12, "Cannot allocate memory")
 
-    monkeypatch.setattr("provision.host_memory.mmap.mmap", none)
+    monkeypatch.setattr("provision.host.memory.mmap.mmap", none)
     with Prefault(10, threading.Event()) as prefault:
         prefault.release()
 
 
 def test_nothing_to_touch_starts_nothing() -> None:
     running = threading.active_count()
-    with host_memory.Prefault(0, threading.Event()) as prefault:
+    with memory.Prefault(0, threading.Event()) as prefault:
         assert threading.active_count() == running
         prefault.release()

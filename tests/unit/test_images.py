@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from provision.artifacts.contents import IMAGES, wanted_file
-from provision.artifacts.images import ImageConfig, Layer, minimal_root, write_image
+from provision.artifacts.images.archive import ImageConfig, Layer, minimal_root, write_image
+from provision.artifacts.images.recipes import IMAGES, wanted_file
 
 REF = "registry.example/tool:v1"
 

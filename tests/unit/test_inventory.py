@@ -8,9 +8,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.config import parse_config
+from provision.config.inventory import Inventory, bridge_name, inventory_of, network_name
+from provision.config.schema import parse_config
 from provision.errors import ConfigError
-from provision.inventory import Inventory, bridge_name, inventory_of, network_name
 
 
 def inventory(name: str = "lab", **keys: Any) -> Inventory:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_key,
 )
 
-from provision.keys import make_key
+from provision.ssh.keys import make_key
 
 
 def test_the_pair_belongs_together_and_ssh_can_read_it(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from provision import control_plane_tuning as tuning
-from provision import kubeadm
-from provision.config import ClusterConfig, parse_config
+from provision.config.inventory import Inventory, inventory_of
+from provision.config.schema import ClusterConfig, parse_config
 from provision.errors import LabError
-from provision.host import Acceleration
-from provision.inventory import Inventory, inventory_of
+from provision.host.facts import Acceleration
+from provision.kubeadm import documents as kubeadm
+from provision.kubeadm import tuning
 from tests.sandbox import certificate
 
 KVM, TCG = Acceleration("kvm", 1.0), Acceleration("tcg", 10.0)

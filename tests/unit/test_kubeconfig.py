@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from provision.cluster.kubeconfig import default_path, merge_into
 from provision.errors import ConfigError
-from provision.kubeconfig import default_path, merge_into
 
 
 def kubeconfig(*names: str, server: str = "https://192.168.60.11:6443") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.providers.libvirt_pins import cpu_of_each, host_cpus, resident_kib
+from provision.providers.libvirt.cpu_pins import cpu_of_each, host_cpus, resident_kib
 
 SIZES = st.dictionaries(st.text(min_size=1), st.integers(0, 10**8), max_size=12)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provision.errors import ConfigError, SnapshotError
-from provision.manifests import Manifest, Manifests, SavedNode, check_name, children, config_digest
+from provision.snapshots.manifests import Manifest, Manifests, SavedNode, check_name, children, config_digest
 from tests.fakes import make_config
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from provision import nodes
 from provision.errors import CommandFailed
-from provision.nodes import PRIVATE, File
+from provision.kubeadm import unit
+from provision.kubeadm.unit import PRIVATE, File
 from tests.sandbox import Sandbox
 
 TEXT = "it's quoted: \" $HOME `id` \\n\n\ttabbed\n\nFILES\nSUMS\nÄ ü → 本\n"
@@ -30,7 +30,7 @@ def contents(node: Sandbox) -> dict[str, File]:
 
 
 def test_files_arrive_as_they_are_with_their_modes(node: Sandbox) -> None:
-    result = node.run(nodes.unpack_script(FILES))
+    result = node.run(unit.unpack_script(FILES))
     assert result.stderr == ""
     assert contents(node) == FILES
 
@@ -40,7 +40,7 @@ def test_a_file_replaces_a_link_and_not_what_it_points_at(node: Sandbox) -> None
     node.write("/elsewhere", "kept")
     node.write("/etc/empty", "no longer")
     node.path("/etc/hosts").symlink_to(node.path("/elsewhere"))
-    node.run(nodes.unpack_script(FILES))
+    node.run(unit.unpack_script(FILES))
     assert contents(node) == FILES
     assert not node.path("/etc/hosts").is_symlink()
     assert node.path("/elsewhere").read_text() == "kept"
@@ -48,50 +48,50 @@ def test_a_file_replaces_a_link_and_not_what_it_points_at(node: Sandbox) -> None
 
 def test_other_files_of_a_folder_stay(node: Sandbox) -> None:
     node.write("/etc/kubernetes/own", "kept")
-    node.run(nodes.unpack_script(FILES))
+    node.run(unit.unpack_script(FILES))
     assert node.path("/etc/kubernetes/own").read_text() == "kept"
 
 
 def test_the_order_of_the_files_does_not_matter() -> None:
     turned = dict(reversed(FILES.items()))
-    assert nodes.unpack_script(FILES) == nodes.unpack_script(turned)
-    assert nodes.same_files_script(FILES) == nodes.same_files_script(turned)
+    assert unit.unpack_script(FILES) == unit.unpack_script(turned)
+    assert unit.same_files_script(FILES) == unit.same_files_script(turned)
 
 
 def test_the_same_files_are_known_again(node: Sandbox) -> None:
-    node.run(nodes.unpack_script(FILES))
-    node.run(nodes.same_files_script(FILES))
+    node.run(unit.unpack_script(FILES))
+    node.run(unit.same_files_script(FILES))
 
 
 @pytest.mark.parametrize("path", FILES)
 @pytest.mark.parametrize("damage", ["change", "remove"])
 def test_one_other_file_is_enough_to_differ(node: Sandbox, path: str, damage: str) -> None:
-    node.run(nodes.unpack_script(FILES))
+    node.run(unit.unpack_script(FILES))
     node.write(path, "x") if damage == "change" else node.path(path).unlink()
-    assert not node.run(nodes.same_files_script(FILES), check=False).ok
+    assert not node.run(unit.same_files_script(FILES), check=False).ok
 
 
 def test_kubeadm_runs_once_as_a_unit_with_its_arguments_whole(node: Sandbox) -> None:
     node.kubeadm("echo working")
-    result = node.run(nodes.unit_script(INIT))
+    result = node.run(unit.unit_script(INIT))
     started, called = node.calls
     assert started.startswith("systemd-run")
-    assert nodes.UNIT in started
+    assert unit.UNIT in started
     assert called == f"kubeadm init --config={node.path('/etc')}/it's here.yaml"
     assert "working" not in result.stdout + result.stderr
 
 
 def test_what_kubeadm_says_is_for_root_alone(node: Sandbox) -> None:
     node.kubeadm("echo working; echo failing >&2")
-    node.run(nodes.unit_script(INIT))
-    log = node.path(nodes.LOG)
+    node.run(unit.unit_script(INIT))
+    log = node.path(unit.LOG)
     assert log.read_text() == "working\nfailing\n"
     assert [file.stat().st_mode & 0o077 for file in (log, log.parent)] == [0, 0]
 
 
 def test_a_failure_gives_kubeadms_exit_code_and_its_last_lines(node: Sandbox) -> None:
     node.kubeadm("i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo line-$i; done; exit 7")
-    result = node.run(nodes.unit_script(INIT), check=False)
+    result = node.run(unit.unit_script(INIT), check=False)
     assert result.code == 7
     lines = result.stderr.split()
     assert lines[-1] == "line-100"
@@ -99,43 +99,43 @@ def test_a_failure_gives_kubeadms_exit_code_and_its_last_lines(node: Sandbox) ->
 
 
 def test_the_result_of_an_earlier_run_is_not_taken_for_this_ones(node: Sandbox) -> None:
-    node.write(nodes.CODE, "0\n")
-    node.write(nodes.LOG)
+    node.write(unit.CODE, "0\n")
+    node.write(unit.LOG)
     node.program("systemd-run", "touch active")
-    node.on_pause(f"rm active; echo 7 > {node.path(nodes.CODE)}")
-    assert node.run(nodes.unit_script(INIT), check=False).code == 7
+    node.on_pause(f"rm active; echo 7 > {node.path(unit.CODE)}")
+    assert node.run(unit.unit_script(INIT), check=False).code == 7
 
 
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_unit_at_work_is_waited_for_and_not_started_again(node: Sandbox, code: int) -> None:
     node.write("/active")
-    node.write(nodes.LOG, "from the first run\n")
-    end = f"echo {code} > {node.path(nodes.CODE)}; rm active"
-    node.path(nodes.CODE).parent.mkdir(parents=True)
+    node.write(unit.LOG, "from the first run\n")
+    end = f"echo {code} > {node.path(unit.CODE)}; rm active"
+    node.path(unit.CODE).parent.mkdir(parents=True)
     node.on_pause(f"if [ $(wc -l < pauses) -eq 50 ]; then {end}; fi")
-    result = node.run(nodes.unit_script(INIT), check=False)
+    result = node.run(unit.unit_script(INIT), check=False)
     assert result.code == code
     assert (node.pauses, node.calls) == (50, [])
     assert result.stderr == ("from the first run\n" if code else "")
 
 
 def test_a_result_that_is_still_being_written_is_waited_for(node: Sandbox) -> None:
-    node.write(nodes.CODE)
-    node.on_pause(f"echo 0 > {node.path(nodes.CODE)}")
-    assert node.run(nodes.wait_for_unit()).stderr == ""
+    node.write(unit.CODE)
+    node.on_pause(f"echo 0 > {node.path(unit.CODE)}")
+    assert node.run(unit.wait_for_unit()).stderr == ""
 
 
 def test_a_unit_that_died_without_a_result_is_an_error(node: Sandbox) -> None:
     node.write("/active")
     node.on_pause("rm -f active")
-    result = node.run(nodes.unit_script(INIT), check=False)
+    result = node.run(unit.unit_script(INIT), check=False)
     assert result.code != 0
-    assert nodes.UNIT in result.stderr
+    assert unit.UNIT in result.stderr
     assert node.calls == []
 
 
 def kubeadm_init(node: Sandbox, *, reset: bool) -> None:
-    nodes.run_kubeadm(node, INIT, files=FILES, deadline=9, reset=reset)
+    unit.run_kubeadm(node, INIT, files=FILES, deadline=9, reset=reset)
 
 
 def test_kubeadm_finds_its_files_and_no_reset_where_none_was_asked_for(node: Sandbox) -> None:
@@ -155,7 +155,7 @@ def test_remnants_are_removed_before_the_files_are_written(node: Sandbox) -> Non
 
 def test_a_unit_at_work_is_never_reset(node: Sandbox) -> None:
     node.write("/active")
-    node.on_pause(f"echo 0 > {node.path(nodes.CODE)}")
+    node.on_pause(f"echo 0 > {node.path(unit.CODE)}")
     kubeadm_init(node, reset=True)
     assert node.verbs == []
 
@@ -168,4 +168,4 @@ def test_a_failure_names_the_kubeadm_command(node: Sandbox) -> None:
 
 
 def test_a_secret_does_not_stand_in_a_script_as_text() -> None:
-    assert "abcdef" not in nodes.unpack_script({"/run/token": File("abcdef.0123456789abcdef")})
+    assert "abcdef" not in unit.unpack_script({"/run/token": File("abcdef.0123456789abcdef")})

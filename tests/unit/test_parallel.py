@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from provision.engine.parallel import MOST_THREADS, on_all
 from provision.errors import Cancelled, ConnectFailed, LabError, NodesError
-from provision.parallel import MOST_THREADS, on_all
 
 
 @dataclass(frozen=True)

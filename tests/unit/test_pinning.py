@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from provision import pinning
+from provision.config.inventory import Inventory
 from provision.errors import ConnectFailed, RemoteError
-from provision.inventory import Inventory
-from provision.runner import Runner
-from provision.ssh import ParamikoRunner
+from provision.node.runner import Runner
+from provision.ssh import host_keys
+from provision.ssh.runner import ParamikoRunner
 from tests.fakes import Lab, make_lab
 from tests.sshd import SshServer
 
@@ -40,7 +40,7 @@ class Nodes:
         return [line.split() for line in self.ctx.workspace.known_hosts.read_text().splitlines()]
 
     def missing(self) -> list[str]:
-        return [node.name for node in pinning.missing(self.ctx)]
+        return [node.name for node in host_keys.missing(self.ctx)]
 
     def line(self, name: str, machine: str) -> list[str]:
         """Return what should be recorded of a node."""
@@ -49,7 +49,7 @@ class Nodes:
 
     def _answer(self, name: str, server: SshServer) -> None:
         file = str(server.folder / "uuid")
-        server.rewrite = lambda line: line.replace(pinning.UUID_FILE, file)
+        server.rewrite = lambda line: line.replace(host_keys.UUID_FILE, file)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
         first, second = servers.values()
         second.client_key = first.client_key
         shutil.copy(first.client_file, lab.ctx.workspace.ssh_key)
-        monkeypatch.setattr(pinning, "PORT", first.port)
+        monkeypatch.setattr(host_keys, "PORT", first.port)
         moved = tuple(
             dataclasses.replace(node, ip=servers[node.name].host) for node in lab.ctx.inventory.nodes
         )
@@ -84,7 +84,7 @@ def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
 
 def test_each_key_is_recorded_with_the_machine_it_belongs_to(nodes: Nodes) -> None:
     assert nodes.missing() == ["lab-cp1", "lab-w1"]
-    pinning.pin(nodes.ctx)
+    host_keys.pin(nodes.ctx)
     expected = [nodes.line(name, f"id-of-{name}") for name in ("lab-cp1", "lab-w1")]
     assert nodes.known() == expected
     assert nodes.missing() == []
@@ -93,7 +93,7 @@ def test_each_key_is_recorded_with_the_machine_it_belongs_to(nodes: Nodes) -> No
 
 
 def test_the_first_connection_is_kept_and_used_again(nodes: Nodes) -> None:
-    pinning.pin(nodes.ctx)
+    host_keys.pin(nodes.ctx)
     assert nodes.kept["lab-w1"].run(["echo", "hello"]).stdout == "hello\n"
     assert nodes.servers["lab-w1"].connections == 1
     runner = nodes.kept["lab-w1"]
@@ -103,14 +103,14 @@ def test_the_first_connection_is_kept_and_used_again(nodes: Nodes) -> None:
 
 def test_a_uuid_in_other_letters_is_the_same(nodes: Nodes) -> None:
     nodes.show("lab-cp1", "ID-OF-LAB-CP1")
-    pinning.pin(nodes.ctx)
+    host_keys.pin(nodes.ctx)
     assert nodes.missing() == []
 
 
 def test_another_machine_at_a_nodes_address_is_not_believed(nodes: Nodes) -> None:
     nodes.show("lab-w1", "id-of-a-stranger")
     with pytest.raises(RemoteError) as caught:
-        pinning.pin(nodes.ctx)
+        host_keys.pin(nodes.ctx)
     assert isinstance(caught.value, ConnectFailed)
     assert caught.value.node == "lab-w1"
     assert "id-of-a-stranger" in caught.value.message
@@ -120,27 +120,27 @@ def test_another_machine_at_a_nodes_address_is_not_believed(nodes: Nodes) -> Non
 
 
 def test_what_is_pinned_is_not_asked_again(nodes: Nodes) -> None:
-    pinning.pin(nodes.ctx)
+    host_keys.pin(nodes.ctx)
     before = nodes.known()
     for server in nodes.servers.values():
         server.connections = 0
-    pinning.pin(nodes.ctx)
+    host_keys.pin(nodes.ctx)
     assert nodes.known() == before
     assert [server.connections for server in nodes.servers.values()] == [0, 0]
 
 
 def test_a_machine_made_anew_is_pinned_anew_and_its_old_key_forgotten(nodes: Nodes) -> None:
-    pinning.pin(nodes.ctx)
+    host_keys.pin(nodes.ctx)
     nodes.lab.machines.known["lab-w1"] = "id-2"
     assert nodes.missing() == ["lab-w1"]
     nodes.show("lab-w1", "id-2")
-    pinning.pin(nodes.ctx)
+    host_keys.pin(nodes.ctx)
     assert nodes.known() == [nodes.line("lab-cp1", "id-of-lab-cp1"), nodes.line("lab-w1", "id-2")]
     assert nodes.servers["lab-cp1"].connections == 1
 
 
 def test_the_ssh_config_reaches_every_node_and_no_unknown_key(nodes: Nodes) -> None:
-    pinning.pin(nodes.ctx)
+    host_keys.pin(nodes.ctx)
     space = nodes.ctx.workspace
     blocks = space.ssh_config.read_text().split("\n\n")
     assert [block.splitlines()[0] for block in blocks] == ["Host lab-cp1", "Host lab-w1"]

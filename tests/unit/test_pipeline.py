@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from provision.engine.steps import Outcome, Step, Together, plan_steps, run_steps
 from provision.errors import (
     Cancelled,
     CommandFailed,
@@ -17,9 +18,8 @@ from provision.errors import (
     StepFailed,
     VerifyFailed,
 )
-from provision.pipeline import Outcome, Step, Together, plan_steps, run_steps
-from provision.report import RecordingReporter
-from provision.runner import Result
+from provision.node.runner import Result
+from provision.report.base import RecordingReporter
 
 
 class FakeClock:

@@ -8,21 +8,24 @@ from pathlib import Path
 import pytest
 
 from provision import resources
-from provision.artifacts import auto, crictl, release, sites, source, versions
+from provision.artifacts import choose, sites
 from provision.artifacts.bundle import write_index
 from provision.artifacts.cache import Cached
-from provision.artifacts.images import ImageConfig, minimal_root, write_image
-from provision.artifacts.probe import within
-from provision.artifacts.registry_images import Reference, image_file, rewrite
-from provision.artifacts.release import Release
+from provision.artifacts.images.archive import ImageConfig, minimal_root, write_image
+from provision.artifacts.images.registry import Reference, image_file, rewrite
+from provision.artifacts.release import crictl, versions
+from provision.artifacts.release import origin as release
+from provision.artifacts.release.origin import Release
 from provision.artifacts.sites import Sites
+from provision.artifacts.source import origin as source
 from provision.artifacts.wanted import Wanted, WantedFile
-from provision.artifacts.web import Web
+from provision.artifacts.web.client import Web
+from provision.artifacts.web.time_limit import within
 from provision.cni.choose import decide, wanted_of
-from provision.cni.config import CniConfig
-from provision.config import ClusterConfig, parse_config
+from provision.config.cni import CniConfig
+from provision.config.schema import ClusterConfig, parse_config
 from provision.errors import ConfigError, LabError, MissingTool, WaitTimeout
-from provision.report import RecordingReporter
+from provision.report.base import RecordingReporter
 from tests.fakes import FakeClock
 from tests.mirror import Mirror, answer, hang, serving
 
@@ -210,10 +213,10 @@ def test_a_release_in_the_cache_is_taken_without_a_question(mirror: Mirror, cach
         put(cache, Release(version, Sites(mirror.url)))
     put(cache, Release("1.36.11", Sites("https://another.test")))
     artifacts = f"{{mirror: '{mirror.url}'}}"
-    assert auto.choose(lab("1.36", artifacts)).kubernetes == "1.36.10"
-    assert auto.choose(lab("1.36.7", artifacts)).kubernetes == "1.36.7"
+    assert choose.choose(lab("1.36", artifacts)).kubernetes == "1.36.10"
+    assert choose.choose(lab("1.36.7", artifacts)).kubernetes == "1.36.7"
     assert mirror.asked == []
-    assert auto.choose(lab("1.36", artifacts, "flannel")).kubernetes == "1.36.4"
+    assert choose.choose(lab("1.36", artifacts, "flannel")).kubernetes == "1.36.4"
 
 
 @pytest.mark.parametrize(
@@ -223,20 +226,20 @@ def test_auto_takes_the_newest_in_the_cache(cache: Path, released: str | None, k
     put(cache, source.resolve("1.36"))
     if released:
         put(cache, Release(released, sites.PUBLIC))
-    artifacts = auto.choose(lab())
+    artifacts = choose.choose(lab())
     assert isinstance(artifacts, Cached)
     assert isinstance(artifacts.origin, kind)
     assert artifacts.find() is not None
-    assert not auto.needs_skopeo(lab())
+    assert not choose.needs_skopeo(lab())
 
 
 def unanswered(why: str) -> None:
     """Check that auto falls back to the source, and says why."""
-    artifacts = auto.choose(lab())
+    artifacts = choose.choose(lab())
     assert isinstance(artifacts, Cached)
     assert isinstance(artifacts.origin, source.Source)
     assert why in artifacts.why
-    assert not auto.needs_skopeo(lab())
+    assert not choose.needs_skopeo(lab())
 
 
 def test_auto_takes_the_source_where_nothing_can_be_reached() -> None:
@@ -246,7 +249,7 @@ def test_auto_takes_the_source_where_nothing_can_be_reached() -> None:
 def test_auto_takes_the_source_where_the_site_says_nothing(
     mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auto, "ANSWER_WITHIN", 0.1)
+    monkeypatch.setattr(choose, "ANSWER_WITHIN", 0.1)
     monkeypatch.setattr(sites, "PUBLIC", Sites(mirror.url))
     mirror.faults["/dl.k8s.io/release/stable-1.36.txt"] = [hang] * 2
     unanswered("0.1 s")
@@ -263,7 +266,7 @@ def test_auto_takes_the_source_where_the_site_is_busy_and_does_not_wait(
 def test_auto_names_all_versions_when_none_fits(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sites, "PUBLIC", Sites(mirror.url))
     with pytest.raises(ConfigError) as error:
-        auto.choose(lab("1.36.77"))
+        choose.choose(lab("1.36.77"))
     message, hint = error.value.message, error.value.hint
     assert message.startswith("kubernetes: version 1.36.77 cannot be built from source, and ")
     assert message.endswith("has no Kubernetes 1.36.77")
@@ -272,7 +275,7 @@ def test_auto_names_all_versions_when_none_fits(mirror: Mirror, monkeypatch: pyt
 
 
 def test_without_go_the_reason_is_told_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    artifacts = auto.choose(lab())
+    artifacts = choose.choose(lab())
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingTool, match=r"without Go .*refuses the connection") as error:
         artifacts.build(RecordingReporter())
@@ -281,7 +284,7 @@ def test_without_go_the_reason_is_told_too(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.mark.parametrize(("artifacts", "needed"), [("release", True), ("source", False)])
 def test_skopeo_is_needed_where_images_come_from_a_registry(artifacts: str, needed: bool) -> None:
-    assert auto.needs_skopeo(lab("1.36", artifacts)) is needed
+    assert choose.needs_skopeo(lab("1.36", artifacts)) is needed
 
 
 # The CNI
@@ -289,23 +292,23 @@ def test_skopeo_is_needed_where_images_come_from_a_registry(artifacts: str, need
 
 def test_a_lab_that_says_nothing_gets_calico_where_its_images_can_be_had() -> None:
     released, built = (
-        auto.choose(lab("1.36.3", "release", "auto")),
-        auto.choose(lab("1.36", "source", "auto")),
+        choose.choose(lab("1.36.3", "release", "auto")),
+        choose.choose(lab("1.36", "source", "auto")),
     )
     assert decide(CniConfig(name="auto"), released.has).name == "calico"
     assert decide(CniConfig(name="auto"), built.has).name == "bridge"
-    assert released.key == auto.choose(lab("1.36.3", "release", "calico")).key
-    assert released.key != auto.choose(lab("1.36.3", "release", "bridge")).key
+    assert released.key == choose.choose(lab("1.36.3", "release", "calico")).key
+    assert released.key != choose.choose(lab("1.36.3", "release", "bridge")).key
 
 
 @pytest.mark.parametrize("cni", ["auto", "bridge", "calico"])
 def test_auto_takes_a_bundle_without_calico_unless_it_is_asked_for(cache: Path, cni: str) -> None:
     put(cache, source.resolve("1.36"))
     put(cache, Release("1.36.99", sites.PUBLIC))
-    artifacts = auto.choose(lab(cni=cni))
+    artifacts = choose.choose(lab(cni=cni))
     assert artifacts.kubernetes == ("1.36.99" if cni != "calico" else source.resolve("1.36").kubernetes)
     put(cache, Release("1.36.98", sites.PUBLIC, wanted_of(CniConfig(name="calico"))))
-    assert auto.choose(lab(cni=cni)).kubernetes == ("1.36.98" if cni == "calico" else "1.36.99")
+    assert choose.choose(lab(cni=cni)).kubernetes == ("1.36.98" if cni == "calico" else "1.36.99")
 
 
 # A question with a limit

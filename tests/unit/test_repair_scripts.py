@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from provision.clock_offset import Offset
+from provision.node.clock import Offset
 from provision.repair import certificates, clocks, services, survey
 from provision.repair.state import NodeState, parse_state, sections
 from tests.repair_world import CLIENT, PKI, SERVING, at, certificate, kubeconfig, token

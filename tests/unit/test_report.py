@@ -13,14 +13,14 @@ import pytest
 from rich.console import Console
 
 from provision.errors import Cancelled, CommandFailed, LabError, NodesError, StepFailed, ToolFailed
-from provision.report import RecordingReporter, Reporter, make_reporter
-from provision.report_error import ErrorView
-from provision.report_json import JsonReporter
-from provision.report_plain import PlainReporter
-from provision.report_rich import RichReporter
-from provision.report_tee import TeeReporter
-from provision.report_text import duration, estimate, printable, table_lines
-from provision.runner import Result
+from provision.node.runner import Result
+from provision.report.base import RecordingReporter, Reporter, make_reporter
+from provision.report.error_view import ErrorView
+from provision.report.json_events import JsonReporter
+from provision.report.plain import PlainReporter
+from provision.report.tee import TeeReporter
+from provision.report.terminal import RichReporter
+from provision.report.text import duration, estimate, printable, table_lines
 
 CHECKOUT = Path(__file__).parents[2]
 TOKEN = "abcdef.0123456789abcdef"
@@ -416,8 +416,8 @@ def test_no_color_means_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rich_is_imported_only_by_those_who_draw() -> None:
     script = (
-        "import io, sys\nfrom provision import pipeline, report, report_json, report_plain, runlog\n"
-        "report.make_reporter(stream=io.StringIO()).info('x')\n"
+        "import io, sys\nfrom provision.engine import steps\nfrom provision.report import base, json_events, plain, run_log\n"
+        "base.make_reporter(stream=io.StringIO()).info('x')\n"
         "sys.exit('rich' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False, cwd=CHECKOUT).returncode == 0

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
+from provision.engine.waiting import RealClock, poll_until
 from provision.errors import Cancelled, ConnectFailed, LabError, WaitTimeout
-from provision.retry import RealClock, poll_until
 
 
 class FakeClock:

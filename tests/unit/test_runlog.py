@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from provision.errors import LabError
-from provision.redact import Redactor
-from provision.report import RecordingReporter
-from provision.report_tee import TeeReporter
-from provision.runlog import KEPT_RUNS, RunLog
+from provision.report.base import RecordingReporter
+from provision.report.redact import Redactor
+from provision.report.run_log import KEPT_RUNS, RunLog
+from provision.report.tee import TeeReporter
 
 TOKEN = "abcdef.0123456789abcdef"
 CERTIFICATE_KEY = "0123456789abcdef" * 4

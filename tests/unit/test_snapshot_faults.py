@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from provision import snapshot_journal, snapshots
-from provision.context import Context
 from provision.errors import LabError, MachineBusy, SnapshotError, ToolFailed
-from provision.snapshot_mend import mend
+from provision.lab.context import Context
+from provision.snapshots import actions
+from provision.snapshots import journal as snapshot_journal
+from provision.snapshots.recovery import mend
 from tests.fakes import Lab
 from tests.snapshots import Fault, Killed, calls_of, disks, next_command, running_lab, set_disks, whole
 
@@ -24,15 +25,15 @@ FAULTS: dict[str, Callable[[], BaseException]] = {
 
 
 def save(lab: Lab) -> None:
-    snapshots.save(lab.ctx, "new")
+    actions.save(lab.ctx, "new")
 
 
 def restore(lab: Lab) -> None:
-    snapshots.restore(lab.ctx, "old")
+    actions.restore(lab.ctx, "old")
 
 
 def delete(lab: Lab) -> None:
-    snapshots.delete(lab.ctx, "old")
+    actions.delete(lab.ctx, "old")
 
 
 ACTIONS: dict[str, Action] = {"save": save, "restore": restore, "delete": delete}
@@ -54,7 +55,7 @@ def prepared(root: Path) -> Lab:
     """Return a lab with the snapshot `old`, on which something happened since."""
     lab = running_lab(root)
     set_disks(lab, "then")
-    snapshots.save(lab.ctx, "old")
+    actions.save(lab.ctx, "old")
     set_disks(lab, "now")
     return lab
 
@@ -157,7 +158,7 @@ def test_a_half_snapshot_that_cannot_be_deleted_is_told_and_tried_again(tmp_path
 
 def test_machines_at_different_points_are_told_and_another_restore_is_the_way_out(tmp_path: Path) -> None:
     lab = prepared(tmp_path)
-    snapshots.save(lab.ctx, "newer")
+    actions.save(lab.ctx, "newer")
     always(lab, "revert id-of-lab-w1")
     with pytest.raises(ToolFailed, match="virsh"):
         restore(lab)
@@ -167,7 +168,7 @@ def test_machines_at_different_points_are_told_and_another_restore_is_the_way_ou
     assert "kubelab snapshot restore" in caught.value.hint
     after = next_command(lab)
     mend(after.ctx, restoring=True)
-    snapshots.restore(after.ctx, "newer")
+    actions.restore(after.ctx, "newer")
     whole(after)
     assert disks(lab) == {"now"}
 

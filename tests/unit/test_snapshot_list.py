@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from provision import snapshot_checks, snapshot_journal, snapshots
 from provision.errors import SnapshotError
-from provision.manifests import Manifest, Manifests
-from provision.snapshot_list import age, descendants, show_all, show_one, survey, tree
+from provision.snapshots import actions, preconditions
+from provision.snapshots import journal as snapshot_journal
+from provision.snapshots.listing import age, descendants, show_all, show_one, survey, tree
+from provision.snapshots.manifests import Manifest, Manifests
 from tests.fakes import Lab
 from tests.snapshots import running_lab
 from tests.unit.test_manifests import manifest
@@ -42,8 +43,8 @@ def test_a_lab_without_snapshots_says_so(lab: Lab) -> None:
 
 
 def test_the_tree_shows_where_the_lab_stands(lab: Lab) -> None:
-    snapshots.save(lab.ctx, "a", "the first")
-    snapshots.save(lab.ctx, "b")
+    actions.save(lab.ctx, "a", "the first")
+    actions.save(lab.ctx, "b")
     shown = rows(lab)
     assert [row[:2] for row in shown] == [["a", ""], ["└ b", "*"]]
     assert (shown[0][4], shown[0][5]) == ("healthy", "the first")
@@ -52,7 +53,7 @@ def test_the_tree_shows_where_the_lab_stands(lab: Lab) -> None:
 
 
 def test_a_snapshot_that_is_gone_from_a_machine_is_told(lab: Lab) -> None:
-    snapshots.save(lab.ctx, "a")
+    actions.save(lab.ctx, "a")
     del lab.backend.vms["id-of-lab-w1"].held["a"]
     assert rows(lab)[0][4] == "gone from lab-w1"
     assert "`a` cannot be restored" in lab.report.of("warn")[0]["text"]
@@ -62,7 +63,7 @@ def test_a_snapshot_that_is_gone_from_a_machine_is_told(lab: Lab) -> None:
 
 
 def test_a_snapshot_without_a_manifest_is_told(lab: Lab) -> None:
-    snapshots.save(lab.ctx, "a")
+    actions.save(lab.ctx, "a")
     Manifests(lab.ctx.workspace.snapshots, "lab").remove("a")
     del lab.backend.vms["id-of-lab-w1"].held["a"]
     problem = "no manifest, but held by lab-cp1, lab-w2"
@@ -71,15 +72,15 @@ def test_a_snapshot_without_a_manifest_is_told(lab: Lab) -> None:
 
 
 def test_a_broken_manifest_is_told_once(lab: Lab) -> None:
-    snapshots.save(lab.ctx, "a")
-    snapshot_checks.manifests_of(lab.ctx).path("a").write_text("{")
+    actions.save(lab.ctx, "a")
+    preconditions.manifests_of(lab.ctx).path("a").write_text("{")
     (row,) = rows(lab)
     assert row[0] == "a"
     assert "broken" in row[4]
 
 
 def test_a_snapshot_of_other_machines_is_told(lab: Lab) -> None:
-    snapshots.save(lab.ctx, "a")
+    actions.save(lab.ctx, "a")
     lab.machines.known["lab-w1"] = "another"
     assert survey(lab.ctx).problems == {"a": "not of the lab as it is: lab-w1"}
     lab.machines.known.clear()
@@ -87,8 +88,8 @@ def test_a_snapshot_of_other_machines_is_told(lab: Lab) -> None:
 
 
 def test_one_snapshot_is_shown_whole(lab: Lab) -> None:
-    snapshots.save(lab.ctx, "a", "first")
-    snapshots.save(lab.ctx, "b")
+    actions.save(lab.ctx, "a", "first")
+    actions.save(lab.ctx, "b")
     show_one(lab.ctx, "a")
     shown = dict(lab.report.of("table")[0]["rows"])
     assert (shown["note"], shown["children"], shown["parent"]) == ("first", "b", "none")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from provision.errors import SnapshotError
-from provision.pinning import UUID_FILE
 from provision.repair.state import certificates, sections, tokens
-from provision.snapshot_prepare import PREPARE, prepare
+from provision.snapshots.preparation import PREPARE, prepare
+from provision.ssh.host_keys import UUID_FILE
 from tests.fakes import Lab, make_lab
 from tests.repair_world import CLIENT, PKI, SERVING, at, certificate, kubeconfig, token
 from tests.sandbox import Sandbox

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from provision import snapshot_checks, snapshot_commands, snapshot_journal, snapshot_prepare, snapshots
-from provision.clock_offset import SHOW
-from provision.context import Context
 from provision.errors import ConnectFailed, LabError, ResourceError, SnapshotError, WaitTimeout
-from provision.host_memory import Prefault
-from provision.manifests import Manifest
+from provision.host.memory import Prefault
+from provision.lab.context import Context
+from provision.node.clock import SHOW
 from provision.providers.base import PAUSED, RUNNING, STOPPED
+from provision.snapshots import actions, commands, journal, preconditions, preparation
+from provision.snapshots.manifests import Manifest
 from provision.steps.snapshot import SnapshotStep
 from tests.fakes import FakeVm, Lab
 from tests.repair_world import at
@@ -45,7 +45,7 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def test_all_stop_then_all_are_saved_then_all_run(lab: Lab) -> None:
-    manifest = snapshots.save(lab.ctx, "a", "first")
+    manifest = actions.save(lab.ctx, "a", "first")
     verbs = [call.split()[0] for call in lab.backend.calls if " " in call]
     assert verbs == ["pause"] * 3 + ["save"] * 3 + ["resume"] * 3
     assert whole(lab) == {"a": manifest}
@@ -59,9 +59,9 @@ def test_all_stop_then_all_are_saved_then_all_run(lab: Lab) -> None:
 def test_the_hosts_memory_is_touched_before_and_freed_as_all_stop(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = snapshots.save(lab.ctx, "a")
+    first = actions.save(lab.ctx, "a")
     monkeypatch.setattr(Manifest, "size", 3 * 2**30)
-    monkeypatch.setattr("provision.snapshots.prefaultable_mib", lambda: 2000)
+    monkeypatch.setattr("provision.snapshots.actions.prefaultable_mib", lambda: 2000)
     taken: list[int] = []
 
     class Memory(Prefault):
@@ -73,9 +73,9 @@ def test_the_hosts_memory_is_touched_before_and_freed_as_all_stop(
         def release(self) -> None:
             lab.backend.calls.append("release")
 
-    monkeypatch.setattr("provision.snapshots.Prefault", Memory)
+    monkeypatch.setattr("provision.snapshots.actions.Prefault", Memory)
     lab.backend.calls.clear()
-    snapshots.save(lab.ctx, "b")
+    actions.save(lab.ctx, "b")
     # As much as the last one took, and no more than there is.
     assert (first.live, taken) == (True, [2000])
     verbs = [call.split()[0] for call in lab.backend.calls]
@@ -86,22 +86,22 @@ def test_a_first_save_touches_what_a_new_lab_needs_and_one_without_memory_nothin
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[int] = []
-    monkeypatch.setattr("provision.snapshots.prefaultable_mib", lambda: 9000)
+    monkeypatch.setattr("provision.snapshots.actions.prefaultable_mib", lambda: 9000)
     monkeypatch.setattr(
-        "provision.snapshots.Prefault", lambda mib, cancel: taken.append(mib) or Prefault(0, cancel)
+        "provision.snapshots.actions.Prefault", lambda mib, cancel: taken.append(mib) or Prefault(0, cancel)
     )
-    snapshots.save(lab.ctx, "a")
+    actions.save(lab.ctx, "a")
     monkeypatch.setattr(Manifest, "size", 3 * 2**30)
     for vm in lab.backend.vms.values():
         vm.state = STOPPED
-    snapshots.save(lab.ctx, "b")
+    actions.save(lab.ctx, "b")
     assert taken == [1500 + 600 + 600, 0]
 
 
 def test_a_new_node_needs_no_more_than_its_memory(lab: Lab) -> None:
     nodes = lab.ctx.inventory.nodes
     small = [dataclasses.replace(node, memory=512) for node in nodes[:2]]
-    assert snapshot_checks.likely_mib(snapshot_checks.manifests_of(lab.ctx), small) == 1024
+    assert preconditions.likely_mib(preconditions.manifests_of(lab.ctx), small) == 1024
 
 
 def test_what_happened_since_is_undone_and_the_cluster_repaired(
@@ -110,10 +110,10 @@ def test_what_happened_since_is_undone_and_the_cluster_repaired(
     dropped: list[bool] = []
     ctx = dataclasses.replace(lab.ctx, disconnect=lambda: dropped.append(True))
     set_disks(lab, "then")
-    snapshots.save(ctx, "a")
+    actions.save(ctx, "a")
     set_disks(lab, "now")
     lab.backend.calls.clear()
-    assert snapshots.restore(ctx, "a").name == "a"
+    assert actions.restore(ctx, "a").name == "a"
     verbs = [call.split()[0] for call in lab.backend.calls if " " in call]
     assert verbs == ["pause"] * 3 + ["revert"] * 3 + ["resume"] * 3
     assert (disks(lab), repairs, dropped) == ({"then"}, [at(YEAR)], [True])
@@ -127,24 +127,24 @@ def test_a_hypervisor_that_saves_nothing_and_says_all_is_well_is_not_believed(la
 
     lab.backend.after = forget
     with pytest.raises(SnapshotError, match="lab-w1 was saved without an error"):
-        snapshots.save(lab.ctx, "a")
+        actions.save(lab.ctx, "a")
     assert whole(lab) == {}
 
 
 def test_machines_that_are_off_get_their_network_before_they_start(lab: Lab) -> None:
-    snapshots.save(lab.ctx, "a")
-    snapshots.restore(lab.ctx, "a")
+    actions.save(lab.ctx, "a")
+    actions.restore(lab.ctx, "a")
     assert not lab.provider.network
     lab.backend.vms["id-of-lab-w1"].state = STOPPED
-    snapshots.restore(lab.ctx, "a")
+    actions.restore(lab.ctx, "a")
     assert lab.provider.network
 
 
 @pytest.mark.parametrize("state", [PAUSED, STOPPED])
 def test_a_lab_whose_machines_stand_still_is_put_back_too(lab: Lab, state: str) -> None:
-    snapshots.save(lab.ctx, "a")
+    actions.save(lab.ctx, "a")
     lab.backend.vms["id-of-lab-w1"].state = state
-    snapshots.restore(lab.ctx, "a")
+    actions.restore(lab.ctx, "a")
     whole(lab)
 
 
@@ -153,44 +153,44 @@ def test_a_stopped_lab_is_saved_without_memory_and_comes_back_off(
 ) -> None:
     for vm in lab.backend.vms.values():
         vm.state, vm.disk = STOPPED, "then"
-    manifest = snapshots.save(lab.ctx, "cold")
+    manifest = actions.save(lab.ctx, "cold")
     assert (manifest.live, manifest.verified, manifest.stand_still) == (False, False, 0.0)
     assert manifest.good_until is None
     assert [runner.calls for runner in lab.runners.values()] == [[], [], []]
     for vm in lab.backend.vms.values():
         vm.state, vm.disk = RUNNING, "now"
-    snapshots.restore(lab.ctx, "cold")
+    actions.restore(lab.ctx, "cold")
     assert {(vm.state, vm.disk) for vm in lab.backend.vms.values()} == {(STOPPED, "then")}
     assert repairs == []
-    assert snapshot_journal.read(lab.ctx.workspace) is None
+    assert journal.read(lab.ctx.workspace) is None
 
 
 def test_the_parent_is_the_point_the_lab_stands_on(lab: Lab) -> None:
-    assert snapshots.save(lab.ctx, "a").parent is None
-    assert snapshots.save(lab.ctx, "b").parent == "a"
-    snapshots.restore(lab.ctx, "a")
-    assert snapshots.save(lab.ctx, "c").parent == "a"
+    assert actions.save(lab.ctx, "a").parent is None
+    assert actions.save(lab.ctx, "b").parent == "a"
+    actions.restore(lab.ctx, "a")
+    assert actions.save(lab.ctx, "c").parent == "a"
     lab.backend.vms["id-of-lab-w1"].current = "b"
-    assert snapshots.save(lab.ctx, "d").parent is None
+    assert actions.save(lab.ctx, "d").parent is None
 
 
 def test_an_unhealthy_cluster_is_saved_and_comes_back_as_it_was(
     lab: Lab, repairs: list[dt.datetime | None]
 ) -> None:
     healthy(lab, ready=False)
-    manifest = snapshots.save(lab.ctx, "a")
+    manifest = actions.save(lab.ctx, "a")
     assert (manifest.verified, manifest.good_until) == (False, at(YEAR))
-    snapshots.restore(lab.ctx, "a")
+    actions.restore(lab.ctx, "a")
     # What was not well may need all of the repair, whatever is good until then.
     assert repairs == [None]
     assert any("is not Ready" in event["text"] for event in lab.report.of("warn"))
 
 
 def test_a_cluster_that_does_not_get_healthy_again_is_an_error(lab: Lab) -> None:
-    snapshots.save(lab.ctx, "a")
+    actions.save(lab.ctx, "a")
     healthy(lab, ready=False)
     with pytest.raises(WaitTimeout, match="not ready"):
-        snapshots.restore(lab.ctx, "a")
+        actions.restore(lab.ctx, "a")
     whole(lab)
 
 
@@ -198,30 +198,30 @@ def refused(lab: Lab, name: str = "a") -> LabError:
     """Return why saving is refused, having touched no machine."""
     lab.backend.calls.clear()
     with pytest.raises(LabError) as caught:
-        snapshots.save(lab.ctx, name)
+        actions.save(lab.ctx, name)
     assert not [call for call in lab.backend.calls if " " in call]
-    assert snapshot_journal.read(lab.ctx.workspace) is None
+    assert journal.read(lab.ctx.workspace) is None
     assert caught.value.hint
     return caught.value
 
 
 def test_a_name_that_is_taken_is_refused(lab: Lab) -> None:
-    snapshots.save(lab.ctx, "a")
+    actions.save(lab.ctx, "a")
     assert "already" in refused(lab).message
-    snapshot_checks.manifests_of(lab.ctx).remove("a")
+    preconditions.manifests_of(lab.ctx).remove("a")
     assert "no manifest speaks of" in refused(lab).message
 
 
 def test_too_little_disk_is_refused_in_numbers(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = sum(node.memory for node in lab.ctx.inventory.nodes)
-    needed = memory + snapshot_checks.MARGIN_MIB
+    needed = memory + preconditions.MARGIN_MIB
     monkeypatch.setattr("shutil.disk_usage", lambda folder: Usage(0, 0, needed * 2**20 - 1))
     error = refused(lab)
     assert isinstance(error, ResourceError)
     assert re.search(rf"{needed - 1} MiB free.*{needed} MiB.*{memory} MiB of memory", error.message)
     for vm in lab.backend.vms.values():
         vm.state = STOPPED
-    snapshots.save(lab.ctx, "a")
+    actions.save(lab.ctx, "a")
 
 
 @pytest.mark.parametrize("state", [STOPPED, PAUSED])
@@ -247,7 +247,7 @@ def test_another_machine_under_a_nodes_address_is_refused(lab: Lab) -> None:
 
 def test_a_node_that_cannot_be_asked_is_saved_all_the_same(lab: Lab) -> None:
     lab.runners["lab-w1"].script.insert(0, ("product_uuid", ConnectFailed("lab-w1", "no route")))
-    manifest = snapshots.save(lab.ctx, "a")
+    manifest = actions.save(lab.ctx, "a")
     assert "no route" in lab.report.of("warn")[0]["text"]
     assert whole(lab) == {"a": manifest}
     # When something in it ends nobody knows.
@@ -272,7 +272,7 @@ def test_a_save_notes_when_the_first_certificate_or_token_of_any_node_ends(
     lab: Lab, node: str, ends: tuple[float | None, float | None], expected: float | None
 ) -> None:
     lab.runners[node].script.insert(0, ("product_uuid", prepared(f"id-of-{node}", *ends)))
-    manifest = snapshots.save(lab.ctx, "a")
+    manifest = actions.save(lab.ctx, "a")
     assert manifest.good_until == (None if expected is None else at(expected))
     assert whole(lab) == {"a": manifest}
 
@@ -286,16 +286,16 @@ def test_a_clock_that_is_off_is_set_before_its_node_is_saved(lab: Lab) -> None:
         ahead[call] = clock.ahead
 
     lab.backend.before = note
-    snapshots.save(lab.ctx, "a")
+    actions.save(lab.ctx, "a")
     assert abs(ahead["pause id-of-lab-w1"]) < 0.5
     # What a node does before it is saved measures the clock that is set by then.
     *_, step, last = runner.commands()
     assert "date -s" in step
-    assert snapshot_prepare.PREPARE in last
+    assert preparation.PREPARE in last
 
 
 def test_a_clock_that_is_right_is_saved_as_it_is(lab: Lab) -> None:
-    snapshots.save(lab.ctx, "a")
+    actions.save(lab.ctx, "a")
     for runner in lab.runners.values():
         assert runner.commands(SHOW)
         assert runner.commands("date -s") == []
@@ -304,7 +304,7 @@ def test_a_clock_that_is_right_is_saved_as_it_is(lab: Lab) -> None:
 def not_restored(lab: Lab, name: str = "a") -> LabError:
     lab.backend.calls.clear()
     with pytest.raises(SnapshotError) as caught:
-        snapshots.restore(lab.ctx, name)
+        actions.restore(lab.ctx, name)
     assert not [call for call in lab.backend.calls if " " in call]
     assert caught.value.hint
     return caught.value
@@ -312,7 +312,7 @@ def not_restored(lab: Lab, name: str = "a") -> LabError:
 
 def test_restoring_is_refused_before_anything_is_touched(lab: Lab) -> None:
     assert "no snapshot `a`" in not_restored(lab).message
-    snapshots.save(lab.ctx, "a")
+    actions.save(lab.ctx, "a")
     held = lab.backend.vms["id-of-lab-w1"].held
     kept = held.pop("a")
     assert "lab-w1 has no snapshot `a`" in not_restored(lab).message
@@ -322,21 +322,21 @@ def test_restoring_is_refused_before_anything_is_touched(lab: Lab) -> None:
     del lab.machines.known["lab-w2"]
     assert "lab-w2 has no machine" in not_restored(lab).message
     lab.machines.make("lab-w2")
-    snapshot_checks.manifests_of(lab.ctx).path("a").write_text("{")
+    preconditions.manifests_of(lab.ctx).path("a").write_text("{")
     assert "broken" in not_restored(lab).message
 
 
 def test_a_snapshot_of_other_nodes_is_refused(lab: Lab) -> None:
-    manifest = snapshots.save(lab.ctx, "a")
-    store = snapshot_checks.manifests_of(lab.ctx)
+    manifest = actions.save(lab.ctx, "a")
+    store = preconditions.manifests_of(lab.ctx)
     store.write(manifest.model_copy(update={"nodes": manifest.nodes[:2]}))
     assert "saved of lab-cp1, lab-w1, and the lab has" in not_restored(lab).message
 
 
 def test_save_first_is_not_done_for_a_restore_that_cannot_be(lab: Lab) -> None:
     with pytest.raises(SnapshotError):
-        snapshot_commands.restore(lab.ctx, "nope", LAB_FILE, "before")
-    assert snapshot_checks.manifests_of(lab.ctx).all() == ({}, {})
+        commands.restore(lab.ctx, "nope", LAB_FILE, "before")
+    assert preconditions.manifests_of(lab.ctx).all() == ({}, {})
 
 
 @pytest.fixture
@@ -348,13 +348,13 @@ def proved(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         files.append(file)
         return 7.5
 
-    monkeypatch.setattr(snapshot_commands, "prove", prove)
+    monkeypatch.setattr(commands, "prove", prove)
     return files
 
 
 def test_a_restore_ends_with_the_quick_checks(lab: Lab, proved: list[Path]) -> None:
-    snapshots.save(lab.ctx, "a")
-    snapshot_commands.restore(lab.ctx, "a", LAB_FILE)
+    actions.save(lab.ctx, "a")
+    commands.restore(lab.ctx, "a", LAB_FILE)
     assert proved == [LAB_FILE]
     assert lab.report.of("result")[-1]["data"]["verify_seconds"] == 7.5
 
@@ -362,29 +362,29 @@ def test_a_restore_ends_with_the_quick_checks(lab: Lab, proved: list[Path]) -> N
 def test_a_lab_that_is_off_has_nothing_to_check(lab: Lab, proved: list[Path]) -> None:
     for vm in lab.backend.vms.values():
         vm.state = STOPPED
-    snapshots.save(lab.ctx, "a")
-    snapshot_commands.restore(lab.ctx, "a", LAB_FILE)
+    actions.save(lab.ctx, "a")
+    commands.restore(lab.ctx, "a", LAB_FILE)
     assert proved == []
 
 
 def test_save_first_keeps_what_is_left(lab: Lab, proved: list[Path]) -> None:
     set_disks(lab, "then")
-    snapshots.save(lab.ctx, "a")
+    actions.save(lab.ctx, "a")
     set_disks(lab, "now")
-    snapshot_commands.restore(lab.ctx, "a", LAB_FILE, "before")
+    commands.restore(lab.ctx, "a", LAB_FILE, "before")
     assert disks(lab) == {"then"}
-    snapshots.restore(lab.ctx, "before")
+    actions.restore(lab.ctx, "before")
     assert disks(lab) == {"now"}
 
 
 def test_a_parent_is_not_deleted_without_its_children(lab: Lab) -> None:
     for name in ("a", "b", "c"):
-        snapshots.save(lab.ctx, name)
+        actions.save(lab.ctx, name)
     with pytest.raises(SnapshotError, match="on top: b, c") as caught:
-        snapshot_commands.delete(lab.ctx, ["a"], children=False)
+        commands.delete(lab.ctx, ["a"], children=False)
     assert "--children" in caught.value.hint
     assert set(whole(lab)) == {"a", "b", "c"}
-    snapshot_commands.delete(lab.ctx, ["a", "b", "c"], children=False)
+    commands.delete(lab.ctx, ["a", "b", "c"], children=False)
     assert whole(lab) == {}
     # What was saved last goes first.
     assert lab.report.of("result")[-1]["data"] == {"deleted": ["c", "b", "a"]}
@@ -392,37 +392,37 @@ def test_a_parent_is_not_deleted_without_its_children(lab: Lab) -> None:
 
 def test_children_go_first_when_told_so(lab: Lab) -> None:
     for name in ("a", "b", "c"):
-        snapshots.save(lab.ctx, name)
-    snapshots.restore(lab.ctx, "a")
-    snapshots.save(lab.ctx, "d")
-    snapshot_commands.delete(lab.ctx, ["b"], children=True)
+        actions.save(lab.ctx, name)
+    actions.restore(lab.ctx, "a")
+    actions.save(lab.ctx, "d")
+    commands.delete(lab.ctx, ["b"], children=True)
     assert set(whole(lab)) == {"a", "d"}
 
 
 def test_the_newest_are_kept_and_ready(lab: Lab) -> None:
     for name in ("ready", "a", "b", "c"):
-        snapshots.save(lab.ctx, name)
-    snapshot_commands.delete_oldest(lab.ctx, 1)
+        actions.save(lab.ctx, name)
+    commands.delete_oldest(lab.ctx, 1)
     known = whole(lab)
     assert {name: manifest.parent for name, manifest in known.items()} == {"ready": None, "c": "ready"}
-    snapshot_commands.delete_oldest(lab.ctx, 5)
-    snapshot_commands.delete_oldest(lab.ctx, 0)
+    commands.delete_oldest(lab.ctx, 5)
+    commands.delete_oldest(lab.ctx, 0)
     assert set(whole(lab)) == {"ready"}
 
 
 def test_what_no_manifest_speaks_of_is_deleted_and_a_manifest_without_a_snapshot(lab: Lab) -> None:
-    snapshots.save(lab.ctx, "a")
-    snapshots.save(lab.ctx, "b")
-    snapshot_checks.manifests_of(lab.ctx).remove("a")
+    actions.save(lab.ctx, "a")
+    actions.save(lab.ctx, "b")
+    preconditions.manifests_of(lab.ctx).remove("a")
     for vm in lab.backend.vms.values():
         del vm.held["b"]
-    snapshot_commands.delete(lab.ctx, ["a", "b"], children=False)
+    commands.delete(lab.ctx, ["a", "b"], children=False)
     assert whole(lab) == {}
 
 
 def test_deleting_what_is_not_there_is_refused(lab: Lab) -> None:
     with pytest.raises(SnapshotError, match="no snapshot `a`"):
-        snapshot_commands.delete(lab.ctx, ["a"], children=False)
+        commands.delete(lab.ctx, ["a"], children=False)
 
 
 class TestReady:
@@ -442,7 +442,7 @@ class TestReady:
 
     def test_it_is_taken_again_when_its_manifest_is_gone_or_broken(self, lab: Lab) -> None:
         lab.run(SnapshotStep())
-        file = snapshot_checks.manifests_of(lab.ctx).path("ready")
+        file = preconditions.manifests_of(lab.ctx).path("ready")
         file.write_text("{")
         assert lab.run(SnapshotStep()) == ["snapshot"]
         file.unlink()

@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from provision import snapshot_journal, verify_record
+from provision.config.inventory import Node
 from provision.errors import Cancelled, ConfigError, ConnectFailed, ToolFailed
-from provision.inventory import Node
-from provision.manifests import Manifests
+from provision.lifecycle.up import show_cluster
 from provision.providers.base import SnapshotBackend
-from provision.status import gather
-from provision.status_problems import COMPONENTS
-from provision.status_report import DAYS_TO_WARN, SHOWN, show, watch
-from provision.up import show_cluster
-from provision.verify_record import VerifyRecord
+from provision.snapshots import journal as snapshot_journal
+from provision.snapshots.manifests import Manifests
+from provision.status.gather import gather
+from provision.status.problems import COMPONENTS
+from provision.status.screen import DAYS_TO_WARN, SHOWN, show, watch
+from provision.verify import record as verify_record
+from provision.verify.record import VerifyRecord
 from tests.fakes import Call, FakeVm, Lab, Result, make_lab
 from tests.repair_world import NOW, certificate
 from tests.unit.test_manifests import manifest

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from provision import pinning
 from provision.artifacts.bundle import Bundle
-from provision.context import Context
+from provision.config.inventory import Node
 from provision.doctor import Check, Finding
+from provision.engine.steps import Step, Together, plan_steps
 from provision.errors import LabError, ResourceError, StepFailed
-from provision.inventory import Node
-from provision.pipeline import Step, Together, plan_steps
-from provision.ssh import ParamikoRunner
+from provision.lab.context import Context
+from provision.ssh import host_keys
+from provision.ssh.runner import ParamikoRunner
 from provision.steps import UP, host
 from provision.steps.host import HostStep
 from tests.fakes import Lab, make_lab
@@ -77,7 +77,7 @@ def test_a_dry_run_of_a_new_lab_makes_nothing(
         raise AssertionError("a dry run builds nothing")
 
     def connect(node: Node) -> ParamikoRunner:
-        return ParamikoRunner(pinning.endpoint(lab.ctx, node))
+        return ParamikoRunner(host_keys.endpoint(lab.ctx, node))
 
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     fresh = dataclasses.replace(lab.ctx, find_bundle=lambda: None, build_bundle=build_bundle, connect=connect)

@@ -9,7 +9,7 @@ import pytest
 from provision.artifacts.bundle import Bundle
 from provision.box.recipe import BoxRecipe
 from provision.errors import StepFailed, ToolFailed
-from provision.render import BoxReference
+from provision.providers.vagrantfile import BoxReference
 from provision.steps import artifacts
 from provision.steps.artifacts import BoxStep, BundleStep
 from tests.fakes import FakeMachines, Lab, make_bundle, make_lab

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from provision.cluster.kubectl import Kubectl
 from provision.cni.base import Site
 from provision.cni.none import NoCni
 from provision.errors import StepFailed, WaitTimeout
-from provision.kubectl import Kubectl
 from provision.steps.cluster import CniStep, ReadyStep, what_is_missing
 from tests.fakes import Lab, make_lab
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from provision.cni.config import CniConfig
 from provision.cni.custom import Custom
+from provision.config.cni import CniConfig
 from provision.errors import ConfigDrift, ConfigError, StepFailed
 from provision.providers.base import RUNNING, STOPPED
 from provision.steps.cni_check import CniCheckStep

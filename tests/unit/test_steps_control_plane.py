@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from provision.cluster.health import KUBE_SYSTEM
+from provision.cluster.leaders import NODE_LEASES
 from provision.errors import CommandFailed, StepFailed, WaitTimeout
-from provision.health import KUBE_SYSTEM
-from provision.leaders import NODE_LEASES
-from provision.nodes import CODE, KUBELET_CONF, LOG
+from provision.kubeadm.unit import CODE, KUBELET_CONF, LOG
 from provision.steps.control_plane import CONFIG, FINALIZED, TOKEN, ControlPlaneStep
 from tests.sandbox import Cluster, admin_conf, make_cluster
 

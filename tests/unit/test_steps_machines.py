@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from provision import pinning
 from provision.errors import ConfigDrift, ConnectFailed, StepFailed, VagrantError
+from provision.node.runner import Result
 from provision.providers.base import PAUSED, STOPPED
-from provision.runner import Result
-from provision.ssh import Endpoint
+from provision.ssh import host_keys
+from provision.ssh.runner import Endpoint
 from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
 from tests.fakes import FakeRunner, Lab, make_lab
 
@@ -36,7 +36,7 @@ class FirstContact(FakeRunner):
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    monkeypatch.setattr(pinning, "ParamikoRunner", FirstContact)
+    monkeypatch.setattr(host_keys, "ParamikoRunner", FirstContact)
     monkeypatch.setattr(FirstContact, "shown", {})
     return make_lab(tmp_path, workers={"count": 1})
 

@@ -9,7 +9,7 @@ import pytest
 
 from provision.cni.none import NoCni
 from provision.errors import CommandFailed, NodesError, StepFailed
-from provision.kubeadm import PATCHES
+from provision.kubeadm.documents import PATCHES
 from provision.steps.nodes import NodesStep, node_files
 from tests.fakes import Lab, make_lab
 from tests.sandbox import Sandbox

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from provision import snapshots
 from provision.errors import SnapshotError, ToolFailed
 from provision.repair import cluster as repair
+from provision.snapshots import actions
 from provision.testing.lab import LabUnderTest
 from tests.fakes import Lab
 from tests.snapshots import disks, running_lab, set_disks, whole
@@ -54,7 +54,7 @@ def test_unused_it_imports_next_to_nothing(pytester: pytest.Pytester) -> None:
         import sys
 
         def test_it():
-            heavy = {"paramiko", "testinfra", "pydantic", "yaml", "provision.lab", "provision.errors"}
+            heavy = {"paramiko", "testinfra", "pydantic", "yaml", "provision.lab.opening", "provision.errors"}
             assert not heavy & set(sys.modules)
     """)
     result = pytester.runpytest_subprocess(*PLUGIN)
@@ -246,7 +246,7 @@ RESTORES = """
 def restoring(pytester: pytest.Pytester, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Save the lab as `a`, and give the tests inside a way to change and see the machines' disks."""
     set_disks(lab, "then")
-    snapshots.save(lab.ctx, "a")
+    actions.save(lab.ctx, "a")
     pytester.makeconftest("""
         import pytest
         from tests.snapshots import disks as seen, set_disks
@@ -309,7 +309,7 @@ def test_after_a_restore_that_failed_nothing_more_is_tested(
     def refuse(ctx: object, name: str) -> None:
         raise SnapshotError(f"{name} is gone")
 
-    monkeypatch.setattr(snapshots, "restore", refuse)
+    monkeypatch.setattr(actions, "restore", refuse)
     result = run(pytester, RESTORES.replace("{disks_after}", "{'then'}"))
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["a is gone", "*the lab could not be put back*"])

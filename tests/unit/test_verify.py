@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from provision import verify_record
 from provision.errors import VerifyFailed
-from provision.verify import prove
+from provision.verify import record as verify_record
+from provision.verify.examine import prove
 from tests.suite import DNS, SWAP, Suite, make_suite
 
 # Red until it was asked `times`.

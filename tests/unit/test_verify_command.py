@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from provision.cli import group
-from provision.context import Context
 from provision.errors import VerifyFailed
-from provision.verify import verify
+from provision.lab.context import Context
+from provision.verify.examine import verify
 from tests.fakes import Lab, make_lab
 
 Kubelab = Callable[..., Result]
@@ -39,7 +39,7 @@ def kubelab(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Kubelab:
     def open_lab(config: object, workspace: object, report: Any, cancel: Any) -> Context:
         return replace(lab.ctx, report=report, cancel=cancel)
 
-    monkeypatch.setattr("provision.lab.open_lab", open_lab)
+    monkeypatch.setattr("provision.lab.opening.open_lab", open_lab)
     return lambda *arguments: CliRunner().invoke(group, ["verify", *arguments])
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from provision import verify_record
 from provision.errors import LabError, ToolFailed
 from provision.providers.base import STOPPED
-from provision.report import RecordingReporter
-from provision.verify import verify
+from provision.report.base import RecordingReporter
+from provision.verify import record
+from provision.verify.examine import verify
 from tests.fakes import make_lab
 from tests.suite import Suite, make_suite
 
@@ -48,7 +48,7 @@ def test_a_pytest_that_broke_is_an_error_and_neither_red_nor_green(
         suite.run()
     assert caught.value.exit_code == 1
     assert told in f"{caught.value}\n{caught.value.details}"
-    assert verify_record.read(suite.lab.ctx.workspace) is None
+    assert record.read(suite.lab.ctx.workspace) is None
     assert len(suite.report.of("step_failed")) == 1
 
 
@@ -117,7 +117,7 @@ def interrupted(root: Path, cleaning: str, *, twice: bool) -> RecordingReporter:
     with pytest.raises(KeyboardInterrupt):
         suite.run()
     assert time.monotonic() - began < 30
-    assert verify_record.read(suite.lab.ctx.workspace) is None
+    assert record.read(suite.lab.ctx.workspace) is None
     return report
 
 

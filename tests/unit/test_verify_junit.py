@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from provision.testing.selection import Selection
-from provision.verify_junit import publish
-from provision.verify_run import Request, run_checks
+from provision.verify.junit import publish
+from provision.verify.run import Request, run_checks
+from provision.verify.selection import Selection
 from tests.fakes import make_lab
 
 COUNT = r"\d+"

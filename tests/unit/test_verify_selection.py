@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from provision import verify_record
 from provision.errors import ConfigError
-from provision.testing.selection import Selection
+from provision.verify import record
+from provision.verify.selection import Selection
 from tests.suite import DNS, SWAP, Suite, make_suite
 
 
@@ -50,7 +50,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one(suite: Suite) -> 
         "there is no concern or mark `chages`; did you mean `changes`?",
     ]
     assert caught.value.hint == "these are known: changes, dns, quick, restores, swap"
-    assert verify_record.read(suite.lab.ctx.workspace) is None
+    assert record.read(suite.lab.ctx.workspace) is None
 
 
 def test_a_choice_that_leaves_nothing_is_refused(suite: Suite) -> None:

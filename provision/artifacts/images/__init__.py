@@ -1,0 +1,1 @@
+"""Container images: archives, what goes into ours, and registries."""

@@ -1,0 +1,53 @@
+"""What skopeo says when an image does not come, in words for people."""
+
+from __future__ import annotations
+
+import re
+
+from provision.artifacts.web.errors import CA_HINT, REACH_HINT
+from provision.errors import LabError, ToolFailed
+
+_MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
+_PREFACE = re.compile(r"^(Error parsing image name|initializing source|reading manifest) \S+: ")
+_QUERY = re.compile(r"(https?://[^\s?\"]+)\?[^\s\"]*")
+
+# Part of skopeo's last words, what it means, what to do.
+_KNOWN = (
+    ("unauthorized", "{registry} wants a password, or has no such image", "skopeo login {registry}"),
+    ("authentication required", "{registry} wants a password", "skopeo login {registry}"),
+    ("denied", "{registry} does not let this user have it", "skopeo login {registry}"),
+    ("manifest unknown", "{registry} has no such image", "see which versions it has"),
+    ("name unknown", "{registry} has no such image", "see which versions it has"),
+    ("not found", "{registry} has no such image", "see which versions it has"),
+    ("toomanyrequests", "{registry} gives no more for now", "wait a while, log in there, or use a mirror"),
+    ("too many requests", "{registry} gives no more for now", "wait a while, log in there, or use a mirror"),
+    (
+        "certificate has expired",
+        "the certificate of {registry} has expired",
+        "see whether this host's clock is right; if it is, the registry's owner must renew it",
+    ),
+    ("unknown authority", "the certificate of {registry} is of an unknown authority", CA_HINT),
+    (
+        "server gave http response to https client",
+        "{registry} speaks no TLS",
+        "say so in lab.yaml: artifacts: {mirror: {images: 'http://{registry}'}}",
+    ),
+    ("digest did not match", "{registry} gave something else than the digest says", ""),
+    ("did not end within", "{registry} does not answer", REACH_HINT),
+    ("no such host", "the name {registry} is not known here", REACH_HINT),
+    ("connection refused", "{registry} refuses the connection", REACH_HINT),
+    ("timeout", "{registry} does not answer", REACH_HINT),
+)
+
+
+def image_error(ref: str, registry: str, error: ToolFailed) -> LabError:
+    """Return the error for an image that could not be had from `registry`, from what skopeo said."""
+    messages = _MESSAGE.findall(error.output)
+    last = messages[-1] if messages and "did not end within" not in error.output else error.details
+    # What comes after the `?` of an address may be a key to it.
+    words = _PREFACE.sub("", _QUERY.sub(r"\1", last.replace('\\"', '"')))
+    for part, meaning, hint in _KNOWN:
+        if part in words.lower():
+            what = meaning.replace("{registry}", registry)
+            return LabError(f"the image {ref}: {what} ({words})", hint=hint.replace("{registry}", registry))
+    return LabError(f"the image {ref} does not come from {registry}: {words}", hint=REACH_HINT)

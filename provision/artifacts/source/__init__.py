@@ -1,0 +1,1 @@
+"""Kubernetes built from Go modules."""

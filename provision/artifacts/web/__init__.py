@@ -1,0 +1,1 @@
+"""Downloads: requests, their errors, and files that are whole or not there."""

@@ -1,0 +1,175 @@
+"""Questions to web servers: the host's proxies, its passwords in ~/.netrc, and errors meant for people."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import email.utils
+import http.client
+import netrc
+import os
+import re
+import ssl
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from provision import __version__
+from provision.artifacts.web.errors import FetchFailed, broken, refused
+from provision.errors import ConfigError, LabError
+
+if TYPE_CHECKING:
+    from provision.engine.waiting import Clock
+
+LARGEST_TEXT = 1 << 20
+AGAIN_HINT = "run the same command again: it goes on from here"
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a server is borne with; all but `attempts` in seconds.
+
+    `attempts` in a row may bring nothing; `stall` is how long it may be silent, `longest` how long it may
+    ask us to wait, `deadline` how long one file may take in all.
+    """
+
+    attempts: int = 5
+    stall: float = 30.0
+    longest: float = 120.0
+    deadline: float = 3600.0
+
+
+class Web:
+    """Gets what lies at a URL. `ca` is a file of certificates trusted beside the host's own.
+
+    The proxies are those of the environment: HTTP_PROXY, HTTPS_PROXY, NO_PROXY. Raises ConfigError
+    for a `ca` that is none.
+    """
+
+    def __init__(self, clock: Clock, *, ca: Path | None = None, patience: Patience = Patience()) -> None:
+        self.clock = clock
+        self.patience = patience
+        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_trust(ca)))
+
+    def open(self, url: str, *, start: int = 0) -> http.client.HTTPResponse:
+        """Return the response for `url` from the byte `start` on; raises FetchFailed, after one attempt."""
+        request = urllib.request.Request(url, headers={"User-Agent": f"kubelab/{__version__}"})
+        if start:
+            request.add_header("Range", f"bytes={start}-")
+        known = _password(url)
+        if known:
+            # Not sent on to another host that this one names.
+            request.add_unredirected_header("Authorization", f"Basic {known}")
+        try:
+            response: http.client.HTTPResponse = self._opener.open(request, timeout=self.patience.stall)
+        except urllib.error.HTTPError as error:
+            with error:
+                pause = _pause(error.headers.get("Retry-After"))
+            raise refused(url, error.code, pause=pause, had_password=bool(known)) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise self.broken(url, error) from error
+        return response
+
+    def broken(self, url: str, error: Exception) -> FetchFailed:
+        """Return the error for a connection that broke."""
+        return broken(url, error, self.patience.stall, proxy_for(url))
+
+    def text(self, url: str) -> str:
+        """Return the small text at `url`, after as many attempts as patience allows; raises FetchFailed."""
+        tries = Tries(self.patience, self.clock)
+        while True:
+            try:
+                with self.open(url) as response:
+                    return _all_of(response).decode(errors="replace")
+            except FetchFailed as error:
+                tries.wait_after(error)
+            except (OSError, http.client.HTTPException) as error:
+                tries.wait_after(self.broken(url, error))
+
+
+class Tries:
+    """Counts the attempts that brought nothing, and pauses between them."""
+
+    def __init__(self, patience: Patience, clock: Clock) -> None:
+        self._patience = patience
+        self._clock = clock
+        self._made = 0
+
+    def wait_after(self, error: FetchFailed, *, gained: bool = False) -> None:
+        """Pause before the next attempt; raises `error` when there is to be none.
+
+        `gained` says that the attempt brought something, though not all.
+        """
+        self._made = 1 if gained else self._made + 1
+        if error.pause is None:
+            raise error
+        if error.pause > self._patience.longest:
+            raise error.but(f"and asks to come back in {error.pause:.0f} s")
+        if self._made >= self._patience.attempts:
+            error.hint = error.hint or AGAIN_HINT
+            raise error.but(f"also at attempt {self._made}") if self._made > 1 else error
+        self._clock.sleep(max(error.pause, 2.0 ** (self._made - 1)))
+
+
+def proxy_for(url: str) -> str:
+    """Return the proxy that the environment names for `url`, without its password, or an empty string."""
+    parts = urlsplit(url)
+    if urllib.request.proxy_bypass(parts.hostname or ""):
+        return ""
+    return re.sub(r"//[^/@]*@", "//", urllib.request.getproxies().get(parts.scheme, ""))
+
+
+def _all_of(response: http.client.HTTPResponse) -> bytes:
+    content = response.read(LARGEST_TEXT)
+    if response.length:
+        raise http.client.IncompleteRead(content, response.length)
+    return content
+
+
+def _trust(ca: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca is not None:
+        try:
+            context.load_verify_locations(cafile=ca)
+        except (OSError, ssl.SSLError) as error:
+            why = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+            hint = "a file of certificates in PEM form"
+            raise ConfigError(f"{ca} cannot be used: {why}", key="artifacts.mirror.ca", hint=hint) from None
+    return context
+
+
+def _password(url: str) -> str:
+    """Return what ~/.netrc (or the file that NETRC names) has for the host of `url`, encoded, or nothing."""
+    file = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    try:
+        found = netrc.netrc(str(file)).authenticators(urlsplit(url).hostname or "")
+    except FileNotFoundError:
+        return ""
+    except (netrc.NetrcParseError, OSError, UnicodeDecodeError) as error:
+        # Its own words may show the line that it could not read.
+        where = f", line {error.lineno}" if isinstance(error, netrc.NetrcParseError) else ""
+        raise LabError(f"{file}{where} cannot be read", hint="man 5 netrc says what it may hold") from None
+    if found is None:
+        return ""
+    return base64.b64encode(f"{found[0]}:{found[2]}".encode()).decode()
+
+
+def _pause(header: str | None) -> float | None:
+    """Return the seconds of a Retry-After, which are a number or a date."""
+    if header is None:
+        return None
+    if header.strip().isdigit():
+        return float(header)
+    with contextlib.suppress(ValueError):
+        return max(0.0, (email.utils.parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+    return None
+
+
+def is_missing(error: FetchFailed) -> bool:
+    """Return whether the server answered that there is no such file."""
+    return error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}

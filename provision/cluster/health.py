@@ -1,0 +1,144 @@
+"""What "the cluster is ready" means, as a pure function of what the API server says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from provision.config.inventory import Inventory
+
+Object = dict[str, Any]
+
+KUBE_SYSTEM = "kube-system"
+
+
+def problems(objects: Sequence[Object], inventory: Inventory, *, network: bool = True) -> list[str]:
+    """Return what keeps the cluster from being ready, an empty list when it is.
+
+    `objects` are all Nodes, Pods, Deployments and DaemonSets. Without a pod `network` (the user
+    brings one) nodes need not be Ready, and nothing that waits for it is a problem.
+    """
+    kinds: dict[str, list[Object]] = {"Node": [], "Pod": [], "Deployment": [], "DaemonSet": []}
+    for item in objects:
+        kinds.setdefault(item["kind"], []).append(item)
+    found = _node_problems(kinds["Node"], inventory, network=network)
+    if network:
+        found += _rollout_problems(kinds["Deployment"], kinds["DaemonSet"])
+        found += [text for pod in kinds["Pod"] if (text := pod_problem(pod))]
+    return found
+
+
+def _node_problems(nodes: Sequence[Object], inventory: Inventory, *, network: bool) -> list[str]:
+    by_name = {node["metadata"]["name"]: node for node in nodes}
+    found = []
+    for wanted in inventory.nodes:
+        node = by_name.get(wanted.name)
+        if node is None:
+            found.append(f"node {wanted.name} is not in the cluster")
+            continue
+        if network and condition(node, "Ready") != "True":
+            found.append(f"node {wanted.name} is not Ready: {_reason(node)}")
+        addresses = internal_ips(node)
+        if addresses != [wanted.ip]:
+            found.append(
+                f"node {wanted.name} has the InternalIP {', '.join(addresses) or 'none'}, not {wanted.ip}"
+            )
+    return found
+
+
+def _rollout_problems(deployments: Sequence[Object], daemonsets: Sequence[Object]) -> list[str]:
+    found = []
+    for item in deployments:
+        status, wanted = item.get("status", {}), item["spec"].get("replicas", 1)
+        ready = status.get("readyReplicas", 0)
+        if status.get("observedGeneration") != item["metadata"]["generation"] or ready != wanted:
+            found.append(f"deployment {_name(item)}: {ready} of {wanted} ready")
+    for item in daemonsets:
+        status = item.get("status", {})
+        ready, wanted = status.get("numberReady", 0), status.get("desiredNumberScheduled", 0)
+        seen = status.get("observedGeneration") == item["metadata"]["generation"]
+        # A user's may wait for a node with some label; what the cluster lives by runs somewhere.
+        idle = not wanted and item["metadata"]["namespace"] == KUBE_SYSTEM
+        if not seen or ready != wanted or idle:
+            found.append(f"daemonset {_name(item)}: {ready} of {wanted} ready")
+    return found
+
+
+def pod_problem(pod: Object) -> str:
+    """Return why a pod is not as it should be, or an empty string."""
+    state = pod_state(pod)
+    return f"pod {_name(pod)} is {state}" if state else ""
+
+
+def pod_state(pod: Object) -> str:
+    """Return the phase and the reason of a pod that is not as it should be, or an empty string."""
+    status = pod.get("status", {})
+    phase = status.get("phase", "Unknown")
+    if phase == "Succeeded" or (phase == "Running" and condition(pod, "Ready") == "True"):
+        return ""
+    return f"{phase}: {_pod_reason(status)}"
+
+
+def condition(item: Object, kind: str) -> str:
+    """Return the status of a condition, such as "True", or "Unknown" when there is none."""
+    conditions = item.get("status", {}).get("conditions") or []
+    return next((entry["status"] for entry in conditions if entry["type"] == kind), "Unknown")
+
+
+def role_of(node: Object) -> str:
+    """Return a Node's role as kubeadm labels it, "control-plane" or "worker"."""
+    labels = node["metadata"].get("labels") or {}
+    return "control-plane" if "node-role.kubernetes.io/control-plane" in labels else "worker"
+
+
+def version_of(node: Object) -> str:
+    """Return the version of a Node's kubelet, or an empty string until it has reported."""
+    return str(node.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", ""))
+
+
+def internal_ips(node: Object) -> list[str]:
+    """Return a Node's InternalIPs."""
+    addresses = node.get("status", {}).get("addresses") or []
+    return [entry["address"] for entry in addresses if entry["type"] == "InternalIP"]
+
+
+def restarts(pod: Object) -> int:
+    """Return how often a pod's containers restarted, all added up."""
+    return sum(entry.get("restartCount", 0) for entry in pod.get("status", {}).get("containerStatuses") or [])
+
+
+def _reason(node: Object) -> str:
+    conditions = node.get("status", {}).get("conditions") or []
+    message = next((entry.get("message", "") for entry in conditions if entry["type"] == "Ready"), "")
+    return message or "its kubelet has not reported yet"
+
+
+def _pod_reason(status: Object) -> str:
+    # The containers of a pod wait while one of these does not come to its end, and say nothing of it.
+    for entry in status.get("initContainerStatuses") or []:
+        stopped = _stopped(entry)
+        if stopped not in ("", "Completed", "PodInitializing"):
+            return f"init container {entry['name']} {stopped}"
+    for entry in status.get("containerStatuses") or []:
+        if stopped := _stopped(entry):
+            return f"container {entry['name']} {stopped}"
+    if status.get("reason"):
+        # A pod that was evicted has no containers any more.
+        return str(status["reason"])
+    conditions = status.get("conditions") or []
+    return next(
+        (e["message"] for e in conditions if e["status"] == "False" and e.get("message")), "not ready yet"
+    )
+
+
+def _stopped(container: Object) -> str:
+    """Return why a container does not run, or an empty string."""
+    for state in ("waiting", "terminated"):
+        detail = container.get("state", {}).get(state)
+        if detail:
+            return str(detail.get("reason", state))
+    return ""
+
+
+def _name(item: Object) -> str:
+    return f"{item['metadata']['namespace']}/{item['metadata']['name']}"

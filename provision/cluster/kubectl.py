@@ -1,0 +1,65 @@
+"""kubectl on the host: the bundle's own, which answers in a tenth of the time it takes in a guest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from provision.errors import ToolFailed
+from provision.host.process import run_tool
+
+HINT = "kubelab status; the journals: kubelab ssh NODE -- sudo journalctl -u kubelet -e"
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """Runs kubectl with one kubeconfig. Deadlines are seconds."""
+
+    program: Path
+    kubeconfig: Path
+    deadline: float = 60.0
+    cancel: Event = field(default_factory=Event)
+
+    def __call__(self, *arguments: str, stdin: str = "", deadline: float | None = None) -> str:
+        """Run `kubectl ARGUMENTS` and return its output; raises ToolFailed, MissingTool, Cancelled."""
+        limit = deadline or self.deadline
+        argv = [
+            str(self.program),
+            f"--kubeconfig={self.kubeconfig}",
+            f"--request-timeout={int(limit)}s",
+            *arguments,
+        ]
+        return run_tool(argv, deadline=limit + 5, stdin=stdin, cancel=self.cancel, hint=HINT)
+
+    def json(self, *arguments: str) -> dict[str, Any]:
+        """Return the parsed output of `kubectl ARGUMENTS -o json`."""
+        parsed: dict[str, Any] = json.loads(self(*arguments, "-o", "json"))
+        return parsed
+
+    def items(self, *arguments: str) -> list[dict[str, Any]]:
+        """Return the objects of a `kubectl get` of one or several kinds."""
+        found: list[dict[str, Any]] = self.json("get", *arguments)["items"]
+        return found
+
+    def apply(self, document: str | Sequence[dict[str, Any]]) -> None:
+        """Apply YAML text, or objects."""
+        text = (
+            document
+            if isinstance(document, str)
+            else json.dumps({"apiVersion": "v1", "kind": "List", "items": list(document)})
+        )
+        self("apply", "-f", "-", stdin=text)
+
+    def answers(self, path: str = "/readyz") -> bool:
+        """Return whether the API server answers `path` with success."""
+        if not self.kubeconfig.exists():
+            return False
+        try:
+            self("get", "--raw", path)
+        except ToolFailed:
+            return False
+        return True

@@ -1,0 +1,1 @@
+"""lab.yaml: what it may say, and the nodes that follow from it."""

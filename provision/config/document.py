@@ -1,0 +1,92 @@
+"""The text of a lab.yaml, and the words for what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
+
+from provision.config.suggest import did_you_mean
+from provision.config.values import Problems, show
+from provision.errors import ConfigError
+
+Problem = tuple[str, str]
+Sections = Mapping[str, type[BaseModel]]
+
+
+def read_document(content: bytes | str, path: Path) -> dict[Any, Any]:
+    """Return the mapping that YAML text holds; `path` is for the words of a ConfigError."""
+    try:
+        document = yaml.load(content, _Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise ConfigError(f"{path}: {line}{getattr(error, 'problem', None) or error}") from error
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise ConfigError(f"{path}: a value in it cannot be read: {str(error)[:100]}") from error
+    if document is None:
+        raise ConfigError(f"{path} is empty; allowed: at least `name: lab`", hint="kubelab init")
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path} holds {show(document)}; allowed: a mapping such as `name: lab`")
+    return document
+
+
+def explain(error: ValidationError, sections: Sections) -> ConfigError:
+    """Return one ConfigError for everything that validation found.
+
+    `sections` maps the key path of each mapping to its model, whose keys are named as what is allowed.
+    """
+    return config_error(list(_problems(error, sections)))
+
+
+def config_error(problems: Sequence[Problem]) -> ConfigError:
+    """Return one ConfigError that lists all problems, a line each; its key is that of the first."""
+    (key, first), *others = problems
+    return ConfigError("\n".join([first, *(f"{other}: {message}" for other, message in others)]), key=key)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key given twice is an error: the first would be lost in silence."""
+
+    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[Hashable] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {show(key.value)} is there twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return node
+
+
+def _problems(error: ValidationError, sections: Sections) -> Iterator[Problem]:
+    def keys(parts: list[str]) -> list[str]:
+        return [to_camel(field) for field in sections[".".join(parts)].model_fields]
+
+    say: dict[str, Callable[[list[str]], str]] = {
+        "extra_forbidden": lambda parts: _unknown(parts[-1], keys(parts[:-1])),
+        "missing": lambda parts: f"is missing; allowed: such as `{parts[-1]}: lab`",
+        "invalid_key": lambda parts: f"is no text; allowed: {', '.join(keys(parts[:-1]))}",
+    }
+    for found in error.errors(include_url=False):
+        parts = [part if (part := str(item)).isprintable() else repr(part) for item in found["loc"]]
+        path = ".".join(parts)
+        cause = found.get("ctx", {}).get("error")
+        if isinstance(cause, Problems):
+            yield from ((".".join([*parts, key]), message) for key, message in cause.problems)
+        elif isinstance(cause, ValueError):
+            yield path, str(cause)
+        elif found["type"] in say:
+            yield path, say[found["type"]](parts)
+        else:
+            allowed = f"a mapping of {', '.join(keys(parts))}"
+            yield path, f"{show(found['input'])} is not allowed; allowed: {allowed}"
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    return f"is an unknown key{did_you_mean(key, known)}; allowed: {', '.join(known)}"

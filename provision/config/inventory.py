@@ -1,0 +1,143 @@
+"""The nodes of a lab, worked out from its configuration alone. Pure.
+
+A node's place within its role gives its address and its pod range, so both stay when others come and go:
+control plane 1 has offset 11 in the node network, worker 1 has offset 21.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from provision.config.suggest import did_you_mean
+from provision.errors import ConfigError
+
+if TYPE_CHECKING:
+    from provision.config.schema import ClusterConfig, NodePool
+
+Role = Literal["control-plane", "worker"]
+
+CONTROL_PLANE_OFFSET = 10
+WORKER_OFFSET = 20
+POD_PREFIX = 24
+_POD_RANGE = 2 ** (32 - POD_PREFIX)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One VM. `index` counts from 1 within the role; memory is in MiB, disk in GiB."""
+
+    name: str
+    role: Role
+    index: int
+    ip: str
+    mac: str
+    cpus: int
+    memory: int
+    disk: int
+    pod_cidr: str
+
+    @property
+    def is_control_plane(self) -> bool:
+        return self.role == "control-plane"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All nodes, control planes first, and the host's address in their network."""
+
+    nodes: tuple[Node, ...]
+    gateway: str
+
+    @property
+    def control_planes(self) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes if node.is_control_plane)
+
+    @property
+    def workers(self) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes if not node.is_control_plane)
+
+    @property
+    def first(self) -> Node:
+        """Return the first control plane, which `kubeadm init` runs on."""
+        return self.nodes[0]
+
+    def node(self, name: str) -> Node:
+        """Return the node called `name`; raises ConfigError that names the nearest one."""
+        names = [node.name for node in self.nodes]
+        if name not in names:
+            raise ConfigError(
+                f"there is no node `{name}`{did_you_mean(name, names)}",
+                hint=f"the nodes are {', '.join(names)}",
+            )
+        return self.nodes[names.index(name)]
+
+
+def offset_of(role: Role, index: int) -> int:
+    """Return a node's place in the node network, and of its range in the pod network."""
+    return index + (CONTROL_PLANE_OFFSET if role == "control-plane" else WORKER_OFFSET)
+
+
+def inventory_of(config: ClusterConfig) -> Inventory:
+    """Return the nodes that `config` asks for."""
+    places: list[tuple[str, Role, int, NodePool]] = []
+    places += [
+        (f"{config.name}-cp{index}", "control-plane", index, config.control_planes)
+        for index in range(1, config.control_planes.count + 1)
+    ]
+    places += [
+        (f"{config.name}-w{index}", "worker", index, config.workers)
+        for index in range(1, config.workers.count + 1)
+    ]
+    macs = _macs(config.name, [name for name, *_ in places])
+    nodes = []
+    for name, role, index, pool in places:
+        offset = offset_of(role, index)
+        pods = config.network.pods.network_address + offset * _POD_RANGE
+        nodes.append(
+            Node(
+                name=name,
+                role=role,
+                index=index,
+                ip=str(config.network.nodes.network_address + offset),
+                mac=macs[name],
+                cpus=pool.cpus,
+                memory=pool.memory,
+                disk=pool.disk,
+                pod_cidr=str(ipaddress.IPv4Network((pods, POD_PREFIX))),
+            )
+        )
+    return Inventory(nodes=tuple(nodes), gateway=str(config.network.nodes.network_address + 1))
+
+
+def machine_names(lab: str) -> re.Pattern[str]:
+    """Return what the whole name of every machine of a lab fits, also of one that left lab.yaml."""
+    return re.compile(rf"{re.escape(lab)}-(cp|w)\d+")
+
+
+def network_name(lab: str) -> str:
+    """Return the name of the lab's own network in the hypervisor."""
+    return f"kubelab-{lab}"
+
+
+def bridge_name(lab: str) -> str:
+    """Return the name of the lab's bridge on the host: Linux allows 15 characters, so it is a digest."""
+    return f"kl{hashlib.sha256(lab.encode()).hexdigest()[:8]}"
+
+
+def _macs(lab: str, names: list[str]) -> dict[str, str]:
+    """Return node name -> MAC address, in the range that QEMU and KVM use."""
+    macs: dict[str, str] = {}
+    for name in names:
+        # Three bytes of a digest can meet, if rarely: then the later node takes the next digest.
+        for attempt in itertools.count():
+            text = f"{lab}/{name}" if attempt == 0 else f"{lab}/{name}/{attempt}"
+            mac = "52:54:00:" + hashlib.sha256(text.encode()).digest()[:3].hex(":")
+            if mac not in macs.values():
+                macs[name] = mac
+                break
+    return macs

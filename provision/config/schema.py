@@ -1,0 +1,163 @@
+"""lab.yaml as a frozen, validated ClusterConfig. Every refusal names its key and what is allowed."""
+
+from __future__ import annotations
+
+import itertools
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from provision.config import values
+from provision.config.artifacts import ArtifactsConfig
+from provision.config.cni import CniConfig
+from provision.config.document import explain, read_document
+from provision.config.inventory import offset_of
+from provision.errors import ConfigError
+from provision.extensions import PROVIDERS
+from provision.host.fit import check_host
+from provision.resources import data
+
+if TYPE_CHECKING:
+    from provision.host.facts import HostFacts
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+
+class NodePool(_Model):
+    """Nodes that are alike. Memory is in MiB, disk in GiB."""
+
+    count: int
+    cpus: int
+    memory: int
+    disk: Annotated[int, values.disk()] = 12
+
+
+class ControlPlanes(NodePool):
+    """The control planes: an odd number of them, as etcd needs a majority."""
+
+    count: Annotated[int, values.whole("1, 3, 5 or 7", *values.CONTROL_PLANE_COUNTS)] = 1
+    cpus: Annotated[int, values.cpus(values.CONTROL_PLANE_CPUS)] = 2
+    memory: Annotated[int, values.memory(values.CONTROL_PLANE_MIB)] = 3072
+
+
+class Workers(NodePool):
+    """The workers."""
+
+    count: Annotated[int, values.whole(f"0 to {values.MOST_WORKERS}", *range(values.MOST_WORKERS + 1))] = 2
+    cpus: Annotated[int, values.cpus(values.WORKER_CPUS)] = 2
+    memory: Annotated[int, values.memory(values.WORKER_MIB)] = 2048
+
+
+_FIRST = offset_of("control-plane", 1)
+
+
+class Network(_Model):
+    """The three ranges of a cluster, none of which overlaps another."""
+
+    nodes: Annotated[IPv4Network, values.network(values.nodes_prefix(_FIRST))] = IPv4Network(
+        "192.168.60.0/24"
+    )
+    pods: Annotated[IPv4Network, values.network(values.pods_prefix(_FIRST))] = IPv4Network("10.244.0.0/16")
+    services: Annotated[
+        IPv4Network, values.network(values.SERVICE_PREFIXES[-1], values.SERVICE_PREFIXES[0])
+    ] = IPv4Network("10.96.0.0/12")
+
+    def ranges(self) -> dict[str, IPv4Network]:
+        """Return key -> range."""
+        return {"nodes": self.nodes, "pods": self.pods, "services": self.services}
+
+    @model_validator(mode="after")
+    def _apart(self) -> Network:
+        problems = [
+            (key, f"{network} overlaps network.{other_key} ({other}); allowed: a range apart from the others")
+            for (other_key, other), (key, network) in itertools.combinations(self.ranges().items(), 2)
+            if network.overlaps(other)
+        ]
+        if problems:
+            raise values.Problems(problems)
+        return self
+
+
+def _runtime(value: object) -> object:
+    if value == "cri-o":
+        raise ValueError("cri-o is not among the packages of the nodes' Debian 13; allowed: containerd")
+    if value != "containerd":
+        raise values.refusal(value, "containerd")
+    return value
+
+
+class ClusterConfig(_Model):
+    """A lab as its lab.yaml describes it. `kubernetes` is a minor ("1.36") or an exact version ("1.36.3")."""
+
+    name: Annotated[str, values.name()]
+    kubernetes: Annotated[str, values.kubernetes()] = "1.36"
+    provider: Annotated[str, values.one_of("auto", *PROVIDERS)] = "auto"
+    runtime: Annotated[str, BeforeValidator(_runtime)] = "containerd"
+    cni: CniConfig = CniConfig(name="auto")
+    control_planes: ControlPlanes = ControlPlanes()
+    workers: Workers = Workers()
+    network: Network = Network()
+    artifacts: ArtifactsConfig = ArtifactsConfig.model_validate("auto")
+
+    @model_validator(mode="after")
+    def _room_for_every_node(self) -> ClusterConfig:
+        last = offset_of("control-plane", self.control_planes.count)
+        if self.workers.count:
+            last = offset_of("worker", self.workers.count)
+        needs = {"nodes": values.nodes_prefix(last), "pods": values.pods_prefix(last)}
+        problems = [
+            (f"network.{key}", f"{network} has no room for every node; allowed: /{needs[key]} or wider")
+            for key, network in self.network.ranges().items()
+            if key in needs and network.prefixlen > needs[key]
+        ]
+        if problems:
+            raise values.Problems(problems)
+        return self
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "": ClusterConfig,
+    "controlPlanes": ControlPlanes,
+    "workers": Workers,
+    "network": Network,
+    "cni": CniConfig,
+}
+
+
+def load_config(path: Path, facts: HostFacts | None = None) -> ClusterConfig:
+    """Return the lab that the file describes, checked against the host if its facts are given.
+
+    Raises one ConfigError that lists every problem found.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"there is no {path}", hint="kubelab init") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    config = parse_config(content, path)
+    if facts is not None:
+        check_host(config, facts)
+    return config
+
+
+def parse_config(content: bytes | str, path: Path = Path("lab.yaml")) -> ClusterConfig:
+    """Return the lab that YAML text describes; paths in it are relative to the folder of `path`.
+
+    Raises one ConfigError that lists every problem found.
+    """
+    document = read_document(content, path)
+    try:
+        return ClusterConfig.model_validate(document, context={"folder": path.parent})
+    except ValidationError as error:
+        raise explain(error, _SECTIONS) from None
+
+
+def sample() -> str:
+    """Return the commented lab.yaml that `kubelab init` writes."""
+    return data("templates/lab.yaml").read_text(encoding="utf-8")

@@ -1,0 +1,197 @@
+"""The values of a lab.yaml: how each is read, and what is allowed for it."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator
+
+from provision.config.inventory import POD_PREFIX
+from provision.config.kubernetes_versions import MINORS
+from provision.config.suggest import did_you_mean
+
+SUPPORTED_MINORS = tuple(MINORS)
+CONTROL_PLANE_COUNTS = (1, 3, 5, 7)
+MOST_WORKERS = 50
+LONGEST_NAME = 40
+# kubeadm's preflight checks refuse a control plane with less.
+CONTROL_PLANE_CPUS, CONTROL_PLANE_MIB = 2, 1700
+WORKER_CPUS, WORKER_MIB = 1, 1024
+# The disk that every node is cloned from: a clone cannot be smaller.
+SMALLEST_DISK = 12
+# The API server takes no wider range for services; kube-dns is the tenth address of a narrower one.
+SERVICE_PREFIXES = range(12, 29)
+
+_MOST_CPUS, _MOST_MIB, _MOST_DISK = 128, 1024 * 1024, 4096
+_SHOWN_BITS, _SHOWN_TEXT = 64, 60
+_MEMORY_UNITS = {"MiB": 1, "Mi": 1, "GiB": 1024, "Gi": 1024}
+_DISK_UNITS = {"GiB": 1, "Gi": 1}
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_VERSION = re.compile(r"v?(?P<minor>[0-9]+\.(0|[1-9][0-9]*))(?P<patch>\.(0|[1-9][0-9]{0,3}))?")
+_QUANTITY = re.compile(r"([0-9]{1,9}) ?([A-Za-z]+)")
+# RFC 1918, RFC 6598 and the range for benchmarks: a lab on any other hides hosts that exist.
+_PRIVATE = tuple(
+    map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15"))
+)
+
+
+class Problems(ValueError):
+    """Several problems found by one validator: pairs of key path and message."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+
+def show(value: object) -> str:
+    """Return a short text for a value; a container is not spelled out, as aliases can make it endless."""
+    if value is None:
+        return "an empty value"
+    if not isinstance(value, str | int | float):
+        return f"a {'mapping' if isinstance(value, dict) else type(value).__name__}"
+    if isinstance(value, int) and value.bit_length() > _SHOWN_BITS:
+        return "a number that large"
+    text = repr(value)
+    return text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}..."
+
+
+def refusal(value: object, allowed: str) -> ValueError:
+    """Return the error for a value that is not allowed."""
+    return ValueError(f"{show(value)} is not allowed; allowed: {allowed}")
+
+
+def memory(low: int) -> BeforeValidator:
+    """Return the validator of an amount of memory, kept in MiB."""
+    return BeforeValidator(lambda value: _quantity(value, _MEMORY_UNITS, low, _MOST_MIB))
+
+
+def disk() -> BeforeValidator:
+    """Return the validator of a disk's size, kept in GiB."""
+    return BeforeValidator(lambda value: _quantity(value, _DISK_UNITS, SMALLEST_DISK, _MOST_DISK))
+
+
+def whole(allowed: str, *values: int) -> BeforeValidator:
+    """Return the validator of a number that is one of `values`."""
+
+    def check(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value not in values:
+            raise refusal(value, allowed)
+        return value
+
+    return BeforeValidator(check)
+
+
+def cpus(low: int) -> BeforeValidator:
+    """Return the validator of a number of CPUs."""
+    return whole(f"{low} to {_MOST_CPUS}", *range(low, _MOST_CPUS + 1))
+
+
+def one_of(*names: str) -> BeforeValidator:
+    """Return the validator of a name that is one of `names`."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or value not in names:
+            near = did_you_mean(value, names) if isinstance(value, str) else ""
+            raise ValueError(f"{show(value)} is unknown{near}; allowed: {', '.join(names)}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def network(narrowest: int, widest: int = 0) -> BeforeValidator:
+    """Return the validator of a private range whose prefix is from `widest` to `narrowest`."""
+    return BeforeValidator(lambda value: _network(value, narrowest, widest))
+
+
+def name() -> BeforeValidator:
+    """Return the validator of a lab's name."""
+    return BeforeValidator(_name)
+
+
+def kubernetes() -> BeforeValidator:
+    """Return the validator of a minor version or an exact one, kept without its `v`."""
+    return BeforeValidator(_kubernetes)
+
+
+def nodes_prefix(last: int) -> int:
+    """Return the prefix of the narrowest node network with an address at offset `last`."""
+    return 32 - (last + 1).bit_length()
+
+
+def pods_prefix(last: int) -> int:
+    """Return the prefix of the narrowest pod network with a range at offset `last`."""
+    return POD_PREFIX - last.bit_length()
+
+
+def folder(path: str) -> Path:
+    """Return the path of a folder, which may start at a home folder."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{show(path)} names no home folder; allowed: the path of a folder") from error
+
+
+def is_url(text: str) -> bool:
+    """Return whether `text` is the URL of a web server."""
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.hostname)
+
+
+def _quantity(value: object, units: dict[str, int], low: int, high: int) -> int:
+    unit = next(iter(units))
+    allowed = f"{low}{unit} to {high}{unit}, a whole number and its unit ({', '.join(units)})"
+    if isinstance(value, int) and not isinstance(value, bool):
+        amount = value
+    elif isinstance(value, str) and (found := _QUANTITY.fullmatch(value)) and found[2] in units:
+        amount = int(found[1]) * units[found[2]]
+    else:
+        raise refusal(value, allowed)
+    if not low <= amount <= high:
+        raise refusal(value, allowed)
+    return amount
+
+
+def _network(value: object, narrowest: int, widest: int = 0) -> IPv4Network:
+    allowed = f"a private IPv4 range from /{max(widest, 8)} to /{narrowest}, such as 10.0.0.0/16"
+    if isinstance(value, IPv4Network):
+        network = value
+    elif not isinstance(value, str) or "/" not in value:
+        raise refusal(value, allowed)
+    else:
+        try:
+            network = IPv4Network(value, strict=False)
+        except (AddressValueError, NetmaskValueError, ValueError):
+            raise refusal(value, allowed) from None
+        if not value.startswith(f"{network.network_address}/"):
+            raise ValueError(f"{show(value)} has host bits set; allowed: {network}")
+    if not any(network.subnet_of(private) for private in _PRIVATE):
+        raise refusal(value, ", ".join(map(str, _PRIVATE)) + ", or a range inside one of them")
+    if not widest <= network.prefixlen <= narrowest:
+        raise refusal(value, allowed)
+    return network
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST_NAME or not _NAME.fullmatch(value):
+        quotes = "" if isinstance(value, str) else " (in quotes: YAML reads this as another type)"
+        raise refusal(
+            value, f"1 to {LONGEST_NAME} of a-z, 0-9 and `-`, with a letter or digit at both ends{quotes}"
+        )
+    return value
+
+
+def _kubernetes(value: object) -> str:
+    minors = ", ".join(SUPPORTED_MINORS)
+    if isinstance(value, int | float):
+        quoted = ", ".join(f'"{minor}"' for minor in SUPPORTED_MINORS)
+        raise refusal(value, f"{quoted}, in quotes: without them YAML takes 1.30 for the number 1.3")
+    found = _VERSION.fullmatch(value) if isinstance(value, str) else None
+    if found is None or found["minor"] not in SUPPORTED_MINORS:
+        raise refusal(value, f"{minors}, or a patch of them such as {SUPPORTED_MINORS[-1]}.1")
+    return found["minor"] + (found["patch"] or "")

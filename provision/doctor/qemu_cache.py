@@ -1,0 +1,149 @@
+"""Check of libvirt's memory of QEMU, which never lasts where /dev/kvm exists but cannot be used.
+
+libvirt keeps what it learnt of each emulator in a file, and distrusts a file that says "KVM works"
+when QEMU's own user may not open /dev/kvm. It then asks again at every `define`, finds KVM again
+(it asks with more rights than a VM has), and the answer is distrusted again: up to a minute each
+time. An answer made while /dev/kvm was out of sight is believed from then on.
+"""
+
+from __future__ import annotations
+
+import pwd
+import re
+import shlex
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from provision.doctor.findings import Answer, Command, good, shell
+from provision.doctor.libvirt import QUIET, VIRSH, starters
+from provision.errors import LabError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provision.doctor.tools import Host
+
+ANSWERS = "/var/cache/libvirt/qemu/capabilities"
+# Only these can use KVM on an x86-64 host; each with libvirt's name of what it emulates.
+EMULATORS = {"/usr/bin/qemu-system-x86_64": "x86_64", "/usr/bin/qemu-system-i386": "i686"}
+DAEMON = "/usr/sbin/libvirtd"
+QEMU_USER = "libvirt-qemu"
+# With a remembered answer a definition takes a fraction of a second; without it, far more than this.
+PROOF_DEADLINE = 10.0
+
+_PID = "/run/libvirtd.pid"
+_PRIVATE_PID = "/run/kubelab-probe.pid"
+_PROOF = (
+    "<domain type='qemu'><name>kubelab-doctor</name><uuid>6b756265-6c61-4264-8f63-746f72000001</uuid>"
+    "<memory unit='MiB'>64</memory><os><type arch='x86_64'>hvm</type></os></domain>\n"
+)
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What libvirt remembers of one emulator; times are whole seconds since the epoch."""
+
+    emulator: str
+    qemu_changed: int
+    libvirt_changed: int
+    kvm: bool
+
+
+def remembered(text: str) -> list[Remembered]:
+    """Return what libvirt's cache files, one after another in `text`, say."""
+    found = []
+    for part in text.split("<qemuCaps>")[1:]:
+        values = dict(re.findall(r"<(emulator|qemuctime|selfctime)>([^<]*)</", part))
+        if values.keys() == {"emulator", "qemuctime", "selfctime"}:
+            kvm = re.search(r"<flag name=.kvm.\s*/>", part) is not None
+            times = int(values["qemuctime"]), int(values["selfctime"])
+            found.append(Remembered(values["emulator"], *times, kvm))
+    return found
+
+
+def probe(host: Host) -> Answer:
+    """Every installed emulator has an answer which libvirt goes on believing."""
+    emulators = [name for name in EMULATORS if host.path(name).exists()]
+    if not emulators:
+        return Answer("info", "no QEMU to be asked about")
+    if not (host.emulated and host.facts.kvm_present) or _open_to_qemu(host.path("/dev/kvm")):
+        return good("libvirt can rely on what it remembers")
+    try:
+        script = f"cat {shlex.quote(str(host.path(ANSWERS)))}/*.xml"
+        text = host.tools.run(["sh", "-c", script], deadline=30, root=True)
+    except LabError:
+        text = ""
+    lasting = {answer.emulator for answer in remembered(text) if _lasts(answer, host)}
+    forgotten = [name for name in emulators if name not in lasting]
+    if not forgotten:
+        return good("libvirt remembers QEMU without KVM")
+    return Answer(
+        "warn",
+        "/dev/kvm exists but cannot be used, so libvirt asks QEMU again at every VM, up to a minute each; "
+        "mending this restarts libvirtd (VMs run on)",
+        _fixes(host, emulators),
+    )
+
+
+def _lasts(answer: Remembered, host: Host) -> bool:
+    emulator, daemon = host.path(answer.emulator), host.path(DAEMON)
+    return (
+        not answer.kvm
+        and emulator.exists()
+        and int(emulator.stat().st_ctime) == answer.qemu_changed
+        # libvirt keeps the time of its newest loaded part, which may be newer than the daemon.
+        and (not daemon.exists() or int(daemon.stat().st_ctime) <= answer.libvirt_changed)
+    )
+
+
+def _open_to_qemu(device: Path) -> bool:
+    """Return whether the user that runs VMs may read and write `device`; then no answer is distrusted."""
+    try:
+        status, user = device.stat(), pwd.getpwnam(QEMU_USER)
+    except (OSError, KeyError):
+        return False
+    if status.st_uid == user.pw_uid:
+        wanted = stat.S_IRUSR | stat.S_IWUSR
+    elif status.st_gid == user.pw_gid:
+        wanted = stat.S_IRGRP | stat.S_IWGRP
+    else:
+        wanted = stat.S_IROTH | stat.S_IWOTH
+    return status.st_mode & wanted == wanted
+
+
+def _fixes(host: Host, emulators: list[str]) -> tuple[Command, ...]:
+    """Return what makes libvirt learn QEMU anew with /dev/kvm out of its sight."""
+    if host.facts.has_systemd:
+        units = ("libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket", "libvirtd.service")
+        stop = Command(("systemctl", "stop", *units), deadline=120)
+    else:
+        stop = shell(_stop(host.path(_PID)), deadline=120)
+    virsh = shlex.join(VIRSH)
+    ask = " && ".join(
+        f"{virsh} domcapabilities --virttype qemu --emulatorbin {name} --arch {EMULATORS[name]} >/dev/null"
+        for name in emulators
+    )
+    device, private = shlex.quote(str(host.path("/dev/kvm"))), host.path(_PRIVATE_PID)
+    learn = (
+        'empty=$(mktemp) && chmod 0 "$empty" && mount --bind "$empty" '
+        f"{device} && libvirtd -d -p {shlex.quote(str(private))} {QUIET} && {ask}; code=$?; "
+        f'{_stop(private)}; rm -f "$empty"; exit $code'
+    )
+    prove = f"{virsh} define /dev/stdin && {virsh} undefine kubelab-doctor"
+    return (
+        stop,
+        # A mount namespace of its own: nobody else loses sight of /dev/kvm.
+        Command(("unshare", "-m", "sh", "-c", learn), deadline=300),
+        starters(host)["libvirtd"],
+        Command(("sh", "-c", prove), deadline=PROOF_DEADLINE, stdin=_PROOF),
+    )
+
+
+def _stop(pid_file: Path) -> str:
+    """Return the script that ends the libvirtd named by `pid_file` and waits until it is gone."""
+    return (
+        f"pid=$(cat {shlex.quote(str(pid_file))} 2>/dev/null); "
+        'if [ "$(cat /proc/$pid/comm 2>/dev/null)" = libvirtd ]; then '
+        'kill "$pid"; while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done; fi'
+    )

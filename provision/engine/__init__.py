@@ -1,0 +1,1 @@
+"""How work is done: steps in order, nodes at once, and waiting with a deadline."""

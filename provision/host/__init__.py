@@ -1,0 +1,1 @@
+"""The machine kubelab runs on: its facts, its programs and its files."""

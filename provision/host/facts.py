@@ -1,0 +1,191 @@
+"""What the host offers: processors, memory, disk, networks, and whether it can virtualise in hardware."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from provision.errors import LabError, MissingTool
+from provision.host.process import run_tool
+from provision.workspace import cache_dir
+
+EMULATION_FACTOR = 10.0
+_MIB = 2**20
+_KVM_CREATE_VM = 0xAE01
+_IP_DEADLINE = 10.0
+VIRTUALISATION_FLAGS = frozenset({"vmx", "svm"})
+_LIBVIRT_IMAGES = Path("/var/lib/libvirt/images")
+# A VPN may replace the default route by two halves of the address space: these are no networks either.
+_WIDEST_NETWORK = 8
+
+
+@dataclass(frozen=True, order=True)
+class HostNetwork:
+    """A range that the host reaches through the interface `name`."""
+
+    name: str
+    cidr: IPv4Network
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """The host as it is now.
+
+    `disk_free_mib` is the lesser of what is free for VM disks and for the cache. `os_id` and `os_codename`
+    are those of os-release ("debian", "bookworm"), or the kernel's name ("darwin") and an empty string.
+    `kvm_present` says that the device is there, `kvm_usable` that it can run an ordinary guest.
+    """
+
+    cpus: int
+    memory_mib: int
+    disk_free_mib: int
+    networks: tuple[HostNetwork, ...]
+    cpu_flags: frozenset[str]
+    kvm_present: bool
+    kvm_usable: bool
+    os_id: str
+    os_codename: str
+    is_root: bool
+    has_systemd: bool
+    arch: str
+
+
+@dataclass(frozen=True)
+class Acceleration:
+    """How guests run: "kvm" or "tcg", and the factor that every deadline is multiplied by."""
+
+    name: str
+    factor: float
+
+
+def acceleration(facts: HostFacts) -> Acceleration:
+    """Return the fastest way this host can run a guest."""
+    return Acceleration("kvm", 1.0) if facts.kvm_usable else Acceleration("tcg", EMULATION_FACTOR)
+
+
+def creates_vm(device: Path) -> bool:
+    """Return whether `device` opens for reading and writing, and the kernel makes an empty VM with it."""
+    try:
+        kvm = os.open(device, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.close(fcntl.ioctl(kvm, _KVM_CREATE_VM, 0))
+    except OSError:
+        return False
+    finally:
+        os.close(kvm)
+    return True
+
+
+def gather(
+    *,
+    cpuinfo: Path = Path("/proc/cpuinfo"),
+    meminfo: Path = Path("/proc/meminfo"),
+    os_release: Path = Path("/etc/os-release"),
+    systemd: Path = Path("/run/systemd/system"),
+    kvm: Path = Path("/dev/kvm"),
+    storage: Iterable[Path] = (),
+    run: Callable[..., str] = run_tool,
+    probe_kvm: Callable[[Path], bool] = creates_vm,
+) -> HostFacts:
+    """Return the facts of this host; `storage` are the folders whose free space counts.
+
+    Raises ToolFailed when `ip` is there and does not answer, LabError when its answer is not understood.
+    """
+    flags = _cpu_flags(_read(cpuinfo))
+    release = _assignments(_read(os_release))
+    return HostFacts(
+        cpus=_cpus(),
+        memory_mib=_memory_mib(_read(meminfo)),
+        disk_free_mib=min(_free_mib(path) for path in (tuple(storage) or (_LIBVIRT_IMAGES, cache_dir()))),
+        networks=_networks(run),
+        cpu_flags=flags,
+        kvm_present=kvm.exists(),
+        # The device proves nothing by itself: without these flags it may make a VM that cannot boot.
+        kvm_usable=bool(flags & VIRTUALISATION_FLAGS) and probe_kvm(kvm),
+        os_id=release.get("ID") or platform.system().lower(),
+        os_codename=release.get("VERSION_CODENAME", ""),
+        is_root=os.geteuid() == 0,
+        has_systemd=systemd.is_dir(),
+        arch=platform.machine(),
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu_flags(text: str) -> frozenset[str]:
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()
+
+
+def _memory_mib(text: str) -> int:
+    for line in text.splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) // 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // _MIB
+
+
+def _assignments(text: str) -> Mapping[str, str]:
+    pairs = (line.partition("=") for line in text.splitlines() if not line.startswith("#"))
+    return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
+
+
+def _free_mib(path: Path) -> int:
+    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    return shutil.disk_usage(existing).free // _MIB
+
+
+def _networks(run: Callable[..., str]) -> tuple[HostNetwork, ...]:
+    """Return what the host's addresses and routes cover, or nothing where there is no `ip`."""
+    try:
+        addresses = run(["ip", "-json", "-4", "addr"], deadline=_IP_DEADLINE)
+        routes = run(["ip", "-json", "-4", "route"], deadline=_IP_DEADLINE)
+    except MissingTool:
+        return ()
+    try:
+        found = set(_address_networks(json.loads(addresses or "[]")))
+        found.update(_route_networks(json.loads(routes or "[]")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LabError(f"`ip` gave an unknown answer: {error}", hint="install a newer iproute2") from error
+    return tuple(sorted(found))
+
+
+def _address_networks(links: list[dict[str, Any]]) -> Iterator[HostNetwork]:
+    for link in links:
+        for address in link.get("addr_info", []):
+            # Filtered by family, some versions of `ip` leave an empty entry for each that was left out.
+            if "local" in address:
+                interface = IPv4Interface(f"{address['local']}/{address['prefixlen']}")
+                yield HostNetwork(link["ifname"], interface.network)
+
+
+def _route_networks(routes: list[dict[str, Any]]) -> Iterator[HostNetwork]:
+    for route in routes:
+        if "dev" not in route or route["dst"] == "default":
+            continue
+        network = IPv4Network(route["dst"])
+        if network.prefixlen >= _WIDEST_NETWORK:
+            yield HostNetwork(route["dev"], network)

@@ -1,0 +1,1 @@
+"""kubeadm: its documents, its settings for slow machines, and the unit it runs in."""

@@ -1,0 +1,184 @@
+"""kubeadm's configuration documents and its join credentials. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+import secrets
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from provision.config.inventory import Inventory, Node
+from provision.config.kubernetes_versions import config_api
+from provision.config.schema import ClusterConfig
+from provision.errors import LabError
+from provision.host.facts import Acceleration
+from provision.kubeadm import tuning
+from provision.kubeadm.tuning import Plain
+
+API = f"kubeadm.k8s.io/{config_api()}"
+SOCKET = "unix:///run/containerd/containerd.sock"
+PATCHES = "/etc/kubernetes/patches"
+TOKEN_HOURS = 2
+API_PORT = 6443
+_TOKEN_CHARS = string.ascii_lowercase + string.digits
+_IMAGE = re.compile(r"^(?P<name>\S+):(?P<tag>[^:/\s]+)$")
+
+
+def new_token() -> str:
+    """Return a random bootstrap token."""
+
+    def part(length: int) -> str:
+        return "".join(secrets.choice(_TOKEN_CHARS) for _ in range(length))
+
+    return f"{part(6)}.{part(16)}"
+
+
+def ca_hash(certificate_pem: bytes) -> str:
+    """Return the pin of a CA: sha256 of its public key in the form that kubeadm compares."""
+    key = x509.load_pem_x509_certificate(certificate_pem).public_key()
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return f"sha256:{hashlib.sha256(spki).hexdigest()}"
+
+
+def init_documents(
+    config: ClusterConfig,
+    inventory: Inventory,
+    version: str,
+    images: Sequence[str],
+    acceleration: Acceleration,
+    token: str,
+) -> str:
+    """Return the YAML that `kubeadm init --config` reads on the first control plane.
+
+    Raises LabError when `images` lack one that kubeadm must be told.
+    """
+    first = inventory.first
+    init: dict[str, Any] = {
+        "apiVersion": API,
+        "kind": "InitConfiguration",
+        "bootstrapTokens": [
+            {
+                "token": token,
+                "ttl": f"{TOKEN_HOURS}h0m0s",
+                "usages": ["signing", "authentication"],
+                "groups": ["system:bootstrappers:kubeadm:default-node-token"],
+            }
+        ],
+        "localAPIEndpoint": {"advertiseAddress": first.ip, "bindPort": API_PORT},
+        "nodeRegistration": _registration(first),
+        "timeouts": tuning.timeouts(acceleration),
+    }
+    if tuning.patches(acceleration):
+        init["patches"] = {"directory": PATCHES}
+    if config.cni.replaces_kube_proxy:
+        init["skipPhases"] = ["addon/kube-proxy"]
+    documents = [
+        init,
+        _cluster(config, inventory, version, images, acceleration),
+        _kubelet(acceleration),
+        {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "mode": "nftables",
+            "clusterCIDR": str(config.network.pods),
+        },
+    ]
+    return yaml.dump_all(documents, Dumper=Plain, sort_keys=False)
+
+
+def join_document(node: Node, first: Node, token: str, pin: str, acceleration: Acceleration) -> str:
+    """Return the YAML that `kubeadm join --config` reads on a worker."""
+    join = {
+        "apiVersion": API,
+        "kind": "JoinConfiguration",
+        "discovery": {
+            "bootstrapToken": {
+                "token": token,
+                "apiServerEndpoint": f"{first.ip}:{API_PORT}",
+                "caCertHashes": [pin],
+            }
+        },
+        "nodeRegistration": _registration(node),
+        "timeouts": tuning.timeouts(acceleration),
+    }
+    return yaml.dump(join, Dumper=Plain, sort_keys=False)
+
+
+def _cluster(
+    config: ClusterConfig,
+    inventory: Inventory,
+    version: str,
+    images: Sequence[str],
+    acceleration: Acceleration,
+) -> dict[str, Any]:
+    manager = tuning.arguments("kube-controller-manager", acceleration)
+    if config.cni.name == "bridge":
+        # The bridge CNI knows each node's pod range from the node's place in lab.yaml.
+        manager |= {"allocate-node-cidrs": "false"}
+    environment = _entries(tuning.environment(acceleration))
+    extra = {"extraEnvs": environment} if environment else {}
+    etcd = _entries(tuning.arguments("etcd", acceleration))
+    scheduler = _entries(tuning.arguments("kube-scheduler", acceleration))
+    return {
+        "apiVersion": API,
+        "kind": "ClusterConfiguration",
+        "clusterName": config.name,
+        "kubernetesVersion": f"v{version}",
+        "encryptionAlgorithm": "ECDSA-P256",
+        "networking": {
+            "podSubnet": str(config.network.pods),
+            "serviceSubnet": str(config.network.services),
+        },
+        "apiServer": {
+            "certSANs": ["127.0.0.1", *(node.ip for node in inventory.control_planes)],
+            "extraArgs": _entries(tuning.arguments("kube-apiserver", acceleration)),
+            **extra,
+        },
+        "dns": _image(images, "coredns"),
+        "etcd": {"local": {**_image(images, "etcd"), "extraArgs": etcd, **extra}},
+        "controllerManager": {"extraArgs": _entries(manager), **extra},
+        "scheduler": {"extraArgs": scheduler, **extra},
+    }
+
+
+def _kubelet(acceleration: Acceleration) -> dict[str, Any]:
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "cgroupDriver": "systemd",
+        "rotateCertificates": True,
+        "resolvConf": "/etc/resolv.conf",
+        "failSwapOn": True,
+        # Renewed every 2 s instead of 10: a restore is done once it sees a fresh Lease.
+        "nodeLeaseDurationSeconds": 8,
+        **tuning.kubelet(acceleration),
+    }
+
+
+def _registration(node: Node) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "criSocket": SOCKET,
+        "imagePullPolicy": "IfNotPresent",
+        "kubeletExtraArgs": _entries({"node-ip": str(ipaddress.ip_address(node.ip))}),
+    }
+
+
+def _entries(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def _image(images: Sequence[str], name: str) -> dict[str, str]:
+    """Return the imageRepository and imageTag of the bundle's image `name`."""
+    for ref in images:
+        found = _IMAGE.match(ref)
+        if found and found["name"].rsplit("/", 1)[-1] == name:
+            return {"imageRepository": found["name"].rsplit("/", 1)[0], "imageTag": found["tag"]}
+    raise LabError(f"the bundle has no image {name}", hint="make it again: kubelab bundle create")

@@ -1,0 +1,95 @@
+"""What kubeadm's components are told where the CPU is emulated: to have patience, and to do less. Pure.
+
+Figures from runs under emulation in which no container restarted once init was over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from provision.host.facts import Acceleration
+
+# kubeadm's defaults in seconds (kubeadm's constants), scaled by the acceleration's factor.
+_TIMEOUTS = {
+    "controlPlaneComponentHealthCheck": 240,
+    "kubeletHealthCheck": 240,
+    "kubernetesAPICall": 60,
+    "etcdAPICall": 120,
+    "tlsBootstrap": 300,
+    "discovery": 300,
+}
+_LONGEST_TIMEOUT = 1800
+# Seconds in which etcd must answer the API server, or /readyz fails: its own default.
+_ETCD_ANSWER = 2
+# While everything starts at once the CPU goes first to what the others wait for.
+CPU_SHARES = {
+    "kube-apiserver": "800m",
+    "etcd": "300m",
+    "kube-controller-manager": "50m",
+    "kube-scheduler": "25m",
+}
+_LEADER = {"lease-duration": "120s", "renew-deadline": "90s", "retry-period": "2s"}
+
+
+def timeouts(acceleration: Acceleration) -> dict[str, str]:
+    """Return kubeadm's own `timeouts`, as durations such as "240s"."""
+    return {
+        name: f"{min(int(seconds * acceleration.factor), _LONGEST_TIMEOUT)}s"
+        for name, seconds in _TIMEOUTS.items()
+    }
+
+
+def arguments(component: str, acceleration: Acceleration) -> dict[str, str]:
+    """Return the arguments of a component of the control plane, such as "kube-scheduler"."""
+    if acceleration.factor <= 1:
+        return {}
+    elect = {f"leader-elect-{key}": value for key, value in _LEADER.items()}
+    asked = f"{int(_ETCD_ANSWER * acceleration.factor)}s"
+    return {
+        "kube-apiserver": {"etcd-healthcheck-timeout": asked, "etcd-readycheck-timeout": asked},
+        "etcd": {"heartbeat-interval": "500", "election-timeout": "5000"},
+        "kube-controller-manager": elect,
+        "kube-scheduler": elect,
+    }[component]
+
+
+def environment(acceleration: Acceleration) -> dict[str, str]:
+    """Return the environment of every component of the control plane."""
+    # A collector that runs a quarter as often: while everything starts it takes much of an emulated CPU.
+    return {"GOGC": "400"} if acceleration.factor > 1 else {}
+
+
+def kubelet(acceleration: Acceleration) -> dict[str, Any]:
+    """Return keys of KubeletConfiguration."""
+    if acceleration.factor <= 1:
+        return {}
+    # Each period is work for an emulated CPU; the values still notice a change within seconds.
+    return {"runtimeRequestTimeout": "10m", "nodeStatusUpdateFrequency": "20s"}
+
+
+def patches(acceleration: Acceleration) -> dict[str, str]:
+    """Return file name -> YAML of the patches that give the static pods time to answer."""
+    if acceleration.factor <= 1:
+        return {}
+    liveness = {"timeoutSeconds": 60, "periodSeconds": 30, "failureThreshold": 20}
+    startup = {"timeoutSeconds": 60, "periodSeconds": 5, "failureThreshold": 240}
+    files = {}
+    for name, share in CPU_SHARES.items():
+        container: dict[str, Any] = {"name": name, "livenessProbe": liveness, "startupProbe": startup}
+        container["resources"] = {"requests": {"cpu": share}}
+        if name == "kube-apiserver":
+            container["readinessProbe"] = {"timeoutSeconds": 60, "periodSeconds": 5, "failureThreshold": 20}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "kube-system"}}
+        files[f"{name}+strategic.yaml"] = yaml.dump(
+            {**pod, "spec": {"containers": [container]}}, Dumper=Plain
+        )
+    return files
+
+
+class Plain(yaml.SafeDumper):
+    """Writes a value that occurs twice twice: people read these files."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True

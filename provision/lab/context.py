@@ -1,0 +1,85 @@
+"""What a step may use: frozen, and the same for every step of a run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from provision.artifacts.bundle import Bundle
+from provision.box.recipe import BoxRecipe
+from provision.cluster.kubectl import Kubectl
+from provision.cni.base import Cni, Site
+from provision.cni.manifest import required_file
+from provision.config.inventory import Inventory, Node
+from provision.config.schema import ClusterConfig
+from provision.engine.waiting import RealClock
+from provision.errors import LabError
+from provision.host.facts import Acceleration
+from provision.node.runner import Runner
+from provision.providers.base import Provider, SnapshotBackend
+from provision.providers.vagrant import Machines
+from provision.report.base import Reporter
+from provision.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Context:
+    """The lab, the seams to reach it, and who is told about it."""
+
+    config: ClusterConfig
+    inventory: Inventory
+    version: str
+    workspace: Workspace
+    acceleration: Acceleration
+    provider: Provider
+    machines: Machines
+    cni: Cni
+    report: Reporter
+    find_bundle: Callable[[], Bundle | None]
+    build_bundle: Callable[[], Bundle]
+    recipe: BoxRecipe
+    connect: Callable[[Node], Runner]
+    keep: Callable[[Runner], None]
+    disconnect: Callable[[], None]
+    snapshots: Callable[[threading.Event], SnapshotBackend]
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def clock(self) -> RealClock:
+        return RealClock(self.cancel)
+
+    @property
+    def bundle(self) -> Bundle:
+        """Return the bundle, which an earlier step has made sure of."""
+        return self.find_bundle() or self.build_bundle()
+
+    @property
+    def site(self) -> Site:
+        """Return what a CNI may know of the lab."""
+        return Site(
+            self.config,
+            self.inventory,
+            self.acceleration,
+            self.version,
+            files=lambda name: required_file(self.bundle, name),
+        )
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """Return the bundle's kubectl with the lab's kubeconfig.
+
+        Raises LabError while there is no bundle: a question to the cluster must not build one.
+        """
+        bundle = self.find_bundle()
+        if bundle is None:
+            raise LabError(
+                f"kubectl is not in the cache, nor is the rest of Kubernetes {self.version}",
+                hint="kubelab up",
+            )
+        program = bundle.root / "binaries" / "kubectl"
+        return Kubectl(program, self.workspace.kubeconfig, self.scaled(20), self.cancel)
+
+    def scaled(self, seconds: float) -> float:
+        """Return a deadline that suits the speed of the machines, in seconds."""
+        return seconds * self.acceleration.factor

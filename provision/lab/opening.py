@@ -1,0 +1,121 @@
+"""Puts a lab together: from the path of a lab.yaml to the Context its commands work with."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from pathlib import Path
+
+from provision import extensions
+from provision.artifacts import choose
+from provision.box.recipe import BoxRecipe
+from provision.cni.choose import cni_of, decide
+from provision.config.inventory import Node, inventory_of
+from provision.config.schema import ClusterConfig, load_config
+from provision.errors import ConfigError
+from provision.host.facts import HostFacts, acceleration, gather
+from provision.lab.context import Context
+from provision.node.runner import Runner
+from provision.providers.base import Provider, SnapshotBackend
+from provision.providers.vagrant import VagrantMachines
+from provision.report.base import Reporter
+from provision.ssh import host_keys
+from provision.ssh.runner import ParamikoRunner
+from provision.workspace import Workspace
+
+DEFAULT_PROVIDER = "libvirt"
+
+
+def read_lab(file: Path, *, facts: HostFacts | None = None) -> tuple[ClusterConfig, Workspace]:
+    """Return the validated config of `file`, its provider decided, and its workspace.
+
+    With `facts` it is also checked against this host. Raises ConfigError.
+    """
+    config = load_config(file, facts)
+    provider = DEFAULT_PROVIDER if config.provider == "auto" else config.provider
+    decided = config.model_copy(update={"provider": provider})
+    return decided, Workspace(file.resolve().parent, config.name)
+
+
+def open_lab(
+    config: ClusterConfig,
+    workspace: Workspace,
+    report: Reporter,
+    cancel: threading.Event,
+    facts: HostFacts | None = None,
+) -> Context:
+    """Return the Context of a lab; raises ConfigError for what is not there yet."""
+    inventory = inventory_of(config)
+    if len(inventory.control_planes) > 1:
+        raise ConfigError(
+            "more than one control plane is not there yet", key="controlPlanes.count", hint="use 1"
+        )
+    provider: Provider = extensions.load(extensions.PROVIDERS[config.provider])(report, cancel)
+    artifacts = choose.choose(config)
+    config = config.model_copy(update={"cni": decide(config.cni, artifacts.has)})
+    speed = acceleration(facts or gather())
+    context = Context(
+        config=config,
+        inventory=inventory,
+        version=artifacts.kubernetes,
+        workspace=workspace,
+        acceleration=speed,
+        provider=provider,
+        machines=VagrantMachines(workspace, inventory, provider, report),
+        cni=cni_of(config.cni),
+        report=report,
+        find_bundle=artifacts.find,
+        build_bundle=lambda: artifacts.build(report, cancel),
+        recipe=BoxRecipe(artifacts.kubernetes, artifacts.key),
+        connect=_unconnected,
+        keep=_unkept,
+        disconnect=lambda: None,
+        snapshots=lambda cancel: _snapshots(config, cancel),
+        cancel=cancel,
+    )
+    return _with_connections(context)
+
+
+def _snapshots(config: ClusterConfig, cancel: threading.Event) -> SnapshotBackend:
+    if config.provider not in extensions.SNAPSHOTS:
+        raise ConfigError(
+            f"{config.provider} has no snapshots",
+            key="provider",
+            hint=f"these have: {', '.join(extensions.SNAPSHOTS)}",
+        )
+    backend: SnapshotBackend = extensions.load(extensions.SNAPSHOTS[config.provider])(cancel)
+    return backend
+
+
+def _unconnected(node: Node) -> Runner:
+    raise AssertionError(node)
+
+
+def _unkept(runner: Runner) -> None:
+    raise AssertionError(runner)
+
+
+def _with_connections(context: Context) -> Context:
+    """Return the context with one lasting connection a node, made at first use."""
+    runners: dict[str, Runner] = {}
+    lock = threading.Lock()
+
+    def connect(node: Node) -> Runner:
+        with lock:
+            if node.name not in runners:
+                point = host_keys.endpoint(context, node)
+                runners[node.name] = ParamikoRunner(point, timeout=context.scaled(10), cancel=context.cancel)
+            return runners[node.name]
+
+    def keep(runner: Runner) -> None:
+        with lock:
+            runners[runner.node] = runner
+
+    def disconnect() -> None:
+        with lock:
+            for runner in runners.values():
+                if isinstance(runner, ParamikoRunner):
+                    runner.close()
+            runners.clear()
+
+    return dataclasses.replace(context, connect=connect, keep=keep, disconnect=disconnect)

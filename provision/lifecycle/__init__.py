@@ -1,0 +1,1 @@
+"""A lab's life: made by `up`, removed by `destroy`."""

@@ -1,0 +1,87 @@
+"""`up`: the steps, and what is shown at the end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from provision.cluster.health import condition, internal_ips, restarts, role_of, version_of
+from provision.engine.steps import Outcome, plan_steps, run_steps
+from provision.lab.context import Context
+from provision.report.tee import TeeReporter
+from provision.steps import UP
+from provision.verify.examine import prove
+
+NEXT = ("kubelab kubectl -- get nodes -o wide", "kubelab ssh {node}", "kubelab destroy")
+
+
+def up(
+    ctx: Context,
+    report: TeeReporter,
+    lab_file: Path,
+    from_id: str | None = None,
+    until_id: str | None = None,
+) -> Outcome:
+    """Bring the lab to where lab.yaml wants it, prove it by the quick checks, and show it.
+
+    Where nothing was to do nothing is proved again. Raises what the steps raise, and VerifyFailed.
+    """
+    start = time.monotonic()
+    if ctx.acceleration.factor > 1:
+        report.pace("emulated")
+        report.info("no hardware virtualisation here: the machines are emulated, which is slower and works")
+    size = len(ctx.inventory.nodes)
+    report.info(f"lab {ctx.config.name}: Kubernetes {ctx.version}, {size} nodes, {ctx.cni.name} CNI")
+    outcome = run_steps(
+        UP, ctx, report, clock=ctx.clock, cancel=ctx.cancel, from_id=from_id, until_id=until_id
+    )
+    if until_id is None:
+        if outcome.changed:
+            prove(ctx, lab_file)
+        show_cluster(ctx)
+    seconds = time.monotonic() - start
+    if outcome.changed:
+        report.info(f"done in {seconds:.1f} s")
+    else:
+        report.info(f"nothing to do: the cluster is as lab.yaml says ({seconds:.1f} s)")
+    durations = {name: round(value, 2) for name, value in report.durations.items()}
+    report.result({"changed": outcome.changed, "seconds": round(seconds, 2), "durations": durations})
+    report.next_commands([text.format(node=ctx.inventory.first.name) for text in NEXT])
+    return outcome
+
+
+def dry_run(ctx: Context, from_id: str | None = None, until_id: str | None = None) -> None:
+    """Say what `up` would do, changing nothing."""
+    planned = plan_steps(UP, ctx, from_id=from_id, until_id=until_id)
+    rows = [[step.id, "done" if step.done else "to do", step.text] for step in planned]
+    ctx.report.table("What `up` would do", ["step", "state", "what"], rows)
+    ctx.report.result({"steps": [{"id": step.id, "done": step.done, "plan": step.text} for step in planned]})
+
+
+def show_cluster(ctx: Context) -> None:
+    """Show the tables of nodes and pods."""
+    objects = ctx.kubectl.items("nodes,pods", "--all-namespaces")
+    nodes = [
+        [
+            item["metadata"]["name"],
+            "Ready" if condition(item, "Ready") == "True" else "NotReady",
+            role_of(item),
+            version_of(item),
+            ", ".join(internal_ips(item)),
+        ]
+        for item in objects
+        if item["kind"] == "Node"
+    ]
+    pods = [
+        [
+            item["metadata"]["namespace"],
+            item["metadata"]["name"],
+            item["status"].get("phase", "Unknown"),
+            str(restarts(item)),
+            item["spec"].get("nodeName", ""),
+        ]
+        for item in objects
+        if item["kind"] == "Pod"
+    ]
+    ctx.report.table("Nodes", ["name", "status", "role", "version", "address"], nodes)
+    ctx.report.table("Pods", ["namespace", "name", "status", "restarts", "node"], pods)

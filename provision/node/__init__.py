@@ -1,0 +1,1 @@
+"""What is done on one node, over a Runner."""

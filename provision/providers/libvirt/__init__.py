@@ -1,0 +1,1 @@
+"""libvirt: machines, networks and snapshots by virsh."""

@@ -1,0 +1,81 @@
+"""libvirt's command line, the way this package uses it."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+
+from provision.errors import ToolFailed
+from provision.host.process import run_tool
+from provision.providers.base import PAUSED, RUNNING, STOPPED
+
+URI = "qemu:///system"
+HINT = "kubelab doctor --fix"
+SEPARATOR = "==="
+# virsh has one exit code for every failure. Of a missing domain it says no more than the last of these.
+MISSING = ("not found", "failed to get domain")
+IDLE = ("is not running", "is not active")
+
+
+@dataclass(frozen=True)
+class Virsh:
+    """Runs virsh; deadlines in seconds."""
+
+    cancel: Event = field(default_factory=Event)
+    on_line: Callable[[str], None] | None = None
+
+    def __call__(self, *arguments: str, stdin: str = "", deadline: float = 60.0) -> str:
+        """Run one virsh command and return its output; raises ToolFailed."""
+        argv = ["virsh", "--quiet", "--connect", URI, *arguments]
+        return run_tool(
+            argv,
+            deadline=deadline,
+            stdin=stdin,
+            # Its messages are read here, so they must not be translated.
+            env={"LC_ALL": "C"},
+            hint=HINT,
+            cancel=self.cancel,
+            on_line=self.on_line,
+        )
+
+    def lists(self, *commands: str) -> list[list[str]]:
+        """Run several listing commands in one process; return the lines of each."""
+        text = self(f"; echo {SEPARATOR}; ".join(commands))
+        return [
+            [line.strip() for line in part.splitlines() if line.strip()] for part in text.split(SEPARATOR)
+        ]
+
+    def states(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return domain UUID -> state, of those of `ids` that exist."""
+        every, running, paused = self.lists(
+            "list --all --uuid", "list --state-running --uuid", "list --state-paused --uuid"
+        )
+        states = dict.fromkeys(every, STOPPED) | dict.fromkeys(running, RUNNING)
+        states |= dict.fromkeys(paused, PAUSED)
+        return {machine: states[machine] for machine in ids if machine in states}
+
+    def xml(self, *arguments: str) -> ET.Element | None:
+        """Return the XML that a dump command prints, or None when the object does not exist."""
+        try:
+            return ET.fromstring(self(*arguments))
+        except ToolFailed as error:
+            if any(text in error.output for text in MISSING):
+                return None
+            raise
+
+    def quietly(self, *arguments: str) -> bool:
+        """Run a command unless there is nothing for it to do; return whether there was."""
+        try:
+            self(*arguments)
+        except ToolFailed as error:
+            if any(text in error.output for text in (*MISSING, *IDLE)):
+                return False
+            raise
+        return True
+
+
+def attributes(root: ET.Element, path: str, names: Sequence[str]) -> set[tuple[str, ...]]:
+    """Return the named attributes of all elements at `path`, a tuple an element."""
+    return {tuple(element.get(name, "") for name in names) for element in root.findall(path)}

@@ -1,0 +1,136 @@
+"""The lab's machines through Vagrant: the only place that knows python-vagrant."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+import vagrant
+
+from provision.config.inventory import Inventory
+from provision.errors import MissingTool, VagrantError
+from provision.providers.base import Provider
+from provision.providers.vagrantfile import BoxReference
+from provision.report.base import Reporter
+from provision.workspace import Workspace
+
+HINT = "`kubelab doctor` checks Vagrant and the hypervisor; `kubelab up` goes on from here"
+TOOL_HINT = "kubelab doctor --fix"
+
+
+class Machines(Protocol):
+    """The virtual machines of one lab."""
+
+    def ids(self) -> Mapping[str, str]:
+        """Return node name -> the hypervisor's id, of the machines that Vagrant made."""
+
+    def states(self) -> Mapping[str, str]:
+        """Return node name -> "running", "paused" or "stopped", of the machines that exist."""
+
+    def up(self) -> None:
+        """Make and start every machine that is not running; returns once SSH answers."""
+
+    def box_folder(self, box: BoxReference) -> Path:
+        """Return where Vagrant keeps a box, whether or not it is there."""
+
+    def add_box(self, box: BoxReference) -> None:
+        """Make a box known to Vagrant, unless it is."""
+
+    def destroy(self) -> None:
+        """Remove every machine."""
+
+
+class _Vagrant(vagrant.Vagrant):
+    """python-vagrant with what it lacks: any command's output, and an end with its parent."""
+
+    def lines(self, *arguments: str) -> Iterator[str]:
+        """Run `vagrant ARGUMENTS`; yield its standard output line by line."""
+        yield from self._stream_vagrant_command([*arguments])
+
+    def _make_vagrant_command(self, args: Sequence[str | None]) -> list[str]:
+        # A killed kubelab must not leave a Vagrant behind that works against the next one.
+        command: list[str] = super()._make_vagrant_command(args)
+        return ["setpriv", "--pdeathsig", "KILL", *command]
+
+
+@dataclass(frozen=True)
+class VagrantMachines:
+    """Machines made by Vagrant; their states are asked of the hypervisor, which answers at once."""
+
+    workspace: Workspace
+    inventory: Inventory
+    provider: Provider
+    report: Reporter
+
+    def ids(self) -> Mapping[str, str]:
+        """Return the ids in Vagrant's own files."""
+        found = {}
+        for node in self.inventory.nodes:
+            file = self.workspace.machine_id_file(node.name, self.provider.name)
+            with contextlib.suppress(FileNotFoundError):
+                found[node.name] = file.read_text().strip()
+        return found
+
+    def states(self) -> Mapping[str, str]:
+        """Return the states of the machines that the hypervisor has under the ids Vagrant keeps."""
+        ids = self.ids()
+        states = self.provider.states(list(ids.values()))
+        return {name: states[machine] for name, machine in ids.items() if machine in states}
+
+    def up(self) -> None:
+        """Run `vagrant up` for all machines, at once where the provider can."""
+        parallel = "--parallel" if self.provider.parallel else "--no-parallel"
+        self._vagrant("up", "--no-destroy-on-error", parallel, f"--provider={self.provider.name}")
+
+    def box_folder(self, box: BoxReference) -> Path:
+        """Return the folder of one version of a box for this provider."""
+        home = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
+        return home / "boxes" / box.name / box.version / self.provider.name
+
+    def add_box(self, box: BoxReference) -> None:
+        """Add the box from its metadata file, unless Vagrant has it."""
+        if not self.box_folder(box).exists():
+            self._vagrant("box", "add", "--force", f"--provider={self.provider.name}", box.url)
+
+    def destroy(self) -> None:
+        """Run `vagrant destroy`, if Vagrant has made anything here."""
+        if self.workspace.vagrantfile.exists() and self.ids():
+            self._vagrant("destroy", "--force", "--no-parallel")
+
+    def _vagrant(self, *arguments: str) -> None:
+        """Run Vagrant, with both of its streams in the run log; raises VagrantError, MissingTool."""
+        with tempfile.TemporaryFile("w+", errors="replace") as errors:
+            client = self._client(errors)
+            lines: list[str] = []
+            try:
+                for line in client.lines(*arguments):
+                    lines.append(line)
+                    self.report.progress(line.rstrip())
+            except subprocess.CalledProcessError as failed:
+                errors.seek(0)
+                output = "".join(lines) + errors.read()
+                raise VagrantError(["vagrant", *arguments], failed.returncode, output, hint=HINT) from None
+            except RuntimeError:
+                raise MissingTool("Vagrant is not installed", hint=TOOL_HINT) from None
+            except FileNotFoundError as error:
+                raise MissingTool(
+                    f"the program `{error.filename}` is not installed", hint=TOOL_HINT
+                ) from None
+
+    def _client(self, errors: IO[str]) -> _Vagrant:
+        @contextlib.contextmanager
+        def keep() -> Iterator[IO[str]]:
+            yield errors
+
+        environment = {**os.environ, "VAGRANT_NO_COLOR": "1", "VAGRANT_CHECKPOINT_DISABLE": "1"}
+        # The user may have settings of their own, for other projects.
+        environment["VAGRANT_CWD"] = str(self.workspace.root)
+        environment["VAGRANT_DOTFILE_PATH"] = str(self.workspace.root / ".vagrant")
+        environment["VAGRANT_VAGRANTFILE"] = self.workspace.vagrantfile.name
+        return _Vagrant(root=str(self.workspace.root), env=environment, err_cm=keep)

@@ -1,0 +1,1 @@
+"""VirtualBox: machines, networks and snapshots by VBoxManage."""

@@ -1,0 +1,141 @@
+"""VirtualBox, for the provider that Vagrant brings itself.
+
+The box that `kubelab box build` makes is libvirt's alone: so far this provider renders a Vagrantfile and
+is tested against a stand-in for VBoxManage, and has not brought up a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event
+
+from provision.config.inventory import Inventory, network_name
+from provision.config.schema import ClusterConfig
+from provision.config.values import SMALLEST_DISK
+from provision.engine.waiting import Clock, RealClock, poll_until
+from provision.errors import ConfigError, ResourceError, ToolFailed
+from provision.host.facts import VIRTUALISATION_FLAGS, HostFacts
+from provision.providers.vagrantfile import BoxReference
+from provision.providers.virtualbox.hostonly import NETWORKS_FILE, HostOnly
+from provision.providers.virtualbox.vboxmanage import NOT_FOUND, VBoxManage
+from provision.report.base import Reporter
+
+DELETE_DEADLINE = 120.0
+UNLOCK_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class VirtualBox:
+    """Machines with two network cards: VirtualBox's NAT, and a host-only network for the lab.
+
+    Pods reach each other by routes through the nodes' addresses, so no card need listen to frames for
+    others. Vagrant boots one machine after the other: VirtualBox races when several are made at once.
+    """
+
+    report: Reporter
+    cancel: Event
+    name: str = "virtualbox"
+    parallel: bool = False
+    builds_boxes: bool = False
+    networks_file: Path = NETWORKS_FILE
+
+    @property
+    def vbox(self) -> VBoxManage:
+        return VBoxManage(self.cancel)
+
+    @property
+    def clock(self) -> Clock:
+        return RealClock(self.cancel)
+
+    @property
+    def network(self) -> HostOnly:
+        return HostOnly(self.vbox, self.networks_file)
+
+    def preflight(self, facts: HostFacts) -> None:
+        """Raise ResourceError where no VM can run, as VirtualBox emulates no CPU; MissingTool without it."""
+        if facts.cpu_flags and not facts.cpu_flags & VIRTUALISATION_FLAGS:
+            raise ResourceError(
+                "VirtualBox needs hardware virtualisation, and this CPU offers none (no vmx or svm flag)",
+                hint="switch VT-x or AMD-V on in the firmware, or set provider: libvirt, which can emulate",
+            )
+        self.vbox("--version")
+
+    def states(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the state of each machine that exists; saved, aborted and stuck ones are stopped."""
+        return self.vbox.states(ids)
+
+    def resume(self, ids: Sequence[str]) -> None:
+        """Let paused machines run on."""
+        for machine in ids:
+            self.vbox("controlvm", machine, "resume")
+
+    def network_ready(self, config: ClusterConfig, inventory: Inventory) -> bool:
+        """Return whether the host-only interface is there; the nodes' addresses are static, from Vagrant.
+
+        Raises ConfigError for a network or a disk that VirtualBox cannot have.
+        """
+        self._check(config, inventory)
+        return self.network.ready(config, inventory)
+
+    def make_network(self, config: ClusterConfig, inventory: Inventory) -> None:
+        """Make the host-only interface; raises ConfigError, ConfigDrift."""
+        self._check(config, inventory)
+        self.network.make(config, inventory)
+
+    def has_box(self, box: BoxReference, folder: Path) -> bool:
+        """Return True: Vagrant imports a box itself, once, and clones from that."""
+        return True
+
+    def upload_box(self, box: BoxReference, folder: Path) -> None:
+        """Do nothing: Vagrant imports a box itself."""
+
+    def strays(self, config: ClusterConfig, known: Mapping[str, str]) -> list[str]:
+        """Return the machines in the lab's group that Vagrant does not know."""
+        group, ids = f"/{network_name(config.name)}", set(known.values())
+        return [
+            name
+            for machine, name in self.vbox.machines().items()
+            if machine not in ids and group in (self.vbox.info(machine) or {}).get("groups", "").split(",")
+        ]
+
+    def elsewhere(self, config: ClusterConfig, folder: Path) -> Mapping[str, str]:
+        """Return nothing: VirtualBox does not say where a machine was made."""
+        return {}
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Power machines off and remove them with their disks; raises WaitTimeout."""
+        for name in names:
+            self.vbox.quietly("controlvm", name, "poweroff")
+            poll_until(
+                partial(self._unregister, name),
+                what=f"the removal of {name}",
+                deadline=UNLOCK_SECONDS,
+                clock=self.clock,
+                interval=0.5,
+                # A machine stays locked for a moment after it was powered off.
+                errors=ToolFailed,
+            )
+
+    def remove_rest(self, config: ClusterConfig) -> None:
+        """Remove the lab's host-only interface; the machine that Vagrant clones from belongs to the box."""
+        self.network.remove(config)
+
+    def _unregister(self, name: str) -> bool:
+        try:
+            self.vbox("unregistervm", name, "--delete", deadline=DELETE_DEADLINE)
+        except ToolFailed as error:
+            if NOT_FOUND not in error.output:
+                raise
+        return True
+
+    def _check(self, config: ClusterConfig, inventory: Inventory) -> None:
+        self.network.check_range(config.network.nodes)
+        for key, pool in (("controlPlanes", inventory.control_planes), ("workers", inventory.workers)):
+            if any(node.disk > SMALLEST_DISK for node in pool):
+                raise ConfigError(
+                    f"VirtualBox clones the box's disk as large as it is; allowed: {SMALLEST_DISK}GiB",
+                    key=f"{key}.disk",
+                )

@@ -1,0 +1,167 @@
+"""What a command tells its user while it works, and the one place that picks how it is told."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from provision.report.run_log import RunLog
+    from provision.report.tee import TeeReporter
+
+
+class Reporter(Protocol):
+    """Told what happens; safe to call from several threads. All durations are seconds."""
+
+    def step_started(self, id: str, title: str, estimate: float | None = None) -> None:
+        """A step begins; `estimate` is how long it usually takes."""
+
+    def step_done(self, id: str, seconds: float, changed: bool = True) -> None:
+        """A step ended well; `changed` says whether it had anything to do."""
+
+    def step_skipped(self, id: str, why: str = "already done") -> None:
+        """A step had nothing to do."""
+
+    def step_failed(self, id: str, seconds: float, error: BaseException) -> None:
+        """A step failed or was given up; the error itself is told by `error`, once."""
+
+    def phase(self, name: str, seconds: float) -> None:
+        """A part of a step took this long, such as "boot" or "kubeadm init"."""
+
+    def progress(self, text: str, step: str = "") -> None:
+        """What a running step does right now; often called, mostly overwritten."""
+
+    def pace(self, note: str) -> None:
+        """What qualifies every estimate from now on, such as "emulated"."""
+
+    def info(self, text: str) -> None:
+        """Something worth a line."""
+
+    def warn(self, text: str) -> None:
+        """Something the user should look at."""
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table for people."""
+
+    def result(self, data: Mapping[str, object]) -> None:
+        """The command's answer for programs; people are not shown it."""
+
+    def error(
+        self,
+        error: BaseException,
+        step: str | None = None,
+        log: Path | None = None,
+        resume: str | None = None,
+    ) -> None:
+        """Why the command failed; `resume` is the command that goes on from here."""
+
+    def next_commands(self, commands: Sequence[str]) -> None:
+        """What the user may want to type next."""
+
+    def close(self) -> None:
+        """Give the terminal back; may be called more than once."""
+
+
+class EventReporter:
+    """A Reporter that turns every call into one named event with its fields."""
+
+    def event(self, name: str, fields: dict[str, Any]) -> None:
+        """Take one event; `fields` are the arguments of the method `name`."""
+        raise NotImplementedError
+
+    def step_started(self, id: str, title: str, estimate: float | None = None) -> None:
+        self.event("step_started", {"id": id, "title": title, "estimate": estimate})
+
+    def step_done(self, id: str, seconds: float, changed: bool = True) -> None:
+        self.event("step_done", {"id": id, "seconds": seconds, "changed": changed})
+
+    def step_skipped(self, id: str, why: str = "already done") -> None:
+        self.event("step_skipped", {"id": id, "why": why})
+
+    def step_failed(self, id: str, seconds: float, error: BaseException) -> None:
+        self.event("step_failed", {"id": id, "seconds": seconds, "error": error})
+
+    def phase(self, name: str, seconds: float) -> None:
+        self.event("phase", {"name": name, "seconds": seconds})
+
+    def progress(self, text: str, step: str = "") -> None:
+        self.event("progress", {"text": text, "step": step})
+
+    def pace(self, note: str) -> None:
+        self.event("pace", {"note": note})
+
+    def info(self, text: str) -> None:
+        self.event("info", {"text": text})
+
+    def warn(self, text: str) -> None:
+        self.event("warn", {"text": text})
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self.event("table", {"title": title, "columns": columns, "rows": rows})
+
+    def result(self, data: Mapping[str, object]) -> None:
+        self.event("result", {"data": data})
+
+    def error(
+        self,
+        error: BaseException,
+        step: str | None = None,
+        log: Path | None = None,
+        resume: str | None = None,
+    ) -> None:
+        self.event("error", {"error": error, "step": step, "log": log, "resume": resume})
+
+    def next_commands(self, commands: Sequence[str]) -> None:
+        self.event("next_commands", {"commands": commands})
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class RecordingReporter(EventReporter):
+    """Keeps every event, for tests: `events` is a list of (name, fields)."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self._lock = threading.Lock()
+
+    def event(self, name: str, fields: dict[str, Any]) -> None:
+        with self._lock:
+            self.events.append((name, fields))
+
+    def of(self, name: str) -> list[dict[str, Any]]:
+        """Return the fields of every event called `name`, in order."""
+        with self._lock:
+            return [fields for event, fields in self.events if event == name]
+
+
+def make_reporter(
+    *, json: bool = False, stream: TextIO | None = None, log: RunLog | None = None
+) -> TeeReporter:
+    """Return the reporter that fits `stream` (standard output by default); it also writes `log`.
+
+    JSON lines when asked for, live lines on a terminal, plain lines elsewhere.
+    """
+    # Rich costs a third of the time `kubelab --help` may take, so only those who need it pay.
+    from provision.report.tee import TeeReporter
+
+    out = sys.stdout if stream is None else stream
+    screen: Reporter
+    if json:
+        from provision.report.json_events import JsonReporter
+
+        screen = JsonReporter(out)
+    elif out.isatty() and os.environ.get("TERM") != "dumb":
+        from provision.report.terminal import RichReporter
+
+        screen = RichReporter(out)
+    else:
+        from provision.report.plain import PlainReporter
+
+        screen = PlainReporter(out, errors=sys.stderr if stream is None else None)
+    return TeeReporter(screen, log)

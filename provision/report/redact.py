@@ -1,0 +1,102 @@
+"""Keeps secrets off the screen and out of the log."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from provision.report.error_view import ErrorView, ShownError
+
+HIDDEN = "[redacted]"
+# Shorter strings would match by accident and tell more than they hide.
+SHORTEST = 6
+DIGEST_KEYS = frozenset({"sha256", "digest"})
+
+# A line of a key, perhaps behind the name a tool puts before each line ("  lab-cp1: MIIE...").
+_KEY_LINE = r"[^\S\n]*(?:==>[^\S\n]*)?(?:[\w.-]+:[^\S\n]+)?"
+_KEY_BEGIN = r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----"
+_KEY_END = r"-----END [A-Z0-9 ]*PRIVATE KEY-----"
+_WHOLE_KEY = re.compile(rf"{_KEY_BEGIN}[\s\S]*?(?:{_KEY_END}|\Z)")
+# Of which only the last lines were kept.
+_LAST_OF_KEY = re.compile(
+    rf"(?:^{_KEY_LINE}[A-Za-z0-9+/=]{{16,}}[^\S\n]*\n)*"
+    rf"(?:^{_KEY_LINE}[A-Za-z0-9+/=]+[^\S\n]*\n)?"
+    rf"^{_KEY_LINE}{_KEY_END}",
+    re.MULTILINE,
+)
+_PATTERNS = (
+    # A name and password in an address.
+    (re.compile(r"(?<=://)[^\s/:@]*:[^\s/@]*@"), f"{HIDDEN}@"),
+    (re.compile(r"(client-key-data[\"']?\s*:\s*[\"']?)[A-Za-z0-9+/=]+"), rf"\1{HIDDEN}"),
+    # A bootstrap token.
+    (re.compile(r"(?<![A-Za-z0-9])[a-z0-9]{6}\.[a-z0-9]{16}(?![A-Za-z0-9])"), HIDDEN),
+    # A certificate key; a digest says what it is, and one in a path names a file.
+    (re.compile(r"(?<!sha256:)(?<!/)(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])"), HIDDEN),
+)
+_BEGIN = re.compile(_KEY_BEGIN)
+_END = re.compile(_KEY_END)
+_KEY_BODY = re.compile(rf"{_KEY_LINE}[A-Za-z0-9+/=,-]*\s*")
+
+
+class Redactor:
+    """Replaces secrets by "[redacted]": those it was told of, and those known by their form."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._secrets: tuple[str, ...] = ()
+
+    def add(self, secret: str) -> None:
+        """Hide `secret` from now on, line by line if it has several."""
+        wanted = {part.strip() for part in (secret, *secret.splitlines())}
+        with self._lock:
+            known = wanted.union(self._secrets)
+            # The longest first: one secret may be a part of another.
+            self._secrets = tuple(
+                sorted((part for part in known if len(part) >= SHORTEST), key=len, reverse=True)
+            )
+
+    def text(self, text: str) -> str:
+        """Return `text` without secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        if "PRIVATE KEY-----" in text:
+            text = _LAST_OF_KEY.sub(HIDDEN, _WHOLE_KEY.sub(HIDDEN, text))
+        for pattern, replacement in _PATTERNS:
+            text = pattern.sub(replacement, text)
+        return text
+
+    def value(self, value: Any) -> Any:
+        """Return `value` with every string inside it redacted; errors become ShownErrors."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, BaseException):
+            return ShownError(ErrorView.of(value).mapped(self.text))
+        if isinstance(value, Mapping):
+            return {key: inner if key in DIGEST_KEYS else self.value(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(inner) for inner in value]
+        return value
+
+
+class LineRedactor:
+    """Redacts text that comes line by line: remembers that it is inside a private key."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._inside = False
+
+    def line(self, line: str) -> str | None:
+        """Return the redacted line, or None for one that belongs to a key already hidden."""
+        if self._inside:
+            if _END.search(line):
+                self._inside = False
+                return None
+            # A key cut off in the middle must not hide everything that follows it.
+            if _KEY_BODY.fullmatch(line):
+                return None
+            self._inside = False
+        if _BEGIN.search(line) and not _END.search(line):
+            self._inside = True
+        return self._redactor.text(line)

@@ -1,0 +1,83 @@
+"""The reporter the commands hold: the screen and the run log at once, both without secrets."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+from provision.report.base import EventReporter
+from provision.report.redact import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from provision.report.base import Reporter
+    from provision.report.run_log import RunLog
+
+
+class TeeReporter(EventReporter):
+    """Hands every event to `screen` and to `log`; as a context manager it closes both.
+
+    `redactor` is the log's own, so that a secret added once is hidden in both.
+    """
+
+    def __init__(self, screen: Reporter, log: RunLog | None = None) -> None:
+        self.screen = screen
+        self.log = log
+        self.redactor = log.redactor if log is not None else Redactor()
+        self._lock = threading.Lock()
+        self._durations: dict[str, float] = {}
+        self._told_broken = False
+
+    @property
+    def durations(self) -> dict[str, float]:
+        """Return the seconds of every phase by its name and of every step by its id.
+
+        Phases of the same name add up; a step includes the phases inside it.
+        """
+        with self._lock:
+            return dict(self._durations)
+
+    def event(self, name: str, fields: dict[str, Any]) -> None:
+        if name == "phase":
+            with self._lock:
+                self._durations[fields["name"]] = self._durations.get(fields["name"], 0.0) + fields["seconds"]
+        elif name in ("step_done", "step_failed"):
+            with self._lock:
+                self._durations[fields["id"]] = fields["seconds"]
+        clean = self.redactor.value(fields)
+        if self.log is not None:
+            self.log.event(name, clean)
+            self._tell_broken(self.log)
+        getattr(self.screen, name)(**clean)
+
+    def sink(self, source: str) -> Callable[[str], None]:
+        """Return a function that takes the output lines of `source` for the log."""
+        return self.log.sink(source) if self.log is not None else _ignore
+
+    def close(self) -> None:
+        self.screen.close()
+        if self.log is not None:
+            self.log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _tell_broken(self, log: RunLog) -> None:
+        with self._lock:
+            told, self._told_broken = self._told_broken, bool(log.broken)
+        if log.broken and not told:
+            self.screen.warn(f"the run log is incomplete from here on: {log.broken}")
+
+
+def _ignore(line: str) -> None:
+    """Take a line when there is no log."""

@@ -1,0 +1,1 @@
+"""Snapshots of a whole lab: save, restore, delete, list."""

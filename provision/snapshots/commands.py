@@ -1,0 +1,86 @@
+"""`kubelab snapshot` and `kubelab reset`: what they do, and what they tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from provision.errors import SnapshotError
+from provision.lab.context import Context
+from provision.snapshots import actions
+from provision.snapshots.listing import descendants, dump, size, survey
+from provision.snapshots.manifests import READY, check_name
+from provision.snapshots.preconditions import manifests_of, restorable
+from provision.verify.examine import prove
+
+
+def save(ctx: Context, name: str, note: str) -> None:
+    """Save the lab and tell how long it stood still."""
+    start = ctx.clock.now()
+    manifest = actions.save(ctx, name, note)
+    seconds = ctx.clock.now() - start
+    if manifest.live:
+        ctx.report.info(
+            f"saved `{name}` in {seconds:.1f} s, {size(manifest)}: the machines stopped within "
+            f"{manifest.pause_spread * 1000:.0f} ms and stood still for {manifest.stand_still:.1f} s"
+        )
+        if not manifest.verified:
+            ctx.report.warn("the cluster was not healthy: it is saved as it was; kubelab status says more")
+    else:
+        ctx.report.info(f"saved `{name}` in {seconds:.1f} s: the lab is off, so its disks only")
+    ctx.report.result({**dump(manifest), "seconds": round(seconds, 2)})
+    ctx.report.next_commands([f"kubelab snapshot restore {name}"])
+
+
+def restore(ctx: Context, name: str, lab_file: Path, save_first: str | None = None) -> None:
+    """Put the lab back, tell how long it took, and prove it by the quick checks, if it was well when saved.
+
+    With `save_first` it is saved under that name before. Raises VerifyFailed when a check is red.
+    """
+    # Asked before anything is saved: a snapshot that cannot be restored is no reason to save another.
+    restorable(ctx, ctx.snapshots(ctx.cancel), name)
+    if save_first is not None:
+        save(ctx, save_first, f"before `{name}` was restored")
+    start = ctx.clock.now()
+    manifest = actions.restore(ctx, name)
+    seconds = ctx.clock.now() - start
+    if manifest.live:
+        proof = "repaired and verified" if manifest.verified else "as unhealthy as it was saved"
+        ctx.report.info(f"the lab is back at `{name}`, {proof} ({seconds:.1f} s)")
+    else:
+        ctx.report.info(f"the lab is back at `{name}` ({seconds:.1f} s), off as it was when it was saved")
+        ctx.report.next_commands(["kubelab up"])
+    proved = prove(ctx, lab_file) if manifest.live and manifest.verified else 0.0
+    found = {"seconds": round(seconds, 2), "verify_seconds": round(proved, 2)}
+    ctx.report.result({"name": name, "live": manifest.live, **found})
+
+
+def delete(ctx: Context, names: Sequence[str], *, children: bool) -> None:
+    """Delete snapshots; raises SnapshotError for one that others were saved on top of, unless told so."""
+    found = survey(ctx)
+    for name in names:
+        if name not in found.manifests and name not in found.problems:
+            check_name(name)
+            raise SnapshotError(f"there is no snapshot `{name}`", hint="kubelab snapshot list")
+    wanted = descendants(found.manifests, names)
+    more = sorted(set(wanted) - set(names))
+    if more and not children:
+        raise SnapshotError(
+            f"others were saved on top: {', '.join(more)}",
+            hint=f"kubelab snapshot delete {' '.join(names)} --children deletes them too",
+        )
+    _delete(ctx, wanted)
+
+
+def delete_oldest(ctx: Context, keep: int) -> None:
+    """Delete all but `ready` and the newest `keep`; what was saved on top of a deleted one stays."""
+    known, _ = manifests_of(ctx).all()
+    names = [name for name in known if name != READY]
+    _delete(ctx, names[: len(names) - keep] if keep < len(names) else [])
+
+
+def _delete(ctx: Context, names: Sequence[str]) -> None:
+    for name in names:
+        actions.delete(ctx, name)
+    ctx.report.info(f"deleted {', '.join(names)}" if names else "there is nothing to delete")
+    ctx.report.result({"deleted": list(names)})

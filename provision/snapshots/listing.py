@@ -1,0 +1,167 @@
+"""What snapshots a lab has: its manifests beside what its machines hold in the hypervisor."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from provision.lab.context import Context
+from provision.snapshots.manifests import Manifest, children
+from provision.snapshots.preconditions import current_of, manifests_of
+
+MIB = 2**20
+_STEPS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All snapshots of a lab.
+
+    `problems` name -> why it cannot be restored; of a name that no manifest has, the machines that
+    hold such a snapshot all the same.
+    """
+
+    manifests: Mapping[str, Manifest]
+    problems: Mapping[str, str]
+    current: str | None
+
+
+def survey(ctx: Context) -> Survey:
+    """Compare the manifests with the hypervisor."""
+    known, broken = manifests_of(ctx).all()
+    ids = ctx.machines.ids()
+    backend = ctx.snapshots(ctx.cancel)
+    there = backend.states(list(ids.values()))
+    held = backend.list(list(there))
+    problems = dict(broken)
+    for manifest in known.values():
+        gone = [node for node, machine in manifest.ids.items() if ids.get(node) != machine]
+        gone += [node for node in ids if node not in manifest.ids]
+        lacking = [
+            node
+            for node, machine in manifest.ids.items()
+            if node not in gone and (machine not in held or manifest.name not in held[machine].names)
+        ]
+        if gone:
+            problems[manifest.name] = f"not of the lab as it is: {', '.join(gone)}"
+        elif lacking:
+            problems[manifest.name] = f"gone from {', '.join(lacking)}"
+    orphans: dict[str, list[str]] = {}
+    for node, machine in ids.items():
+        for name in held[machine].names if machine in held else ():
+            if name not in known and name not in broken:
+                orphans.setdefault(name, []).append(node)
+    problems |= {name: f"no manifest, but held by {', '.join(nodes)}" for name, nodes in orphans.items()}
+    current = current_of(known, [each.current for each in held.values()])
+    return Survey(known, problems, current)
+
+
+def show_all(ctx: Context) -> None:
+    """Tell all snapshots as a tree, the point the lab stands on, ages and sizes."""
+    found, now = survey(ctx), dt.datetime.now(dt.UTC)
+    rows = []
+    for depth, name in tree(found.manifests):
+        manifest = found.manifests[name]
+        mark = "*" if name == found.current else ""
+        label = f"{'  ' * (depth - 1)}└ {name}" if depth else name
+        state = found.problems.get(name) or _state(manifest)
+        rows.append([label, mark, age(manifest.time, now), size(manifest), state, manifest.note])
+    strange = sorted(set(found.problems) - set(found.manifests))
+    rows += [[name, "", "", "", found.problems[name], ""] for name in strange]
+    if rows:
+        ctx.report.table("Snapshots", ["name", "current", "age", "size", "state", "note"], rows)
+    else:
+        ctx.report.info("the lab has no snapshots")
+    for name in found.problems:
+        ctx.report.warn(
+            f"`{name}` cannot be restored: {found.problems[name]}; kubelab snapshot delete {name}"
+        )
+    listed = [
+        {**dump(manifest), "current": name == found.current, "problem": found.problems.get(name)}
+        for name, manifest in found.manifests.items()
+    ]
+    other = [{"name": name, "problem": found.problems[name]} for name in strange]
+    ctx.report.result({"snapshots": listed, "current": found.current, "strange": other})
+
+
+def show_one(ctx: Context, name: str) -> None:
+    """Tell everything about one snapshot; raises SnapshotError when there is none."""
+    manifest = manifests_of(ctx).read(name)
+    found = survey(ctx)
+    problem = found.problems.get(name)
+    rows = [
+        ["saved", f"{manifest.time:%Y-%m-%d %H:%M:%S} UTC"],
+        ["note", manifest.note],
+        ["parent", manifest.parent or "none"],
+        ["children", ", ".join(children(found.manifests, name)) or "none"],
+        ["memory", "saved" if manifest.live else "not saved: the lab was off"],
+        ["cluster", "healthy" if manifest.verified else "not proven healthy"],
+        ["kubernetes", manifest.kubernetes],
+        ["box", manifest.box],
+        ["size", size(manifest)],
+        ["stood still", f"{manifest.stand_still:.1f} s"],
+        ["stopped within", f"{manifest.pause_spread * 1000:.0f} ms"],
+        *([node.name, f"{node.id}, {node.size // MIB} MiB"] for node in manifest.nodes),
+        ["can be restored", f"no: {problem}" if problem else "yes"],
+    ]
+    ctx.report.table(f"Snapshot {name}", ["", ""], rows)
+    ctx.report.result({**dump(manifest), "current": name == found.current, "problem": problem})
+
+
+def tree(known: Mapping[str, Manifest]) -> list[tuple[int, str]]:
+    """Return (depth, name) of every snapshot, each below its parent, brothers by age."""
+    rows: list[tuple[int, str]] = []
+    # A manifest that was written by hand may be its own ancestor: it is shown, once.
+    rest = [name for name in known if not _has_root(known, name)]
+    waiting = [(0, name) for name, manifest in known.items() if manifest.parent not in known][::-1]
+    while waiting:
+        depth, name = waiting.pop()
+        rows.append((depth, name))
+        waiting += [(depth + 1, child) for child in reversed(children(known, name))]
+    return rows + [(0, name) for name in rest]
+
+
+def descendants(known: Mapping[str, Manifest], names: Sequence[str]) -> list[str]:
+    """Return `names` and all that was saved on top of them, each before what it was saved on."""
+    wanted, waiting = set(names), list(names)
+    while waiting:
+        more = set(children(known, waiting.pop())) - wanted
+        wanted |= more
+        waiting += more
+    order = [name for _, name in tree(known)]
+    return [name for name in reversed(order) if name in wanted] + sorted(wanted - set(order))
+
+
+def dump(manifest: Manifest) -> dict[str, object]:
+    """Return a manifest for programs."""
+    return {**manifest.model_dump(mode="json", by_alias=True), "size": manifest.size}
+
+
+def size(manifest: Manifest) -> str:
+    """Return the size of a snapshot for people."""
+    return f"{manifest.size // MIB} MiB"
+
+
+def age(then: dt.datetime, now: dt.datetime) -> str:
+    """Return how long ago something was, for people."""
+    seconds = max(0, int((now - then).total_seconds()))
+    for length, unit in _STEPS:
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def _has_root(known: Mapping[str, Manifest], name: str) -> bool:
+    seen: set[str] = set()
+    at: str | None = name
+    while at is not None and at in known and at not in seen:
+        seen.add(at)
+        at = known[at].parent
+    return at not in seen
+
+
+def _state(manifest: Manifest) -> str:
+    if not manifest.live:
+        return "disks only"
+    return "healthy" if manifest.verified else "not proven healthy"

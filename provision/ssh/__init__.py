@@ -1,0 +1,1 @@
+"""SSH to the nodes: connections, shells, keys, and who is who."""

@@ -1,0 +1,42 @@
+"""The nodes of a lab as other tools want them. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from provision.config.inventory import Inventory, Node
+from provision.ssh.host_keys import PORT, USER
+from provision.workspace import Workspace
+
+
+def ansible_inventory(inventory: Inventory, workspace: Workspace) -> dict[str, Any]:
+    """Return an Ansible inventory, whose groups are `control_plane` and `workers`, both in `kubelab`.
+
+    A node is reached as the lab's ssh_config says: with the lab's key, by the host key that was recorded.
+    """
+    options = {
+        "IdentitiesOnly": "yes",
+        # ssh itself splits the value at spaces.
+        "UserKnownHostsFile": f'"{workspace.known_hosts}"',
+        "StrictHostKeyChecking": "yes",
+    }
+    arguments = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
+    groups = {"control_plane": _hosts(inventory.control_planes), "workers": _hosts(inventory.workers)}
+    variables = {
+        "ansible_user": USER,
+        "ansible_port": PORT,
+        "ansible_ssh_private_key_file": str(workspace.ssh_key),
+        "ansible_ssh_common_args": shlex.join(arguments),
+    }
+    return {"all": {"children": {"kubelab": {"children": groups, "vars": variables}}}}
+
+
+def hosts_for_testinfra(inventory: Inventory) -> list[str]:
+    """Return what pytest-testinfra's --hosts takes, to be used with the lab's ssh_config."""
+    return [f"ssh://{node.name}" for node in inventory.nodes]
+
+
+def _hosts(nodes: Sequence[Node]) -> dict[str, Any]:
+    return {"hosts": {node.name: {"ansible_host": node.ip} for node in nodes}}

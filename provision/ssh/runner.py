@@ -1,0 +1,225 @@
+"""SSH to one node: with ssh_channel.py the only place that knows paramiko."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import paramiko
+
+from provision.errors import Cancelled, CommandFailed, ConnectFailed
+from provision.node.runner import Result
+from provision.ssh.channel import BROKEN, Exchange
+from provision.ssh.shell import RootShell
+
+SHELL = ("/bin/sh", "-eu")
+# For the TCP connection alone: a machine that is up accepts it at once, however slow its sshd is.
+TCP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a node's SSH server is, and what proves who it is.
+
+    `known_hosts` holds the host key that the node showed when its VM was made; with `pin` true an
+    unknown key is accepted once and recorded there by the caller.
+    """
+
+    node: str
+    host: str
+    port: int
+    user: str
+    key_file: Path
+    known_hosts: Path
+    pin: bool = False
+
+
+@dataclass
+class ParamikoRunner:
+    """A Runner over one SSH connection, made at first use and made again when it broke.
+
+    `timeout` (seconds) bounds each part of connecting. `cancel` ends every running command.
+    """
+
+    endpoint: Endpoint
+    timeout: float = 60.0
+    cancel: threading.Event = field(default_factory=threading.Event)
+    _client: paramiko.SSHClient | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def node(self) -> str:
+        return self.endpoint.node
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        sudo: bool = True,
+        stdin: str = "",
+        deadline: float = 60.0,
+        check: bool = True,
+        what: str = "",
+    ) -> Result:
+        """Run an argv or a script on the node (see Runner)."""
+        argv, payload, label = _prepare(command, sudo, stdin)
+        result = self._execute(shlex.join(argv), payload, deadline, what or label)
+        if check and not result.ok:
+            raise CommandFailed(self.node, what or label, result)
+        return result
+
+    def put(self, content: str | bytes, path: str, *, mode: int = 0o644) -> None:
+        """Write a file as root: complete or not at all."""
+        payload = content.encode() if isinstance(content, str) else content
+        quoted = shlex.quote(path)
+        # A connection that breaks ends the input early, as if that were all of it: so the size is checked.
+        script = (
+            f'mkdir -p -- "$(dirname -- {quoted})"; umask 077; cat > {quoted}.new; '
+            f'test "$(wc -c < {quoted}.new)" -eq {len(payload)}; '
+            f"chmod {mode:o} {quoted}.new; mv -f {quoted}.new {quoted}"
+        )
+        argv = ["sudo", "-n", "sh", "-euc", script]
+        result = self._execute(shlex.join(argv), payload, self.timeout, f"write {path}")
+        if not result.ok:
+            raise CommandFailed(self.node, f"write {path}", result)
+
+    def get(self, path: str) -> bytes:
+        """Return a file's bytes."""
+        argv = ["sudo", "-n", "cat", "--", path]
+        stdout, stderr, code = self._exchange(shlex.join(argv), b"", self.timeout, f"read {path}")
+        if code != 0:
+            result = Result(stdout.decode(errors="replace"), stderr.decode(errors="replace"), code)
+            raise CommandFailed(self.node, f"read {path}", result)
+        return stdout
+
+    def shell(self) -> RootShell:
+        """Return a root shell that lasts, for many small commands: one costs a round trip, and no sudo."""
+        return RootShell(self)
+
+    def open_channel(self) -> paramiko.Channel:
+        """Return a fresh channel, over the present connection or a new one; raises ConnectFailed."""
+        for attempt in (1, 2):
+            transport = self._connected().get_transport()
+            try:
+                if transport is None:
+                    raise paramiko.SSHException("no transport")
+                return transport.open_session(timeout=self.timeout)
+            except BROKEN as error:
+                self.close()
+                if attempt == 2:  # noqa: PLR2004 - the second try is the last
+                    raise ConnectFailed(self.node, f"no SSH session: {error}") from error
+        raise AssertionError
+
+    def host_key(self) -> tuple[str, str]:
+        """Return the type and the base64 text of the key the server proved to have."""
+        transport = self._connected().get_transport()
+        assert transport is not None
+        key = transport.get_remote_server_key()
+        return key.get_name(), key.get_base64()
+
+    def trust_recorded_key(self) -> None:
+        """Accept only the recorded host key from now on; the present connection stays."""
+        self.endpoint = replace(self.endpoint, pin=False)
+
+    def close(self) -> None:
+        """End the connection; the next command makes a new one."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def _execute(self, line: str, stdin: bytes, deadline: float, what: str) -> Result:
+        stdout, stderr, code = self._exchange(line, stdin, deadline, what)
+        return Result(stdout.decode(errors="replace"), stderr.decode(errors="replace"), code)
+
+    def _exchange(self, line: str, stdin: bytes, deadline: float, what: str) -> tuple[bytes, bytes, int]:
+        exchange = Exchange(self.node, what, time.monotonic() + deadline, deadline, self.cancel)
+        channel = self.open_channel()
+        with contextlib.closing(channel):
+            try:
+                return exchange.run(channel, line, stdin)
+            except BROKEN as error:
+                self.close()
+                raise ConnectFailed(
+                    self.node, f"the SSH connection broke during `{what}`: {error}"
+                ) from error
+
+    def _connected(self) -> paramiko.SSHClient:
+        with self._lock:
+            if self._client is not None:
+                transport = self._client.get_transport()
+                if transport is not None and transport.is_active():
+                    return self._client
+                self._client.close()
+            self._client = self._connect()
+            return self._client
+
+    def _connect(self) -> paramiko.SSHClient:
+        point = self.endpoint
+        if self.cancel.is_set():
+            raise Cancelled(f"{self.node}: given up")
+        if not point.pin and not point.known_hosts.is_file():
+            raise ConnectFailed(self.node, "its host key is not recorded yet", hint="kubelab up")
+        client = paramiko.SSHClient()
+        if point.pin:
+            client.set_missing_host_key_policy(_AcceptAnyKey())
+        else:
+            client.load_host_keys(str(point.known_hosts))
+            client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        began = time.monotonic()
+        try:
+            client.connect(
+                point.host,
+                point.port,
+                point.user,
+                # One key of a known kind: paramiko's own search ends with what it last could not read.
+                pkey=paramiko.PKey.from_path(point.key_file),
+                allow_agent=False,
+                look_for_keys=False,
+                # paramiko's own connection would give the key exchange no longer than TCP gets.
+                sock=socket.create_connection((point.host, point.port), min(self.timeout, TCP_SECONDS)),
+                timeout=self.timeout,
+                banner_timeout=self.timeout,
+                auth_timeout=self.timeout,
+                channel_timeout=self.timeout,
+            )
+        except paramiko.BadHostKeyException as error:
+            client.close()
+            raise ConnectFailed(
+                self.node,
+                f"the machine at {point.host} shows a host key that is not this node's",
+                hint="another machine took the node's address; `kubelab destroy`, then `kubelab up`",
+            ) from error
+        except BROKEN as error:
+            client.close()
+            late = time.monotonic() - began >= self.timeout
+            reason = f"no answer within {self.timeout:g} s" if late else str(error)
+            raise ConnectFailed(
+                self.node, f"no SSH connection to {point.host}:{point.port}: {reason}", hint="kubelab status"
+            ) from error
+        return client
+
+
+class _AcceptAnyKey(paramiko.MissingHostKeyPolicy):
+    """Accept a key nobody has seen yet: the caller checks the machine's id, then records the key."""
+
+    def missing_host_key(self, client: object, hostname: str, key: object) -> None:
+        return
+
+
+def _prepare(command: str | Sequence[str], sudo: bool, stdin: str) -> tuple[list[str], bytes, str]:
+    """Return the argv to run, its standard input, and a short label for errors."""
+    if isinstance(command, str):
+        first = next((line for line in command.splitlines() if line.strip()), "")
+        # Read whole before it starts, so that no command in it can eat the rest as its standard input.
+        script = f"main() {{\n{command}\n}}\nmain </dev/null\n"
+        argv, payload, label = [*SHELL], script.encode(), first.strip()[:60]
+    else:
+        argv, payload, label = list(command), stdin.encode(), " ".join(command)[:60]
+    return (["sudo", "-n", *argv] if sudo else argv), payload, label

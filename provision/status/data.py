@@ -1,0 +1,99 @@
+"""What is known of a lab, for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from provision.cluster.health import (
+    KUBE_SYSTEM,
+    Object,
+    condition,
+    internal_ips,
+    pod_state,
+    restarts,
+    role_of,
+    version_of,
+)
+from provision.lab.context import Context
+from provision.report.json_events import timestamp
+from provision.status.gather import Status
+
+
+def data(ctx: Context, found: Status) -> dict[str, Any]:
+    """Return plain values: a part that is not known is None, and `unknown` says why.
+
+    But for `time`, the result is the same for as long as the lab is: ages are given as points in time.
+    """
+    snapshot, asked = found.snapshot, found.objects is not None
+    return {
+        "lab": ctx.config.name,
+        "kubernetes": ctx.version,
+        "time": timestamp(found.time),
+        "healthy": found.healthy,
+        "nodes": _nodes(ctx, found),
+        "control_plane": _components(found) if asked else None,
+        "failing": found.failing,
+        "pods": _pods(found.pods) if asked else None,
+        "verify": found.verify.model_dump(mode="json") if found.verify else None,
+        "snapshot": snapshot
+        and {"name": snapshot.name, "time": timestamp(snapshot.time), "note": snapshot.note},
+        "certificates": found.expiries
+        and [
+            {"node": each.node, "file": each.file, "end": timestamp(each.end), "days": each.days(found.time)}
+            for each in found.expiries
+        ],
+        "unknown": dict(found.unknown),
+        "problems": list(found.problems),
+    }
+
+
+def _nodes(ctx: Context, found: Status) -> list[dict[str, Any]]:
+    """Return the nodes of lab.yaml, then those that the cluster has besides."""
+    rows = []
+    for node in ctx.inventory.nodes:
+        state = None if found.states is None else found.states.get(node.name, "not there")
+        about = {"name": node.name, "role": node.role, "address": node.ip, "machine": state, "in_lab": True}
+        rows.append(about | _seen(found.nodes.get(node.name)))
+    wanted = {node.name for node in ctx.inventory.nodes}
+    for name in sorted(set(found.nodes) - wanted):
+        item = found.nodes[name]
+        about = {"name": name, "role": role_of(item), "address": ", ".join(internal_ips(item))}
+        rows.append(about | {"machine": None, "in_lab": False} | _seen(item))
+    return rows
+
+
+def _seen(node: Object | None) -> dict[str, Any]:
+    """Return what the API server says of a node; all None when it has none of the name, or was not asked."""
+    if node is None:
+        return dict.fromkeys(("ready", "cordoned", "version", "created"))
+    return {
+        "ready": condition(node, "Ready") == "True",
+        "cordoned": bool(node.get("spec", {}).get("unschedulable")),
+        "version": version_of(node),
+        "created": node["metadata"].get("creationTimestamp"),
+    }
+
+
+def _components(found: Status) -> list[dict[str, Any]]:
+    return [
+        {"component": pod["metadata"]["labels"].get("component", pod["metadata"]["name"]), **_pod(pod)}
+        for pod in found.pods
+        if pod["metadata"]["namespace"] == KUBE_SYSTEM
+        and pod["metadata"].get("labels", {}).get("tier") == "control-plane"
+    ]
+
+
+def _pods(pods: Sequence[Object]) -> dict[str, Any]:
+    return {"total": len(pods), "not_ready": [_pod(pod) for pod in pods if pod_state(pod)]}
+
+
+def _pod(pod: Object) -> dict[str, Any]:
+    return {
+        "namespace": pod["metadata"]["namespace"],
+        "name": pod["metadata"]["name"],
+        "node": pod.get("spec", {}).get("nodeName", ""),
+        "problem": pod_state(pod),
+        "restarts": restarts(pod),
+        "created": pod["metadata"].get("creationTimestamp"),
+    }

@@ -1,0 +1,151 @@
+"""What is known of a lab: the hypervisor, the API server and the control plane are asked at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from provision.cluster.api_health import PATIENCE, failing_checks
+from provision.cluster.health import Object
+from provision.cluster.kubectl import Kubectl
+from provision.engine.parallel import Jobs
+from provision.errors import Cancelled, LabError, ToolFailed, in_one_line
+from provision.lab.context import Context
+from provision.node.certificates import Expiry, expiries
+from provision.providers.base import RUNNING
+from provision.snapshots.manifests import Manifest
+from provision.snapshots.preconditions import current_of, manifests_of
+from provision.status.problems import problems_of
+from provision.steps.cluster import KINDS
+from provision.verify import record
+
+if TYPE_CHECKING:
+    from provision.verify.record import VerifyRecord
+
+ANSWER_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of a lab at one moment; why a part is not known stands in `unknown`.
+
+    `states` maps nodes to the states of their machines. `failing` are the checks of /readyz that fail.
+    `snapshot` is the one the lab stands on. `problems` keep the lab from being healthy.
+    """
+
+    time: dt.datetime
+    states: Mapping[str, str] | None = None
+    objects: Sequence[Object] | None = None
+    failing: Sequence[str] | None = None
+    expiries: Sequence[Expiry] | None = None
+    snapshot: Manifest | None = None
+    verify: VerifyRecord | None = None
+    unknown: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    problems: Sequence[str] = ()
+
+    @property
+    def healthy(self) -> bool:
+        return not self.problems
+
+    @property
+    def nodes(self) -> dict[str, Object]:
+        """Return the cluster's Nodes by name."""
+        return {item["metadata"]["name"]: item for item in self._of("Node")}
+
+    @property
+    def pods(self) -> list[Object]:
+        return self._of("Pod")
+
+    def _of(self, kind: str) -> list[Object]:
+        return [item for item in self.objects or () if item["kind"] == kind]
+
+
+def gather(ctx: Context) -> Status:
+    """Ask everything that can be asked; what does not answer is named in the result. Raises Cancelled."""
+    now = dt.datetime.now(dt.UTC)
+    unknown: dict[str, str] = {}
+    states: Mapping[str, str] | None = None
+    try:
+        # First and alone, being the fastest: no machine that is off is waited for.
+        states = ctx.machines.states()
+    except Cancelled:
+        raise
+    except LabError as error:
+        unknown["machines"] = f"the hypervisor does not answer: {in_one_line(error)}"
+    blocked = _blocked(ctx, states)
+    if blocked:
+        unknown |= dict.fromkeys(("cluster", "readyz", "certificates"), blocked)
+    questions = {} if blocked else _cluster_questions(ctx, states)
+    questions["snapshot"] = lambda: _current(ctx, states)
+    jobs: Jobs[Any] = Jobs(questions, ctx.cancel, stop_on_error=False)
+    jobs.run()
+    jobs.raise_fault()
+    for part, failure in jobs.failures.items():
+        if isinstance(failure, Cancelled):
+            raise failure
+        unknown[part] = in_one_line(failure)
+    found = Status(
+        time=now,
+        states=states,
+        objects=jobs.results.get("cluster"),
+        failing=jobs.results.get("readyz"),
+        expiries=jobs.results.get("certificates"),
+        snapshot=jobs.results.get("snapshot"),
+        verify=record.read(ctx.workspace),
+        unknown=unknown,
+    )
+    texts = problems_of(found, ctx.inventory, network=ctx.cni.name != "none", asked=not blocked)
+    return dataclasses.replace(found, problems=texts)
+
+
+def _blocked(ctx: Context, states: Mapping[str, str] | None) -> str:
+    """Return why the cluster is not asked at all, or an empty string."""
+    first = ctx.inventory.first.name
+    if states is not None and not states:
+        return "the lab has no machines"
+    if not ctx.workspace.kubeconfig.exists():
+        return "the lab has no cluster yet"
+    if states is not None and states.get(first) != RUNNING:
+        return f"machine {first} is {states.get(first, 'not there')}"
+    return ""
+
+
+def _cluster_questions(ctx: Context, states: Mapping[str, str] | None) -> dict[str, Callable[[], Any]]:
+    def kubectl() -> Kubectl:
+        return dataclasses.replace(ctx.kubectl, deadline=ctx.scaled(ANSWER_SECONDS))
+
+    def certificates() -> list[Expiry]:
+        known = states or {}
+        running = [node for node in ctx.inventory.control_planes if known.get(node.name, RUNNING) == RUNNING]
+        deadline = ctx.scaled(ANSWER_SECONDS)
+        found = [each for node in running for each in expiries(node, ctx.connect(node), deadline)]
+        return sorted(found, key=lambda each: each.end)
+
+    return {
+        "cluster": lambda: _objects(kubectl()),
+        "readyz": lambda: failing_checks(
+            kubectl(), "/readyz", patience=ctx.scaled(PATIENCE), clock=ctx.clock
+        ),
+        "certificates": certificates,
+    }
+
+
+def _objects(kubectl: Kubectl) -> list[Object]:
+    try:
+        return kubectl.items(KINDS, "--all-namespaces")
+    except ToolFailed as error:
+        raise LabError(f"the API server does not answer: {in_one_line(error)}") from error
+
+
+def _current(ctx: Context, states: Mapping[str, str] | None) -> Manifest | None:
+    """Return the snapshot that the lab stands on; raises LabError where that cannot be known."""
+    if states is None:
+        raise LabError("the hypervisor does not answer")
+    ids = ctx.machines.ids()
+    held = ctx.snapshots(ctx.cancel).list([ids[name] for name in states])
+    known, _ = manifests_of(ctx).all()
+    name = current_of(known, [each.current for each in held.values()])
+    return known[name] if name is not None else None

@@ -1,0 +1,70 @@
+"""What keeps a lab from being healthy, as a pure function of what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from provision.cluster.health import KUBE_SYSTEM, Object, problems
+from provision.config.inventory import Inventory
+from provision.providers.base import RUNNING
+
+if TYPE_CHECKING:
+    from provision.status.gather import Status
+
+# kubeadm runs each of these on every control plane, as a pod that is called COMPONENT-NODE.
+COMPONENTS = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler")
+
+
+def problems_of(found: Status, inventory: Inventory, *, network: bool, asked: bool) -> list[str]:
+    """Return what is wrong, or cannot be known; an empty list when the lab is healthy.
+
+    `network` says whether the lab has a pod network, `asked` whether the cluster was asked at all.
+    """
+    texts = _machine_problems(found, inventory)
+    if asked:
+        return texts + _cluster_problems(found, inventory, network=network) + _certificate_problems(found)
+    why = found.unknown["cluster"]
+    return texts if why in texts else [*texts, why]
+
+
+def _machine_problems(found: Status, inventory: Inventory) -> list[str]:
+    if not found.states:
+        return [] if found.states is not None else [found.unknown["machines"]]
+    # A node counts as Ready for a while after its machine stopped, so the machines are judged themselves.
+    states = {node.name: found.states.get(node.name, "not there") for node in inventory.nodes}
+    return [f"machine {name} is {state}" for name, state in states.items() if state != RUNNING]
+
+
+def _cluster_problems(found: Status, inventory: Inventory, *, network: bool) -> list[str]:
+    if found.objects is None:
+        texts = [found.unknown["cluster"]]
+    else:
+        texts = problems(found.objects, inventory, network=network)
+        texts += _missing_components(found.pods, inventory)
+        if found.failing is None:
+            texts.append(f"/readyz does not answer: {found.unknown['readyz']}")
+    if found.failing:
+        texts.append(f"the API server is not ready: {', '.join(found.failing)}")
+    return texts
+
+
+def _missing_components(pods: Sequence[Object], inventory: Inventory) -> list[str]:
+    """Return what lacks of the control plane: where there is no pod at all, none is not Ready."""
+    there = {pod["metadata"]["name"] for pod in pods if pod["metadata"]["namespace"] == KUBE_SYSTEM}
+    return [
+        f"{component} does not run on {node.name}"
+        for node in inventory.control_planes
+        for component in COMPONENTS
+        if f"{component}-{node.name}" not in there
+    ]
+
+
+def _certificate_problems(found: Status) -> list[str]:
+    if found.expiries is None:
+        return [f"the certificates cannot be read: {found.unknown['certificates']}"]
+    return [
+        f"the certificate {each.file} of {each.node} ended on {each.end:%Y-%m-%d}"
+        for each in found.expiries
+        if each.end <= found.time
+    ]

@@ -1,0 +1,151 @@
+"""Shows what is known of a lab on one screen, once or for as long as somebody looks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from provision.cluster.health import pod_problem
+from provision.lab.context import Context
+from provision.providers.base import RUNNING
+from provision.snapshots.journal import tell
+from provision.snapshots.listing import age
+from provision.status.data import data
+from provision.status.gather import Status, gather
+
+WATCH_SECONDS = 5.0
+# More would not fit the screen; --json has all.
+SHOWN = 10
+DAYS_TO_WARN = 30
+NODE_COLUMNS = ("name", "role", "address", "machine", "node", "version", "age")
+POD_COLUMNS = ("node", "state", "restarts", "age")
+
+Data = Mapping[str, Any]
+
+
+def show(ctx: Context, found: Status) -> None:
+    """Tell all that is known, and what to do about it."""
+    report, known, now = ctx.report, data(ctx, found), found.time
+    tell(ctx.workspace, report)
+    report.table("Nodes", NODE_COLUMNS, _node_rows(known, now))
+    if known["control_plane"]:
+        rows = [[pod["component"], pod["node"], *_pod_cells(pod, now)] for pod in known["control_plane"]]
+        report.table("Control plane", ["component", *POD_COLUMNS], rows)
+    if known["pods"] and known["pods"]["not_ready"]:
+        waiting = known["pods"]["not_ready"]
+        rows = [[pod["namespace"], pod["name"], pod["node"], *_pod_cells(pod, now)] for pod in waiting]
+        report.table("Pods not Ready", ["namespace", "name", *POD_COLUMNS], rows[:SHOWN])
+        if len(rows) > SHOWN:
+            report.info(f"and {len(rows) - SHOWN} more: kubelab kubectl -- get pods -A")
+    report.table(f"Lab {known['lab']}", ["what", "state"], _lab_rows(known, now))
+    shown = {pod_problem(pod) for pod in found.pods}
+    _tell_problems(ctx, known, [text for text in found.problems if text not in shown])
+    report.result(known)
+
+
+def watch(ctx: Context, *, redraw: bool) -> NoReturn:
+    """Show it every few seconds until Ctrl-C.
+
+    With `redraw` the screen is cleared each time; without, it is only shown again when something changed.
+    """
+    last: Data = {}
+    while True:
+        found = gather(ctx)
+        known = {key: value for key, value in data(ctx, found).items() if key != "time"}
+        if redraw:
+            click.clear()
+        if redraw or known != last:
+            show(ctx, found)
+        last = known
+        ctx.clock.sleep(WATCH_SECONDS)
+
+
+def _node_rows(known: Data, now: dt.datetime) -> list[list[str]]:
+    rows = []
+    for node in known["nodes"]:
+        machine = node["machine"] or ("unknown" if node["in_lab"] else "not in lab.yaml")
+        state = "Ready" if node["ready"] else "NotReady"
+        if node["ready"] is None:
+            state = "not in the cluster" if known["pods"] else "unknown"
+        state += ", cordoned" if node["cordoned"] else ""
+        cells = [node["name"], node["role"], node["address"], machine, state]
+        rows.append([*cells, node["version"] or "", _age(node["created"], now)])
+    return rows
+
+
+def _pod_cells(pod: Data, now: dt.datetime) -> list[str]:
+    return [pod["problem"] or "Ready", str(pod["restarts"]), _age(pod["created"], now)]
+
+
+def _lab_rows(known: Data, now: dt.datetime) -> list[list[str]]:
+    unknown = known["unknown"]
+    # What keeps the cluster from being asked is told once.
+    told = unknown.get("cluster")
+    return [
+        ["Kubernetes", known["kubernetes"]],
+        ["API server", unknown.get("cluster") or unknown.get("readyz") or _api_server(known["failing"])],
+        ["pods", _pods(known["pods"])],
+        ["last verify", _verify(known["verify"], now)],
+        ["snapshot", unknown.get("snapshot") or _snapshot(known["snapshot"], now)],
+        ["certificates", _certificates(known["certificates"], unknown.get("certificates"), told)],
+    ]
+
+
+def _api_server(failing: Sequence[str]) -> str:
+    return f"not ready: {', '.join(failing)}" if failing else "ready"
+
+
+def _pods(pods: Data | None) -> str:
+    if pods is None:
+        return "unknown"
+    return f"{pods['total'] - len(pods['not_ready'])} of {pods['total']} Ready or done"
+
+
+def _verify(record: Data | None, now: dt.datetime) -> str:
+    if record is None:
+        return "never"
+    counts = f"{record['passed']} passed, {record['failed']} failed, {record['skipped']} skipped"
+    kind = "green" if record["green"] else "red"
+    first = f"; {record['failures'][0]}" if record["failures"] else ""
+    return f"{kind}{', quick' if record['quick'] else ''}, {_age(record['time'], now)} ago: {counts}{first}"
+
+
+def _snapshot(snapshot: Data | None, now: dt.datetime) -> str:
+    if snapshot is None:
+        return "none"
+    note = f": {snapshot['note']}" if snapshot["note"] else ""
+    return f"{snapshot['name']}, {_age(snapshot['time'], now)} ago{note}"
+
+
+def _certificates(expiries: Sequence[Data] | None, why: str | None, told: str | None) -> str:
+    if expiries is None:
+        return "unknown" if why is None or why == told else why
+    if not expiries:
+        return "none"
+    first = expiries[0]
+    return f"{first['days']} days left ({first['node']}: {first['file']})"
+
+
+def _age(time: str | None, now: dt.datetime) -> str:
+    return age(dt.datetime.fromisoformat(time), now) if time else ""
+
+
+def _tell_problems(ctx: Context, known: Data, texts: Sequence[str]) -> None:
+    """Warn of `texts`, which no table shows, and name the next command."""
+    for text in texts[:SHOWN]:
+        ctx.report.warn(text)
+    if len(texts) > SHOWN:
+        ctx.report.warn(f"and {len(texts) - SHOWN} more: kubelab status --json")
+    soon = [each["days"] for each in known["certificates"] or () if 0 <= each["days"] < DAYS_TO_WARN]
+    if soon:
+        ctx.report.warn(f"{len(soon)} certificates end within {DAYS_TO_WARN} days, the first in {soon[0]}")
+    if known["healthy"]:
+        ctx.report.info(f"the cluster is healthy: Kubernetes {ctx.version}, every node and pod Ready")
+    halted = any(node["machine"] not in (RUNNING, None) for node in known["nodes"])
+    if halted or not ctx.workspace.kubeconfig.exists():
+        ctx.report.next_commands(["kubelab up"])
+    elif known["verify"] and not known["verify"]["green"]:
+        ctx.report.next_commands(["kubelab verify"])

@@ -1,0 +1,1 @@
+"""`kubelab verify`: the run of the checks, and what they said."""
