@@ -199,7 +199,7 @@ def test_vagrant_ends_with_a_kubelab_that_is_killed(
 ) -> None:
     pid_file = tmp_path / "pid"
     stub(f"echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 60")
-    checkout = str(Path(__file__).parents[2])
+    checkout = str(Path(__file__).parents[3])
     environment = {**os.environ, "PYTHONPATH": checkout}
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], env=environment)
     try:

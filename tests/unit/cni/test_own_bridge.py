@@ -15,7 +15,7 @@ from provision.config.cni import CniConfig
 from provision.config.inventory import inventory_of
 from provision.config.schema import load_config
 
-E2E = Path(__file__).parents[1] / "e2e"
+E2E = Path(__file__).parents[2] / "e2e"
 MANIFEST = E2E / "cni/own-bridge.yaml"
 TABLE, DAEMON_SET = yaml.safe_load_all(MANIFEST.read_text())
 NODES = inventory_of(load_config(E2E / "lab.yaml")).nodes

@@ -15,7 +15,7 @@ from provision import __version__
 from provision.cli import COMMANDS, group
 from provision.config.schema import sample
 
-CHECKOUT = str(Path(__file__).parents[2])
+CHECKOUT = str(Path(__file__).parents[3])
 MAIN = [sys.executable, "-c", "from provision.cli import main; main()"]
 Kubelab = Callable[..., Result]
 

@@ -28,7 +28,7 @@ from provision.errors import LabError
 from provision.report.base import RecordingReporter
 from tests.mirror import Mirror, answer, certificates, cut, serving, wrong_byte
 
-STUBS = Path(__file__).parents[1] / "stubs"
+STUBS = Path(__file__).parents[2] / "stubs"
 REFS = [
     "registry.k8s.io/kube-apiserver:v1.36.3",
     "registry.k8s.io/coredns/coredns:v9.9.9",

@@ -24,7 +24,7 @@ from provision.verify import record as verify_record
 from provision.verify.record import VerifyRecord
 from tests.fakes import Call, FakeVm, Lab, Result, make_lab
 from tests.repair_world import NOW, certificate
-from tests.unit.test_manifests import manifest
+from tests.unit.snapshots.test_manifests import manifest
 
 KINDS = "get nodes,pods,deployments,daemonsets --all-namespaces -o json"
 READYZ = "get --raw /readyz?verbose"

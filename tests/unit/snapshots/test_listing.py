@@ -13,7 +13,7 @@ from provision.snapshots.listing import age, descendants, show_all, show_one, su
 from provision.snapshots.manifests import Manifest, Manifests
 from tests.fakes import Lab
 from tests.snapshots import running_lab
-from tests.unit.test_manifests import manifest
+from tests.unit.snapshots.test_manifests import manifest
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from provision.cli import group
 from tests.virsh_host import Host, install
 
-CHECKOUT = str(Path(__file__).parents[2])
+CHECKOUT = str(Path(__file__).parents[3])
 NODES = ("lab-cp1", "lab-w1")
 
 

@@ -22,7 +22,7 @@ from provision.report.tee import TeeReporter
 from provision.report.terminal import RichReporter
 from provision.report.text import duration, estimate, printable, table_lines
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 TOKEN = "abcdef.0123456789abcdef"
 FAILED = StepFailed(
     "join", CommandFailed("lab-w1", "kubeadm join", Result("", "one\ntwo", 1), hint="kubelab doctor")
@@ -416,7 +416,8 @@ def test_no_color_means_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rich_is_imported_only_by_those_who_draw() -> None:
     script = (
-        "import io, sys\nfrom provision.engine import steps\nfrom provision.report import base, json_events, plain, run_log\n"
+        "import io, sys\nfrom provision.engine import steps\n"
+        "from provision.report import base, json_events, plain, run_log\n"
         "base.make_reporter(stream=io.StringIO()).info('x')\n"
         "sys.exit('rich' in sys.modules)\n"
     )

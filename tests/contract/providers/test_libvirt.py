@@ -70,7 +70,7 @@ class Host:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     folder = tmp_path / "bin"
     folder.mkdir()
-    stubs = Path(__file__).parents[1] / "stubs"
+    stubs = Path(__file__).parents[2] / "stubs"
     program = folder / "virsh"
     program.write_text(
         f"#!{sys.executable} -SE\nimport sys\nsys.path.insert(0, {str(stubs)!r})\n"

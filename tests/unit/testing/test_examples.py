@@ -13,7 +13,7 @@ from provision.snapshots import actions
 from tests.examples_world import World, make_world
 
 pytest_plugins = ["pytester"]
-EXAMPLES = Path(__file__).parents[2] / "examples" / "tests"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "tests"
 OPTIONS = ("-p", "provision.testing.plugin", "-p", "no:cacheprovider", "--strict-markers", "-rA")
 
 
