@@ -9,7 +9,7 @@ lab: $(STAMP)
 	$(BIN)/kubelab doctor --fix && $(BIN)/kubelab up
 
 check: $(STAMP)
-	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/pytest -n 2
+	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports --no-cache --no-logo && $(BIN)/pytest -n 2
 
 test: check e2e
 

@@ -22,14 +22,24 @@ LabError                 1   something failed; carries a hint
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from provision.node.runner import Result
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 LAST_LINES = 10
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command said on both streams, and its exit code."""
+
+    stdout: str
+    stderr: str
+    code: int
+
+    @property
+    def ok(self) -> bool:
+        """Return whether the command ended with exit code 0."""
+        return self.code == 0
 
 
 def last_lines(text: str, count: int = LAST_LINES) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 from provision.engine.parallel import on_all
 from provision.engine.steps import run_steps
 from provision.engine.waiting import RealClock
-from provision.report.base import RecordingReporter, make_reporter
+from provision.report.base import RecordingReporter
+from provision.report.choose import make_reporter
 from tests.fakes import FAILED, OK, FakeRunner, in_turn
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,8 +12,8 @@ from provision.engine.steps import run_steps
 from provision.lab.context import Context
 from provision.lab.opening import open_lab, read_lab
 from provision.lifecycle.destroy import destroy
-from provision.report.base import Reporter, make_reporter
-from provision.ssh import host_keys
+from provision.report.base import Reporter
+from provision.report.choose import make_reporter
 from provision.steps import UP
 from provision.steps.cluster import ReadyStep
 from provision.steps.control_plane import ControlPlaneStep
@@ -58,7 +58,7 @@ def _by_hand(ctx: Context) -> dict[str, float]:
     """Run the phases in the order of a person, counting only what no person can leave out."""
     run_steps(UP, ctx, ctx.report, clock=ctx.clock, cancel=ctx.cancel, until_id="network")
     seconds = {"boot": _timed(ctx.machines.up)}
-    host_keys.pin(ctx)
+    ctx.pin_host_keys()
     NodesStep().apply(ctx)
     seconds["kubeadm init"] = _timed(lambda: ControlPlaneStep().apply(ctx))
     seconds["kubeadm join"] = _timed(lambda: JoinStep().apply(ctx))

@@ -39,14 +39,12 @@ from provision.checks.facts_script import (
     MACHINE_ID,
 )
 from provision.checks.state import ClusterState
+from provision.cluster.health import COMPONENTS
 from provision.cni.none import NoCni
-from provision.config.inventory import Node
-from provision.errors import LabError
+from provision.config.inventory import MTU, Node
+from provision.errors import LabError, Result
 from provision.node.clock import Offset
-from provision.node.runner import Result
-from provision.providers.vagrantfile import MTU, environment
-from provision.resources import data
-from provision.status.problems import COMPONENTS
+from provision.templates import data, environment
 from provision.testing.kubectl import LabKubectl
 from tests.fakes import FakeContext, StubKubectl, make_lab
 from tests.repair_world import CLIENT, NOW, PKI, SERVING, certificate, kubeconfig

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.workspace import cache_dir
+from provision.host.files import cache_dir
 
 E2E = Path(__file__).parent / "e2e"
 

@@ -15,16 +15,16 @@ import yaml
 
 from provision.artifacts.bundle import Bundle, entry_of, write_index
 from provision.box.recipe import BoxRecipe
+from provision.box.reference import BoxReference
 from provision.cni.bridge import Bridge
 from provision.config.inventory import Inventory, Node, inventory_of
 from provision.config.schema import ClusterConfig, parse_config
 from provision.engine.steps import Step, run_steps
-from provision.errors import CommandFailed, LabError
+from provision.errors import CommandFailed, LabError, Result
 from provision.host.facts import Acceleration
 from provision.lab.context import Context
-from provision.node.runner import Result, Runner
+from provision.node.runner import Runner
 from provision.providers.base import PAUSED, RUNNING, STOPPED, Held, Space
-from provision.providers.vagrantfile import BoxReference
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
 

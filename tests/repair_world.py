@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from provision.engine.steps import Outcome
+from provision.errors import Result
 from provision.node.clock import NANO, SHOW
-from provision.node.runner import Result
 from provision.repair.cluster import repair
 from tests.fakes import Call, FakeRunner, Lab, make_lab
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from provision.errors import Result
 from provision.node.clock import NANO, SHOW
-from provision.node.runner import Result
 from provision.providers.base import RUNNING
 from provision.snapshots import journal, preconditions
 from provision.snapshots.manifests import Manifest

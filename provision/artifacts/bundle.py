@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from provision.errors import LabError
-from provision.workspace import write_atomic
+from provision.host.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -14,7 +14,7 @@ import filelock
 
 from provision.artifacts.bundle import Bundle, BundleBroken
 from provision.errors import Cancelled
-from provision.workspace import cache_dir
+from provision.host.files import cache_dir
 
 if TYPE_CHECKING:
     from provision.artifacts.wanted import Wanted

@@ -16,7 +16,7 @@ from provision.artifacts.source import origin as source
 from provision.artifacts.wanted import NOTHING, Wanted
 from provision.artifacts.web.client import Patience, Web
 from provision.artifacts.web.time_limit import ANSWER_WITHIN, within
-from provision.cni.choose import wanted_of
+from provision.config.kubernetes_versions import numbers
 from provision.engine.waiting import RealClock
 from provision.errors import ConfigError, LabError
 
@@ -48,14 +48,14 @@ class Artifacts(Protocol):
         """Return the bundle with every file's digest checked, making it first where needed."""
 
 
-def choose(config: ClusterConfig) -> Artifacts:
-    """Return where the lab of `config` takes Kubernetes from, and with it what its CNI wants.
+def choose(config: ClusterConfig, wanted: Wanted) -> Artifacts:
+    """Return where the lab of `config` takes Kubernetes from, and with it what is `wanted` for its CNI.
 
     The network is asked only where no bundle is in the cache or given. What is built from source has
     nothing for a CNI. Raises ConfigError for a version that is not there, BundleBroken for a folder
     without a bundle, FetchFailed.
     """
-    version, where, wanted = config.kubernetes, config.artifacts, wanted_of(config.cni)
+    version, where = config.kubernetes, config.artifacts
     if where.kind == "bundle":
         return given(Path(where.location), version)
     if where.kind == "source":
@@ -69,10 +69,10 @@ def choose(config: ClusterConfig) -> Artifacts:
     return _in_cache(version, wanted, can_do_without) or _by_the_network(version, wanted)
 
 
-def needs_skopeo(config: ClusterConfig) -> bool:
+def needs_skopeo(config: ClusterConfig, wanted: Wanted) -> bool:
     """Return whether the lab's bundle is still to be made, of images from a registry."""
     try:
-        artifacts = choose(config)
+        artifacts = choose(config, wanted)
     except LabError:
         return config.artifacts.kind in {"release", "mirror"}
     if not isinstance(artifacts, Cached) or artifacts.find() is not None:
@@ -90,7 +90,7 @@ def _in_cache(version: str, wanted: Wanted, can_do_without: bool) -> Cached | No
     for content in (wanted, NOTHING) if can_do_without else (wanted,):
         released = release.find(version, sites.PUBLIC, content)
         found += [Cached(released)] if released else []
-    return max(found, key=lambda cached: versions.numbers(cached.kubernetes), default=None)
+    return max(found, key=lambda cached: numbers(cached.kubernetes), default=None)
 
 
 def _by_the_network(version: str, wanted: Wanted) -> Cached:

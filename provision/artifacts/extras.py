@@ -19,7 +19,7 @@ from provision.artifacts.web.download import Download, Meter, fetch
 from provision.engine.parallel import first_failure
 from provision.engine.waiting import RealClock
 from provision.errors import ResourceError
-from provision.workspace import cache_dir
+from provision.host.files import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable

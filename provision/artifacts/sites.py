@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from provision.config.artifacts import EVERY_REGISTRY
+
 KUBERNETES = "https://dl.k8s.io/release"
 CNI_PLUGINS = "https://github.com/containernetworking/plugins/releases/download"
 CRI_TOOLS = "https://github.com/kubernetes-sigs/cri-tools/releases/download"
 # Where a reference without a registry lies.
 DOCKER = "docker.io"
-EVERY_REGISTRY = ""
 _SCHEME = re.compile(r"(https?)://")
 
 

@@ -25,10 +25,10 @@ from provision.artifacts.debian import KEYRING, debian_sources
 from provision.box.containerd import containerd_config, containerd_version
 from provision.box.recipe import DISK_GIB, SUITE, BoxRecipe, base_key, guest_packages
 from provision.errors import ResourceError
+from provision.host.files import cache_dir
 from provision.host.process import as_root, run_tool
 from provision.report.base import Reporter
-from provision.resources import data
-from provision.workspace import cache_dir
+from provision.templates import data
 
 NEEDED_MIB = 8 * 1024
 BASE_DEADLINE = 1800.0

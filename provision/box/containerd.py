@@ -9,7 +9,7 @@ from pathlib import Path
 from provision.artifacts.bundle import Bundle
 from provision.config.kubernetes_versions import MINORS, minor_of
 from provision.errors import ConfigError, LabError
-from provision.providers.vagrantfile import environment
+from provision.templates import environment
 
 PACKAGE = "containerd"
 STATUS = "var/lib/dpkg/status"

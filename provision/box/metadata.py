@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from provision.box.recipe import BoxRecipe
-from provision.workspace import write_atomic
+from provision.host.files import write_atomic
 
 
 def write_catalog(recipe: BoxRecipe) -> None:

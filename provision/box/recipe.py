@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision.providers.vagrantfile import BoxReference
-from provision.resources import data
-from provision.workspace import cache_dir
+from provision.box.reference import BoxReference
+from provision.host.files import cache_dir
+from provision.templates import data
 
 SUITE = "trixie"
 DISK_GIB = 12

@@ -15,7 +15,7 @@ from provision.config.inventory import Node
 from provision.engine.parallel import on_all
 from provision.errors import Cancelled, LabError
 from provision.lab.context import Context
-from provision.repair.state import sections
+from provision.node.sections import sections
 
 
 @dataclass(frozen=True)

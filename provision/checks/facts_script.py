@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from provision.repair.survey import CLIENT_PEM, HEALTHZ, SERVING_CRT
+from provision.node.certificates import CLIENT_PEM, SERVING_CRT
+from provision.node.kubelet import HEALTHZ
 
 UNITS = ("containerd", "kubelet")
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"

@@ -15,7 +15,6 @@ from provision.checks.facts import AllFacts
 from provision.config.inventory import Node
 from provision.errors import ConnectFailed
 from provision.lab.context import Context
-from provision.ssh.host_keys import endpoint
 from provision.ssh.runner import Endpoint, ParamikoRunner
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
@@ -66,7 +65,7 @@ def opens(ctx: Context, node: Node, key: Path) -> bool:
 
     Raises ConnectFailed when the node did not get as far as refusing it.
     """
-    return accepts(dataclasses.replace(endpoint(ctx, node), key_file=key), ctx.scaled(10))
+    return accepts(dataclasses.replace(ctx.host_keys.endpoint(node), key_file=key), ctx.scaled(10))
 
 
 def accepts(point: Endpoint, timeout: float) -> bool:

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from provision.checks.facts import AllFacts, Validity
-from provision.repair.survey import CLIENT_PEM, MARGIN
+from provision.node.certificates import CLIENT_PEM, MARGIN
 from provision.testing.kubectl import LabKubectl
 from provision.testing.node import LabNode
 

@@ -13,11 +13,10 @@ from provision.checks.facts import AllFacts
 from provision.checks.facts_script import CNI_FOLDER
 from provision.checks.state import ClusterState, last_step
 from provision.cluster.api_health import PATIENCE, failing_checks
-from provision.cluster.health import KUBE_SYSTEM, condition, pod_problem, problems, role_of
+from provision.cluster.health import COMPONENTS, KUBE_SYSTEM, condition, pod_problem, problems, role_of
 from provision.cluster.leaders import LEADERS, NODE_LEASES
 from provision.config.inventory import Inventory
 from provision.errors import ToolFailed
-from provision.status.problems import COMPONENTS
 from provision.testing.kubectl import LabKubectl
 from provision.testing.lab import LabUnderTest
 

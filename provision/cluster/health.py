@@ -9,6 +9,8 @@ from provision.config.inventory import Inventory
 
 Object = dict[str, Any]
 
+# kubeadm runs each of these on every control plane, as a pod that is called COMPONENT-NODE.
+COMPONENTS = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler")
 KUBE_SYSTEM = "kube-system"
 
 

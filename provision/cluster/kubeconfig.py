@@ -1,4 +1,4 @@
-"""Merging a lab's kubeconfig into the user's own."""
+"""The lab's kubeconfig: fetched from the control plane, and merged into the user's own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,21 @@ from typing import Any
 import yaml
 
 from provision.errors import ConfigError
-from provision.workspace import PRIVATE, write_atomic
+from provision.host.files import PRIVATE, write_atomic
+from provision.node.runner import Runner
 
+ADMIN_CONF = "/etc/kubernetes/admin.conf"
 SECTIONS = ("clusters", "users", "contexts")
+
+
+def fetch_kubeconfig(runner: Runner, lab: str, target: Path) -> None:
+    """Write the admin kubeconfig of a control plane to `target`, its names changed to the lab's."""
+    document = yaml.safe_load(runner.get(ADMIN_CONF).decode())
+    document["clusters"][0]["name"] = lab
+    document["users"][0]["name"] = f"{lab}-admin"
+    context = {"name": lab, "context": {"cluster": lab, "user": f"{lab}-admin"}}
+    document |= {"contexts": [context], "current-context": lab}
+    write_atomic(target, yaml.safe_dump(document), mode=PRIVATE)
 
 
 def default_path() -> Path:

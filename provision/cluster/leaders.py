@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from provision.cluster.health import KUBE_SYSTEM
-from provision.engine.waiting import poll_until
+from provision.cluster.kubectl import Kubectl
+from provision.engine.waiting import Clock, poll_until
 from provision.errors import ToolFailed
-from provision.lab.context import Context
 
 LEASES = "leases.coordination.k8s.io"
 NODE_LEASES = "kube-node-lease"
@@ -17,11 +17,12 @@ NODE_LEASES = "kube-node-lease"
 LEADERS = {"kube-controller-manager": "kube-controller", "kube-scheduler": "kube-scheduler"}
 # A leader renews its Lease every two seconds.
 SILENT_SECONDS = 30.0
-WAIT_SECONDS = 60.0
 
 
-def wait_for_leaders(ctx: Context) -> None:
+def wait_for_leaders(kubectl: Kubectl, node: str, *, deadline: float, clock: Clock) -> None:
     """Wait until both lead, without waiting out the Lease of an instance that is gone.
+
+    `node` is the control plane they run on; `deadline` is seconds.
 
     The controller manager ends when the API server is not healthy ten seconds after it was elected, as on
     a busy host while the first roles are made; the next one would wait for as long as a Lease lasts.
@@ -29,25 +30,25 @@ def wait_for_leaders(ctx: Context) -> None:
     """
 
     def lead() -> bool:
-        ages = _ages(ctx)
+        ages = _ages(kubectl, node)
         silent = [name for name, age in ages.items() if age > SILENT_SECONDS]
-        free_leases(ctx, silent)
+        free_leases(kubectl, silent)
         return not silent and set(ages) == set(LEADERS)
 
     poll_until(
         lead,
         what="a leader of the controller managers and of the schedulers",
-        deadline=ctx.scaled(WAIT_SECONDS),
-        clock=ctx.clock,
+        deadline=deadline,
+        clock=clock,
         errors=ToolFailed,
         hint="kubelab kubectl -- -n kube-system get leases,pods",
     )
 
 
-def free_leases(ctx: Context, leaders: Collection[str]) -> None:
+def free_leases(kubectl: Kubectl, leaders: Collection[str]) -> None:
     """Delete Leases of leaders: a holder that lives writes its own again, and a new one need not wait."""
     if leaders:
-        ctx.kubectl("delete", LEASES, f"--namespace={KUBE_SYSTEM}", "--ignore-not-found", *leaders)
+        kubectl("delete", LEASES, f"--namespace={KUBE_SYSTEM}", "--ignore-not-found", *leaders)
 
 
 def renewed(lease: Mapping[str, Any]) -> float:
@@ -56,15 +57,15 @@ def renewed(lease: Mapping[str, Any]) -> float:
     return dt.datetime.fromisoformat(text).timestamp() if text else 0.0
 
 
-def _ages(ctx: Context) -> dict[str, float]:
+def _ages(kubectl: Kubectl, node: str) -> dict[str, float]:
     """Return leader -> seconds from its last sign of life to the last of its node, where it has a Lease.
 
     Both are told by the node's own clock, which need not be the host's.
     """
     times = {
         (item["metadata"]["namespace"], item["metadata"]["name"]): renewed(item)
-        for item in ctx.kubectl.items(LEASES, "--all-namespaces")
+        for item in kubectl.items(LEASES, "--all-namespaces")
     }
     leaders = {name: times[KUBE_SYSTEM, name] for name in LEADERS if (KUBE_SYSTEM, name) in times}
-    latest = max([times.get((NODE_LEASES, ctx.inventory.first.name), 0.0), *leaders.values()])
+    latest = max([times.get((NODE_LEASES, node), 0.0), *leaders.values()])
     return {name: latest - time for name, time in leaders.items()}

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from provision.cluster.kubectl import Kubectl
 from provision.cni.base import BuiltIn, Site
 from provision.config.cni import CniConfig
-from provision.config.inventory import Inventory, Node
+from provision.config.inventory import MTU, Inventory, Node
 from provision.config.schema import ClusterConfig
-from provision.providers.vagrantfile import MTU, environment
+from provision.templates import environment
 
 CONFLIST = "/etc/cni/net.d/10-kubelab-bridge.conflist"
 NETWORK_SCRIPT = "/etc/kubelab/network.sh"

@@ -16,15 +16,15 @@ def command() -> None:
 @common_options
 def build(options: Options) -> None:
     """Build the box that the lab needs, unless it is in the cache."""
-    from provision.artifacts import choose
     from provision.box.builder import BoxBuilder
     from provision.box.metadata import write_catalog
     from provision.box.recipe import BoxRecipe
+    from provision.lab.artifacts import artifacts_of
     from provision.lab.opening import read_lab
 
     with reporting(options) as report:
         config, _ = read_lab(options.file)
-        artifacts = choose.choose(config)
+        artifacts = artifacts_of(config)
         bundle = artifacts.build(report, options.cancel)
         recipe = BoxRecipe(artifacts.kubernetes, artifacts.key)
         file = BoxBuilder(report, options.cancel).find_or_build(recipe, bundle)
@@ -39,7 +39,7 @@ def list_boxes(options: Options) -> None:
     """List the boxes in the cache."""
     import json
 
-    from provision.workspace import cache_dir
+    from provision.host.files import cache_dir
 
     with reporting(options) as report:
         found = []

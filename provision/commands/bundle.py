@@ -22,11 +22,11 @@ def create(options: Options, kubernetes: str | None, into: Path | None) -> None:
     """Make the bundle that the lab needs, unless it is in the cache."""
     import shutil
 
-    from provision.artifacts import choose
     from provision.errors import ConfigError
+    from provision.lab.artifacts import artifacts_of
 
     with reporting(options) as report:
-        artifacts = choose.choose(_config(options, kubernetes))
+        artifacts = artifacts_of(_config(options, kubernetes))
         if into is not None and into.exists():
             raise ConfigError(f"{into} exists", hint="name a folder that is not there yet")
         bundle = artifacts.build(report, options.cancel)
@@ -43,12 +43,12 @@ def create(options: Options, kubernetes: str | None, into: Path | None) -> None:
 @common_options
 def show(options: Options, folder: Path | None, kubernetes: str | None) -> None:
     """Show what is in a bundle (the lab's, or the one in FOLDER), every file's digest checked."""
-    from provision.artifacts import choose
     from provision.artifacts.bundle import Bundle
     from provision.errors import LabError
+    from provision.lab.artifacts import artifacts_of
 
     with reporting(options) as report:
-        bundle = Bundle.open(folder) if folder else choose.choose(_config(options, kubernetes)).find()
+        bundle = Bundle.open(folder) if folder else artifacts_of(_config(options, kubernetes)).find()
         if bundle is None:
             raise LabError("the lab's bundle is not in the cache", hint="kubelab bundle create")
         bundle.verify()

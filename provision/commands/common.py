@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from provision.errors import Cancelled, LabError, StepFailed, in_one_line
-from provision.report.base import make_reporter
+from provision.report.choose import make_reporter
 from provision.report.run_log import RunLog
 from provision.report.tee import TeeReporter
 from provision.workspace import Workspace

@@ -16,11 +16,11 @@ def command(options: Options, mend: bool) -> None:
     With --fix these commands are run (on Debian and Ubuntu, as root or through sudo); it asks nothing
     and may be run again and again. With a lab.yaml at hand its networks are checked too.
     """
-    from provision.artifacts import choose
     from provision.config.inventory import bridge_name
     from provision.doctor import Host, checks_for, diagnose, fix
     from provision.errors import ResourceError
     from provision.host.facts import gather
+    from provision.lab.artifacts import needs_skopeo
     from provision.lab.opening import read_lab
 
     with reporting(options) as report:
@@ -29,7 +29,7 @@ def command(options: Options, mend: bool) -> None:
         if options.file.exists():
             config, _ = read_lab(options.file)
             ranges, own = list(config.network.ranges().values()), [bridge_name(config.name)]
-            checks = checks_for(ranges, own, registries=choose.needs_skopeo(config))
+            checks = checks_for(ranges, own, registries=needs_skopeo(config))
         findings = fix(host, report, checks) if mend else diagnose(host, checks)
         rows = [[finding.level, finding.title, finding.message] for finding in findings]
         report.table("This host", ["", "check", "finding"], rows)

@@ -14,7 +14,7 @@ def command(options: Options, force: bool) -> None:
     """Write a commented lab.yaml to start from."""
     from provision.config.schema import sample
     from provision.errors import ConfigError
-    from provision.workspace import write_atomic
+    from provision.host.files import write_atomic
 
     with reporting(options) as report:
         if options.file.exists() and not force:

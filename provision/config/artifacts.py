@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 
-from provision.artifacts.sites import EVERY_REGISTRY
 from provision.config import values
 
+# Stands for every registry that has no entry of its own.
+EVERY_REGISTRY = ""
 PLAIN = ("auto", "release", "source")
 ALLOWED = "auto, release, source, {bundle: FOLDER}, {mirror: URL}"
 MIRROR_ALLOWED = "URL, or a mapping of files: URL, images: PREFIX and ca: FILE"

@@ -11,19 +11,14 @@ import ipaddress
 import itertools
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
+from provision.config.addresses import POD_PREFIX, Role, offset_of
+from provision.config.schema import ClusterConfig, NodePool
 from provision.config.suggest import did_you_mean
 from provision.errors import ConfigError
 
-if TYPE_CHECKING:
-    from provision.config.schema import ClusterConfig, NodePool
-
-Role = Literal["control-plane", "worker"]
-
-CONTROL_PLANE_OFFSET = 10
-WORKER_OFFSET = 20
-POD_PREFIX = 24
+# What a packet between nodes may hold, in bytes.
+MTU = 1500
 _POD_RANGE = 2 ** (32 - POD_PREFIX)
 
 
@@ -75,11 +70,6 @@ class Inventory:
                 hint=f"the nodes are {', '.join(names)}",
             )
         return self.nodes[names.index(name)]
-
-
-def offset_of(role: Role, index: int) -> int:
-    """Return a node's place in the node network, and of its range in the pod network."""
-    return index + (CONTROL_PLANE_OFFSET if role == "control-plane" else WORKER_OFFSET)
 
 
 def inventory_of(config: ClusterConfig) -> Inventory:

@@ -55,3 +55,8 @@ def config_api() -> str:
     """Return the newest version of kubeadm's configuration that every minor here reads."""
     shared = set.intersection(*(set(minor.config_apis) for minor in MINORS.values()))
     return max(shared)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return what versions are sorted by: "v1.36.3" -> (1, 36, 3)."""
+    return tuple(int(part) for part in version.removeprefix("v").split("."))

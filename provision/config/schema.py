@@ -5,23 +5,19 @@ from __future__ import annotations
 import itertools
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from provision.config import values
+from provision.config.addresses import nodes_prefix, offset_of, pods_prefix
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
 from provision.config.document import explain, read_document
-from provision.config.inventory import offset_of
 from provision.errors import ConfigError
 from provision.extensions import PROVIDERS
-from provision.host.fit import check_host
-from provision.resources import data
-
-if TYPE_CHECKING:
-    from provision.host.facts import HostFacts
+from provision.templates import data
 
 
 class _Model(BaseModel):
@@ -59,10 +55,8 @@ _FIRST = offset_of("control-plane", 1)
 class Network(_Model):
     """The three ranges of a cluster, none of which overlaps another."""
 
-    nodes: Annotated[IPv4Network, values.network(values.nodes_prefix(_FIRST))] = IPv4Network(
-        "192.168.60.0/24"
-    )
-    pods: Annotated[IPv4Network, values.network(values.pods_prefix(_FIRST))] = IPv4Network("10.244.0.0/16")
+    nodes: Annotated[IPv4Network, values.network(nodes_prefix(_FIRST))] = IPv4Network("192.168.60.0/24")
+    pods: Annotated[IPv4Network, values.network(pods_prefix(_FIRST))] = IPv4Network("10.244.0.0/16")
     services: Annotated[
         IPv4Network, values.network(values.SERVICE_PREFIXES[-1], values.SERVICE_PREFIXES[0])
     ] = IPv4Network("10.96.0.0/12")
@@ -109,7 +103,7 @@ class ClusterConfig(_Model):
         last = offset_of("control-plane", self.control_planes.count)
         if self.workers.count:
             last = offset_of("worker", self.workers.count)
-        needs = {"nodes": values.nodes_prefix(last), "pods": values.pods_prefix(last)}
+        needs = {"nodes": nodes_prefix(last), "pods": pods_prefix(last)}
         problems = [
             (f"network.{key}", f"{network} has no room for every node; allowed: /{needs[key]} or wider")
             for key, network in self.network.ranges().items()
@@ -129,8 +123,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 }
 
 
-def load_config(path: Path, facts: HostFacts | None = None) -> ClusterConfig:
-    """Return the lab that the file describes, checked against the host if its facts are given.
+def load_config(path: Path) -> ClusterConfig:
+    """Return the lab that the file describes.
 
     Raises one ConfigError that lists every problem found.
     """
@@ -140,10 +134,7 @@ def load_config(path: Path, facts: HostFacts | None = None) -> ClusterConfig:
         raise ConfigError(f"there is no {path}", hint="kubelab init") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    config = parse_config(content, path)
-    if facts is not None:
-        check_host(config, facts)
-    return config
+    return parse_config(content, path)
 
 
 def parse_config(content: bytes | str, path: Path = Path("lab.yaml")) -> ClusterConfig:

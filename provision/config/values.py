@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
 
-from provision.config.inventory import POD_PREFIX
 from provision.config.kubernetes_versions import MINORS
 from provision.config.suggest import did_you_mean
 
@@ -114,16 +113,6 @@ def name() -> BeforeValidator:
 def kubernetes() -> BeforeValidator:
     """Return the validator of a minor version or an exact one, kept without its `v`."""
     return BeforeValidator(_kubernetes)
-
-
-def nodes_prefix(last: int) -> int:
-    """Return the prefix of the narrowest node network with an address at offset `last`."""
-    return 32 - (last + 1).bit_length()
-
-
-def pods_prefix(last: int) -> int:
-    """Return the prefix of the narrowest pod network with a range at offset `last`."""
-    return POD_PREFIX - last.bit_length()
 
 
 def folder(path: str) -> Path:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from provision.errors import LabError, MissingTool
+from provision.host.files import cache_dir
 from provision.host.process import run_tool
-from provision.workspace import cache_dir
 
 EMULATION_FACTOR = 10.0
 _MIB = 2**20

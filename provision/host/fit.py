@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from provision.config.document import config_error
 from provision.config.inventory import bridge_name, inventory_of
+from provision.config.schema import ClusterConfig
 from provision.config.values import CONTROL_PLANE_CPUS
-
-if TYPE_CHECKING:
-    from provision.config.schema import ClusterConfig
-    from provision.host.facts import HostFacts, HostNetwork
+from provision.host.facts import HostFacts, HostNetwork
 
 RESERVE_MIB = 512
 

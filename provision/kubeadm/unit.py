@@ -1,55 +1,20 @@
-"""Scripts for one node: few and fat, since a round trip into an emulated guest costs a second."""
+"""kubeadm run on a node, as a unit of its systemd."""
 
 from __future__ import annotations
 
-import base64
-import gzip
-import hashlib
-import io
 import shlex
-import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from provision.kubeadm.documents import SOCKET
+from provision.node.files import File, unpack_script
 from provision.node.runner import Runner
 
+CONFIG = "/etc/kubernetes/kubelab-init.yaml"
+TOKEN = "/run/kubelab/token"
 UNIT = "kubelab-kubeadm"
 LOG = "/var/log/kubelab/kubeadm.log"
 CODE = "/run/kubelab/kubeadm.code"
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
-PRIVATE = 0o600
-PUBLIC = 0o644
-
-
-@dataclass(frozen=True)
-class File:
-    """A file for a node."""
-
-    content: str
-    mode: int = PUBLIC
-
-
-def unpack_script(files: Mapping[str, File]) -> str:
-    """Return a script that writes `files` (absolute path -> File), all through one tar."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for path, file in sorted(files.items()):
-            entry = tarfile.TarInfo(path.lstrip("/"))
-            payload = file.content.encode()
-            entry.size, entry.mode = len(payload), file.mode
-            tar.addfile(entry, io.BytesIO(payload))
-    text = base64.encodebytes(gzip.compress(buffer.getvalue(), mtime=0)).decode()
-    return f"base64 -d <<'FILES' | tar -xzf - -C / --no-same-owner --unlink-first\n{text}FILES\n"
-
-
-def same_files_script(files: Mapping[str, File]) -> str:
-    """Return a script that fails unless all of `files` are on the node as they should be."""
-    sums = "".join(
-        f"{hashlib.sha256(file.content.encode()).hexdigest()}  {path}\n"
-        for path, file in sorted(files.items())
-    )
-    return f"sha256sum --check --status - <<'SUMS'\n{sums}SUMS\n"
 
 
 def unit_script(argv: list[str]) -> str:

@@ -20,6 +20,7 @@ from provision.node.runner import Runner
 from provision.providers.base import Provider, SnapshotBackend
 from provision.providers.vagrant import Machines
 from provision.report.base import Reporter
+from provision.ssh.host_keys import HostKeys
 from provision.workspace import Workspace
 
 
@@ -79,6 +80,19 @@ class Context:
             )
         program = bundle.root / "binaries" / "kubectl"
         return Kubectl(program, self.workspace.kubeconfig, self.scaled(20), self.cancel)
+
+    @property
+    def host_keys(self) -> HostKeys:
+        """Return the recorded keys of the nodes."""
+        return HostKeys(self.workspace, self.inventory, self.scaled, self.clock, self.cancel)
+
+    def pin_host_keys(self) -> None:
+        """Record the host keys that are missing, and keep the connections made for it.
+
+        Raises ConnectFailed when another machine answers at a node's address.
+        """
+        for runner in self.host_keys.pin(self.machines.ids()):
+            self.keep(runner)
 
     def scaled(self, seconds: float) -> float:
         """Return a deadline that suits the speed of the machines, in seconds."""

@@ -7,19 +7,19 @@ import threading
 from pathlib import Path
 
 from provision import extensions
-from provision.artifacts import choose
 from provision.box.recipe import BoxRecipe
 from provision.cni.choose import cni_of, decide
 from provision.config.inventory import Node, inventory_of
 from provision.config.schema import ClusterConfig, load_config
 from provision.errors import ConfigError
 from provision.host.facts import HostFacts, acceleration, gather
+from provision.host.fit import check_host
+from provision.lab.artifacts import artifacts_of
 from provision.lab.context import Context
 from provision.node.runner import Runner
 from provision.providers.base import Provider, SnapshotBackend
 from provision.providers.vagrant import VagrantMachines
 from provision.report.base import Reporter
-from provision.ssh import host_keys
 from provision.ssh.runner import ParamikoRunner
 from provision.workspace import Workspace
 
@@ -31,7 +31,9 @@ def read_lab(file: Path, *, facts: HostFacts | None = None) -> tuple[ClusterConf
 
     With `facts` it is also checked against this host. Raises ConfigError.
     """
-    config = load_config(file, facts)
+    config = load_config(file)
+    if facts is not None:
+        check_host(config, facts)
     provider = DEFAULT_PROVIDER if config.provider == "auto" else config.provider
     decided = config.model_copy(update={"provider": provider})
     return decided, Workspace(file.resolve().parent, config.name)
@@ -51,7 +53,7 @@ def open_lab(
             "more than one control plane is not there yet", key="controlPlanes.count", hint="use 1"
         )
     provider: Provider = extensions.load(extensions.PROVIDERS[config.provider])(report, cancel)
-    artifacts = choose.choose(config)
+    artifacts = artifacts_of(config)
     config = config.model_copy(update={"cni": decide(config.cni, artifacts.has)})
     speed = acceleration(facts or gather())
     context = Context(
@@ -103,7 +105,7 @@ def _with_connections(context: Context) -> Context:
     def connect(node: Node) -> Runner:
         with lock:
             if node.name not in runners:
-                point = host_keys.endpoint(context, node)
+                point = context.host_keys.endpoint(node)
                 runners[node.name] = ParamikoRunner(point, timeout=context.scaled(10), cancel=context.cancel)
             return runners[node.name]
 

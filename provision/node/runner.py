@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from provision.errors import CommandFailed, CommandTimeout
+from provision.errors import CommandFailed, CommandTimeout, Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command said on both streams, and its exit code."""
-
-    stdout: str
-    stderr: str
-    code: int
-
-    @property
-    def ok(self) -> bool:
-        """Return whether the command ended with exit code 0."""
-        return self.code == 0
 
 
 class Shell(Protocol):

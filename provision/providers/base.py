@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory
 from provision.config.schema import ClusterConfig
 from provision.host.facts import HostFacts
-from provision.providers.vagrantfile import BoxReference
 
 RUNNING, PAUSED, STOPPED = "running", "paused", "stopped"
 

@@ -13,10 +13,10 @@ from typing import IO, Protocol
 
 import vagrant
 
+from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory
 from provision.errors import MissingTool, VagrantError
 from provision.providers.base import Provider
-from provision.providers.vagrantfile import BoxReference
 from provision.report.base import Reporter
 from provision.workspace import Workspace
 

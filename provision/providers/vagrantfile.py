@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import Any
 
-import jinja2
-
-from provision.config.inventory import Inventory, bridge_name, network_name
+from provision.box.reference import BoxReference
+from provision.config.inventory import MTU, Inventory, bridge_name, network_name
 from provision.config.schema import ClusterConfig
 from provision.host.facts import Acceleration
-from provision.resources import data
+from provision.templates import environment
 
 BOOT_SECONDS = 120
-MTU = 1500
 BANNER = "Written by `kubelab render` from lab.yaml: change that file, not this one."
-
-
-@dataclass(frozen=True)
-class BoxReference:
-    """How a Vagrantfile names its box: `url` is a file:// URL, `disk` the size in GiB it has at least."""
-
-    name: str
-    version: str
-    url: str
-    disk: int
-
-
-def ruby(value: object) -> str:
-    """Return `value` as a single-quoted Ruby string, in which nothing is interpolated."""
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    # Ruby reads CR LF in its source as LF, so a CR stands in a string of its own: neighbours are joined.
-    text = text.replace("\r", "'\"\\r\"'")
-    return f"'{text}'"
-
-
-def environment() -> jinja2.Environment:
-    """Return the environment all templates are rendered in: an undefined name is an error."""
-    env = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(data("Vagrantfile.j2").parent),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    env.filters["ruby"] = ruby
-    env.filters["json"] = json.dumps
-    return env
 
 
 def vagrantfile(

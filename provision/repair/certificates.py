@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from provision.errors import LabError
+from provision.kubeadm.unit import CONFIG
 from provision.lab.context import Context
+from provision.node.certificates import CLIENT_PEM, KUBELET_PKI, SERVING_CRT
 from provision.repair.services import RESTART_CONTROL_PLANE, RESTART_KUBELET, START_SECONDS, run_on
 from provision.repair.state import NodeState
-from provision.repair.survey import CLIENT_PEM, KUBELET_PKI, SERVING_CRT, Survey
-from provision.steps.control_plane import CONFIG
+from provision.repair.survey import Survey
 
 PKI = "/etc/kubernetes/pki"
 AUTHORITIES = (f"{PKI}/ca.crt", f"{PKI}/front-proxy-ca.crt", f"{PKI}/etcd/ca.crt")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from provision.engine.steps import Outcome, Step, Together, run_steps
 from provision.errors import Cancelled, StepFailed
 from provision.lab.context import Context
+from provision.node.certificates import MARGIN
 from provision.repair.certificates import CertificateStep
 from provision.repair.clocks import ClockStep
 from provision.repair.credentials import CredentialStep
@@ -18,7 +19,7 @@ from provision.repair.look import LookStep
 from provision.repair.network import NetworkStep
 from provision.repair.pods import PodStep
 from provision.repair.services import ApiStep, ServicesStep
-from provision.repair.survey import MARGIN, Survey
+from provision.repair.survey import Survey
 from provision.repair.tokens import TokenStep
 
 AGAIN = "run the same `kubelab snapshot restore` or `kubelab reset` again"

@@ -43,7 +43,7 @@ class HeartbeatStep:
                 )
             if helped == 0 and passed > limits[0]:
                 helped = 1
-                free_leases(ctx, leaders)
+                free_leases(ctx.kubectl, leaders)
             elif helped == 1 and passed > limits[1]:
                 helped = 2
                 self._restart(ctx, nodes, leaders)
@@ -81,5 +81,5 @@ class HeartbeatStep:
             scripts[first] = f"pkill -KILL -x '{pattern}' || true\n" + scripts.get(first, "")
         ctx.report.info(f"restarting what gives no sign of life: {', '.join(nodes + leaders)}")
         run_on(ctx, scripts, "restart the kubelet", ctx.scaled(12) + 120)
-        free_leases(ctx, leaders)
+        free_leases(ctx.kubectl, leaders)
         self.survey.forget()

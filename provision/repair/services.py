@@ -7,14 +7,16 @@ from collections.abc import Callable
 
 import yaml
 
+from provision.cluster.kubeconfig import fetch_kubeconfig
 from provision.config.inventory import Node
 from provision.engine.parallel import on_all
 from provision.engine.waiting import poll_until
 from provision.errors import LabError, WaitTimeout
 from provision.lab.context import Context
-from provision.repair.state import NodeState, certificate_end
-from provision.repair.survey import HEALTHZ, Survey
-from provision.steps.control_plane import fetch_kubeconfig
+from provision.node.certificates import certificate_end
+from provision.node.kubelet import HEALTHZ
+from provision.repair.state import NodeState
+from provision.repair.survey import Survey
 
 # Enough for a kubelet that starts on an emulated CPU.
 START_SECONDS = 12
@@ -106,7 +108,7 @@ class ApiStep:
             ctx.report.info(
                 "a new certificate for kubectl: if you merged it into your own kubeconfig, do so again"
             )
-        fetch_kubeconfig(ctx)
+        fetch_kubeconfig(ctx.connect(first), ctx.config.name, ctx.workspace.kubeconfig)
         try:
             _await_api(ctx, ctx.scaled(START_SECONDS))
         except WaitTimeout:

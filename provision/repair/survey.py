@@ -11,42 +11,15 @@ from collections.abc import Callable, Mapping
 from provision.config.inventory import Node
 from provision.engine.parallel import on_all
 from provision.lab.context import Context
+from provision.node.certificates import CERTIFICATES, MARGIN
 from provision.node.clock import SHOW, measure
+from provision.node.kubelet import HEALTHZ
 from provision.node.runner import run_in
-from provision.repair.state import UNITS, NodeState, PodToken, parse_state
+from provision.node.tokens import TOKENS, PodToken
+from provision.repair.state import UNITS, NodeState, parse_state
 
-KUBELET_PKI = "/var/lib/kubelet/pki"
-CLIENT_PEM = f"{KUBELET_PKI}/kubelet-client-current.pem"
-SERVING_CRT = f"{KUBELET_PKI}/kubelet.crt"
 RTC = "/sys/class/rtc/rtc0/since_epoch"
-HEALTH_SECONDS = 10
-# A certificate that ends within it is renewed too: who restores a lab wants to use it.
-MARGIN = dt.timedelta(days=1)
 
-# Answers "HTTP/1.0 200 OK"; curl would take half a second to start where the CPU is emulated.
-HEALTHZ = (
-    f"timeout {HEALTH_SECONDS} bash -c 'exec 3<>/dev/tcp/127.0.0.1/10248 && "
-    'printf "GET /healthz HTTP/1.0\\r\\n\\r\\n" >&3 && read -r line <&3 && echo "$line"\' 2>/dev/null || true'
-)
-
-# A line "-- FILE" before each. Certificates only: what stands beside them in the same files is a private key.
-CERTIFICATES = f"""
-set --
-for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt /etc/kubernetes/*.conf \\
-    {CLIENT_PEM} {SERVING_CRT}; do
-    if [ -f "$file" ]; then set -- "$@" "$file"; fi
-done
-if [ $# -gt 0 ]; then
-    awk 'FNR == 1 {{print "-- " FILENAME}} /BEGIN CERTIFICATE/,/END CERTIFICATE/ {{print}}
-        /client-certificate-data:/ {{print "data " $2}}' "$@"
-fi
-"""
-
-# Of a service account's token only the middle part: whose it is and how long it lasts. It proves nothing.
-TOKENS = """
-set -- /var/lib/kubelet/pods/*/volumes/kubernetes.io~projected/kube-api-access-*/token
-if [ -f "$1" ]; then cut -d. -f2 "$@" 2>/dev/null || true; fi
-"""
 
 SURVEY = f"""
 echo "== units"

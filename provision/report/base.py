@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from provision.report.run_log import RunLog
-    from provision.report.tee import TeeReporter
 
 
 class Reporter(Protocol):
@@ -138,30 +133,3 @@ class RecordingReporter(EventReporter):
         """Return the fields of every event called `name`, in order."""
         with self._lock:
             return [fields for event, fields in self.events if event == name]
-
-
-def make_reporter(
-    *, json: bool = False, stream: TextIO | None = None, log: RunLog | None = None
-) -> TeeReporter:
-    """Return the reporter that fits `stream` (standard output by default); it also writes `log`.
-
-    JSON lines when asked for, live lines on a terminal, plain lines elsewhere.
-    """
-    # Rich costs a third of the time `kubelab --help` may take, so only those who need it pay.
-    from provision.report.tee import TeeReporter
-
-    out = sys.stdout if stream is None else stream
-    screen: Reporter
-    if json:
-        from provision.report.json_events import JsonReporter
-
-        screen = JsonReporter(out)
-    elif out.isatty() and os.environ.get("TERM") != "dumb":
-        from provision.report.terminal import RichReporter
-
-        screen = RichReporter(out)
-    else:
-        from provision.report.plain import PlainReporter
-
-        screen = PlainReporter(out, errors=sys.stderr if stream is None else None)
-    return TeeReporter(screen, log)

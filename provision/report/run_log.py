@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from provision.errors import LabError
 from provision.report.base import EventReporter
-from provision.report.json_events import event_fields, timestamp, utc_now
+from provision.report.events import event_fields, timestamp, utc_now
 from provision.report.redact import LineRedactor, Redactor
 from provision.report.text import printable
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from provision.errors import Cancelled, LabError
 from provision.host.memory import Prefault, prefaultable_mib
 from provision.lab.context import Context
+from provision.lab.readiness import what_is_missing
 from provision.providers.base import PAUSED, RUNNING, SnapshotBackend
 from provision.snapshots import journal as snapshot_journal
 from provision.snapshots import manifests, preconditions, recovery
@@ -15,7 +16,6 @@ from provision.snapshots.journal import Journal
 from provision.snapshots.manifests import Manifest, SavedNode
 from provision.snapshots.preconditions import holders, machine_ids, manifests_of, restorable
 from provision.snapshots.preparation import prepare
-from provision.steps.cluster import what_is_missing
 
 
 def save(ctx: Context, name: str, note: str = "") -> Manifest:

@@ -11,8 +11,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from provision.host.files import PRIVATE, write_atomic
 from provision.report.base import Reporter
-from provision.workspace import PRIVATE, Workspace, write_atomic
+from provision.workspace import Workspace
 
 Phase = Literal["started", "reverting", "repairing"]
 COMMANDS = {"save": "snapshot save", "restore": "snapshot restore", "delete": "snapshot delete"}

@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigError, SnapshotError
-from provision.workspace import write_atomic
+from provision.host.files import write_atomic
 
 LONGEST = 63
 # What `kubelab up` saves when everything is well, and `kubelab reset` leads back to.

@@ -10,10 +10,11 @@ from provision.config.inventory import Node
 from provision.engine.parallel import on_all
 from provision.errors import ConnectFailed, SnapshotError
 from provision.lab.context import Context
+from provision.node.certificates import CERTIFICATES, certificates
 from provision.node.clock import set_clock
 from provision.node.runner import run_in
-from provision.repair.state import certificates, sections, tokens
-from provision.repair.survey import CERTIFICATES, TOKENS
+from provision.node.sections import sections
+from provision.node.tokens import TOKENS, tokens
 from provision.ssh.host_keys import UUID_FILE
 
 # The box brings what a node does before it is saved; a user's own box may not. It comes last, since it holds

@@ -12,11 +12,12 @@ from provision.engine.parallel import on_all
 from provision.engine.waiting import poll_until
 from provision.errors import Cancelled, LabError, MachineBusy, SnapshotError, in_one_line
 from provision.lab.context import Context
+from provision.lab.readiness import wait_until_ready, what_is_missing
 from provision.providers.base import PAUSED, SnapshotBackend
+from provision.repair.cluster import repair
 from provision.snapshots import journal as snapshot_journal
 from provision.snapshots.journal import Journal
 from provision.snapshots.manifests import Manifest, Manifests
-from provision.steps.cluster import ReadyStep, what_is_missing
 
 # A hypervisor that still copies memory for a command that was killed takes no other until it is done.
 BUSY_SECONDS = 180.0
@@ -187,16 +188,13 @@ def _patiently(ctx: Context, work: Callable[[], None]) -> None:
 
 
 def _repair(ctx: Context, manifest: Manifest) -> None:
-    # Its steps know the step that saves `ready`, which knows this module.
-    from provision.repair.cluster import repair
-
     start = ctx.clock.now()
     moment = manifest.time.timestamp()
     repair(ctx, moment, good_until=manifest.good_until if manifest.verified else None)
     repaired = ctx.clock.now()
     ctx.report.phase("repair", repaired - start)
     if manifest.verified:
-        ReadyStep().apply(ctx)
+        wait_until_ready(ctx, "ready")
     else:
         for problem in what_is_missing(ctx):
             ctx.report.warn(problem)

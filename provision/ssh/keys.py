@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from provision.workspace import PRIVATE, PUBLIC, write_atomic
+from provision.host.files import PRIVATE, PUBLIC, write_atomic
 
 
 def make_key(path: Path, comment: str) -> None:

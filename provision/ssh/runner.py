@@ -13,8 +13,7 @@ from pathlib import Path
 
 import paramiko
 
-from provision.errors import Cancelled, CommandFailed, ConnectFailed
-from provision.node.runner import Result
+from provision.errors import Cancelled, CommandFailed, ConnectFailed, Result
 from provision.ssh.channel import BROKEN, Exchange
 from provision.ssh.shell import RootShell
 

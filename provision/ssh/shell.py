@@ -7,19 +7,32 @@ import secrets
 import shlex
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from provision.errors import CommandTimeout, ConnectFailed, LabError, last_lines
-from provision.ssh.channel import BROKEN, CHUNK, Exchange, feed, is_open, start
-
-if TYPE_CHECKING:
-    from provision.ssh.channel import Channel
-    from provision.ssh.runner import ParamikoRunner
+from provision.errors import CommandTimeout, ConnectFailed, LabError, Result, last_lines
+from provision.ssh.channel import BROKEN, CHUNK, Channel, Exchange, feed, is_open, start
 
 SHELL = "sudo -n sh"
 # The fifth field is the process group, which all that the shell starts belongs to.
 GROUP = 'read -r pid name state parent group rest </proc/$$/stat; echo "$group"'
 LABEL = 60
+
+
+class Connection(Protocol):
+    """What a shell needs of the connection to its node; `timeout` is seconds."""
+
+    timeout: float
+    cancel: threading.Event
+
+    @property
+    def node(self) -> str:
+        """Return the node's name."""
+
+    def open_channel(self) -> Channel:
+        """Return a new channel; raises ConnectFailed."""
+
+    def run(self, command: str, *, deadline: float, check: bool) -> Result:
+        """Run shell text beside the shell."""
 
 
 class RootShell:
@@ -28,7 +41,7 @@ class RootShell:
     A shell that broke or was ended is made again for the next command.
     """
 
-    def __init__(self, runner: ParamikoRunner) -> None:
+    def __init__(self, runner: Connection) -> None:
         self._runner = runner
         self._channel: Channel | None = None
         self._group = ""

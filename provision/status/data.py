@@ -16,8 +16,8 @@ from provision.cluster.health import (
     version_of,
 )
 from provision.lab.context import Context
-from provision.report.json_events import timestamp
-from provision.status.gather import Status
+from provision.report.events import timestamp
+from provision.status.model import Status
 
 
 def data(ctx: Context, found: Status) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from provision.cluster.api_health import PATIENCE, failing_checks
@@ -14,53 +13,19 @@ from provision.cluster.kubectl import Kubectl
 from provision.engine.parallel import Jobs
 from provision.errors import Cancelled, LabError, ToolFailed, in_one_line
 from provision.lab.context import Context
+from provision.lab.readiness import KINDS
 from provision.node.certificates import Expiry, expiries
 from provision.providers.base import RUNNING
 from provision.snapshots.manifests import Manifest
 from provision.snapshots.preconditions import current_of, manifests_of
+from provision.status.model import Status
 from provision.status.problems import problems_of
-from provision.steps.cluster import KINDS
 from provision.verify import record
 
 if TYPE_CHECKING:
-    from provision.verify.record import VerifyRecord
+    pass
 
 ANSWER_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Status:
-    """What is known of a lab at one moment; why a part is not known stands in `unknown`.
-
-    `states` maps nodes to the states of their machines. `failing` are the checks of /readyz that fail.
-    `snapshot` is the one the lab stands on. `problems` keep the lab from being healthy.
-    """
-
-    time: dt.datetime
-    states: Mapping[str, str] | None = None
-    objects: Sequence[Object] | None = None
-    failing: Sequence[str] | None = None
-    expiries: Sequence[Expiry] | None = None
-    snapshot: Manifest | None = None
-    verify: VerifyRecord | None = None
-    unknown: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    problems: Sequence[str] = ()
-
-    @property
-    def healthy(self) -> bool:
-        return not self.problems
-
-    @property
-    def nodes(self) -> dict[str, Object]:
-        """Return the cluster's Nodes by name."""
-        return {item["metadata"]["name"]: item for item in self._of("Node")}
-
-    @property
-    def pods(self) -> list[Object]:
-        return self._of("Pod")
-
-    def _of(self, kind: str) -> list[Object]:
-        return [item for item in self.objects or () if item["kind"] == kind]
 
 
 def gather(ctx: Context) -> Status:

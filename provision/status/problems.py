@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from provision.cluster.health import KUBE_SYSTEM, Object, problems
+from provision.cluster.health import COMPONENTS, KUBE_SYSTEM, Object, problems
 from provision.config.inventory import Inventory
 from provision.providers.base import RUNNING
 
 if TYPE_CHECKING:
-    from provision.status.gather import Status
-
-# kubeadm runs each of these on every control plane, as a pod that is called COMPONENT-NODE.
-COMPONENTS = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler")
+    from provision.status.model import Status
 
 
 def problems_of(found: Status, inventory: Inventory, *, network: bool, asked: bool) -> list[str]:

@@ -14,7 +14,8 @@ from provision.providers.base import RUNNING
 from provision.snapshots.journal import tell
 from provision.snapshots.listing import age
 from provision.status.data import data
-from provision.status.gather import Status, gather
+from provision.status.gather import gather
+from provision.status.model import Status
 
 WATCH_SECONDS = 5.0
 # More would not fit the screen; --json has all.

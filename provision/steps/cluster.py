@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from provision.cluster.health import problems
-from provision.errors import ToolFailed, WaitTimeout
+from provision.errors import ToolFailed
 from provision.lab.context import Context
-
-KINDS = "nodes,pods,deployments,daemonsets"
-POLL_SECONDS = 1.0
-READY_SECONDS = 90
-SHOWN = 3
+from provision.lab.readiness import wait_until_ready, what_is_missing
 
 
 class CniStep:
@@ -46,25 +41,7 @@ class ReadyStep:
         return not what_is_missing(ctx)
 
     def apply(self, ctx: Context) -> None:
-        patience = ctx.scaled(READY_SECONDS + ctx.cni.settle_seconds)
-        clock, end = ctx.clock, ctx.clock.now() + patience
-        while missing := what_is_missing(ctx):
-            ctx.report.progress("; ".join(missing[:SHOWN]), self.id)
-            if clock.now() > end:
-                listed = "\n".join(missing)
-                raise WaitTimeout(
-                    f"the cluster is not ready after {patience:.0f} s:\n{listed}", hint="kubelab status"
-                )
-            clock.sleep(POLL_SECONDS)
+        wait_until_ready(ctx, self.id)
 
     def plan(self, ctx: Context) -> str:
         return "wait until every node and pod is Ready"
-
-
-def what_is_missing(ctx: Context) -> list[str]:
-    """Return what keeps the cluster from being ready, be it an API server that does not answer."""
-    try:
-        objects = ctx.kubectl.items(KINDS, "--all-namespaces")
-    except ToolFailed as error:
-        return [f"the API server does not answer: {error.details or error}"]
-    return problems(objects, ctx.inventory, network=ctx.cni.name != "none")

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import yaml
-
+from provision.cluster.kubeconfig import fetch_kubeconfig
 from provision.cluster.leaders import wait_for_leaders
 from provision.config.inventory import Node
 from provision.engine.waiting import poll_until
 from provision.errors import ToolFailed
 from provision.kubeadm.documents import init_documents, new_token
-from provision.kubeadm.unit import KUBELET_CONF, PRIVATE, UNIT, File, run_kubeadm, wait_for_unit
+from provision.kubeadm.unit import CONFIG, KUBELET_CONF, TOKEN, UNIT, run_kubeadm, wait_for_unit
 from provision.lab.context import Context
-from provision.workspace import PRIVATE as PRIVATE_FILE
-from provision.workspace import write_atomic
+from provision.node.files import PRIVATE, File
 
-CONFIG = "/etc/kubernetes/kubelab-init.yaml"
-TOKEN = "/run/kubelab/token"
-ADMIN_CONF = "/etc/kubernetes/admin.conf"
 FINALIZED = "kubelet-client-current.pem"
 DNS, PROXY = "deployment/coredns", "daemonset/kube-proxy"
 INIT_SECONDS = 100.0
+# How long the parts of the control plane of which one leads may take to agree, on fast machines.
+LEADER_SECONDS = 60.0
 
 
 class ControlPlaneStep:
@@ -43,14 +40,14 @@ class ControlPlaneStep:
             runner.run(wait_for_unit(), deadline=ctx.scaled(300), what="kubeadm init")
         elif state in ("empty", "unfinished"):
             self._init(ctx, reset=state == "unfinished")
-        fetch_kubeconfig(ctx)
+        fetch_kubeconfig(runner, ctx.config.name, ctx.workspace.kubeconfig)
         kubectl = ctx.kubectl
         poll_until(kubectl.answers, what="the API server", deadline=ctx.scaled(60), clock=ctx.clock)
         if not _has_addons(ctx):
             which = "coredns" if ctx.config.cni.replaces_kube_proxy else "all"
             argv = ["kubeadm", "init", "phase", "addon", which, f"--config={CONFIG}"]
             runner.run(argv, deadline=ctx.scaled(60))
-        wait_for_leaders(ctx)
+        wait_for_leaders(kubectl, first.name, deadline=ctx.scaled(LEADER_SECONDS), clock=ctx.clock)
 
     def plan(self, ctx: Context) -> str:
         return f"kubeadm init {ctx.version} on {ctx.inventory.first.name}"
@@ -78,18 +75,6 @@ elif [ -e /etc/kubernetes/pki ] || [ -e {KUBELET_CONF} ]; then echo unfinished
 else echo empty; fi
 """
     return ctx.connect(node).run(script, deadline=ctx.scaled(20), what="probe kubeadm").stdout.strip()
-
-
-def fetch_kubeconfig(ctx: Context) -> None:
-    """Write the cluster's admin kubeconfig for this lab, its names changed to the lab's."""
-    text = ctx.connect(ctx.inventory.first).get(ADMIN_CONF).decode()
-    document = yaml.safe_load(text)
-    name = ctx.config.name
-    document["clusters"][0]["name"] = name
-    document["users"][0]["name"] = f"{name}-admin"
-    context = {"name": name, "context": {"cluster": name, "user": f"{name}-admin"}}
-    document |= {"contexts": [context], "current-context": name}
-    write_atomic(ctx.workspace.kubeconfig, yaml.safe_dump(document), mode=PRIVATE_FILE)
 
 
 def _has_addons(ctx: Context) -> bool:

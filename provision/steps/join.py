@@ -9,9 +9,10 @@ from provision.engine.parallel import on_all
 from provision.engine.waiting import poll_until
 from provision.errors import ToolFailed
 from provision.kubeadm.documents import TOKEN_HOURS, ca_hash, join_document, new_token
-from provision.kubeadm.unit import KUBELET_CONF, PRIVATE, UNIT, File, run_kubeadm
+from provision.kubeadm.unit import KUBELET_CONF, TOKEN, UNIT, run_kubeadm
 from provision.lab.context import Context
-from provision.steps.control_plane import FINALIZED, TOKEN, kubeadm_state
+from provision.node.files import PRIVATE, File
+from provision.steps.control_plane import FINALIZED, kubeadm_state
 
 CONFIG = "/etc/kubernetes/kubelab-join.yaml"
 CA = "/etc/kubernetes/pki/ca.crt"

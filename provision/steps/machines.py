@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from provision.errors import ConfigDrift
+from provision.host.files import write_atomic
 from provision.lab.context import Context
 from provision.providers.base import PAUSED, RUNNING
 from provision.providers.vagrantfile import vagrantfile
-from provision.ssh import host_keys
 from provision.ssh.keys import make_key
-from provision.workspace import write_atomic
 
 
 class VagrantfileStep:
@@ -59,7 +58,7 @@ class MachinesStep:
         running = all(states.get(node.name) == RUNNING for node in ctx.inventory.nodes)
         # A machine of a node that left lab.yaml would otherwise go unseen, all others being as they should.
         strays = running and ctx.provider.strays(ctx.config, ctx.machines.ids())
-        return running and not strays and not host_keys.missing(ctx)
+        return running and not strays and not ctx.host_keys.missing(ctx.machines.ids())
 
     def apply(self, ctx: Context) -> None:
         self._remove_strays(ctx)
@@ -72,7 +71,7 @@ class MachinesStep:
             ctx.inventory.nodes
         ):
             ctx.machines.up()
-        host_keys.pin(ctx)
+        ctx.pin_host_keys()
 
     def plan(self, ctx: Context) -> str:
         return f"make and start {', '.join(node.name for node in ctx.inventory.nodes)}"

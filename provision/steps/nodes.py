@@ -10,9 +10,9 @@ from provision.config.inventory import Node
 from provision.engine.parallel import on_all
 from provision.kubeadm.documents import PATCHES
 from provision.kubeadm.tuning import patches
-from provision.kubeadm.unit import File, same_files_script, unpack_script
 from provision.lab.context import Context
 from provision.node.clock import set_clock
+from provision.node.files import File, same_files_script, unpack_script
 
 
 class NodesStep:

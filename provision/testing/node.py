@@ -7,7 +7,8 @@ from typing import Any
 
 from testinfra.host import Host
 
-from provision.config.inventory import Node, Role
+from provision.config.addresses import Role
+from provision.config.inventory import Node
 from provision.node.runner import Shell
 from provision.testing.backend import RootShellBackend
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from provision.host.files import write_atomic
 from provision.report.redact import Redactor
-from provision.workspace import write_atomic
 
 
 def publish(written: Path, target: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from provision.workspace import PRIVATE, Workspace, write_atomic
+from provision.host.files import PRIVATE, write_atomic
+from provision.workspace import Workspace
 
 
 class VerifyRecord(BaseModel):

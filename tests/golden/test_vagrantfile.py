@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
+from provision.box.reference import BoxReference
 from provision.config.inventory import inventory_of
 from provision.config.schema import parse_config
 from provision.host.facts import Acceleration
-from provision.providers.vagrantfile import BoxReference, vagrantfile
+from provision.providers.vagrantfile import vagrantfile
 from tests.golden import golden
 
 KVM, TCG = Acceleration("kvm", 1.0), Acceleration("tcg", 10.0)

@@ -10,12 +10,12 @@ from provision.errors import (
     ConfigError,
     LabError,
     NodesError,
+    Result,
     StepFailed,
     ToolFailed,
     VerifyFailed,
     last_lines,
 )
-from provision.node.runner import Result
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from provision.errors import LabError
-from provision.workspace import Workspace, cache_dir, write_atomic
+from provision.host.files import cache_dir, write_atomic
+from provision.workspace import Workspace
 
 CHECKOUT = Path(__file__).parents[2]
 

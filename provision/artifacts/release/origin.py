@@ -23,9 +23,10 @@ from provision.artifacts.wanted import NOTHING, Wanted
 from provision.artifacts.web.client import Web, is_missing
 from provision.artifacts.web.download import Download
 from provision.artifacts.web.errors import FetchFailed
+from provision.config.kubernetes_versions import numbers
 from provision.engine.parallel import first_failure
 from provision.engine.waiting import RealClock
-from provision.workspace import cache_dir
+from provision.host.files import cache_dir
 
 if TYPE_CHECKING:
     from provision.report.base import Reporter
@@ -153,7 +154,7 @@ def find(wanted_version: str, sites: Sites, wanted: Wanted) -> Release | None:
             release = Release(version, sites, wanted)
             if f"{version}.".startswith(f"{wanted_version}.") and release.key == folder.name:
                 found.append(release)
-    return max(found, key=lambda release: versions.numbers(release.kubernetes), default=None)
+    return max(found, key=lambda release: numbers(release.kubernetes), default=None)
 
 
 def choose(wanted_version: str, sites: Sites, wanted: Wanted) -> Release:

@@ -20,11 +20,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 PLATFORM = "bin/linux/amd64"
 
 
-def numbers(version: str) -> tuple[int, ...]:
-    """Return what versions are sorted by: "v1.36.3" -> (1, 36, 3)."""
-    return tuple(int(part) for part in version.removeprefix("v").split("."))
-
-
 def is_exact(version: str) -> bool:
     """Return whether `version` has a patch number."""
     return _EXACT.fullmatch(version) is not None

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision import resources
+from provision import templates
 from provision.artifacts import debian, extras
 from provision.artifacts.bundle import SCHEMA, Entry, entry_of, write_index
 from provision.artifacts.images import recipes
-from provision.artifacts.release.versions import numbers
 from provision.artifacts.source import golang
 from provision.artifacts.wanted import NOTHING, Wanted
+from provision.config.kubernetes_versions import numbers
 from provision.errors import ConfigError, MissingTool
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Source:
 
 def versions() -> dict[str, Source]:
     """Return every Kubernetes version that can be built, the newest last: "1.36.3" -> its modules."""
-    base = resources.data("templates/bundle")
+    base = templates.data("templates/bundle")
     found = {}
     for folder in base.glob("v*"):
         version = golang.required(folder / "kubernetes" / "go.mod", KUBERNETES).removeprefix("v")

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory, machine_names, network_name
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, ToolFailed
 from provision.host.facts import HostFacts
 from provision.providers.libvirt.virsh import Virsh, attributes
-from provision.providers.vagrantfile import BoxReference, network_xml
+from provision.providers.vagrantfile import network_xml
 from provision.report.base import Reporter
 
 POOL = "default"

@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
+from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory, network_name
 from provision.config.schema import ClusterConfig
 from provision.config.values import SMALLEST_DISK
 from provision.engine.waiting import Clock, RealClock, poll_until
 from provision.errors import ConfigError, ResourceError, ToolFailed
 from provision.host.facts import VIRTUALISATION_FLAGS, HostFacts
-from provision.providers.vagrantfile import BoxReference
 from provision.providers.virtualbox.hostonly import NETWORKS_FILE, HostOnly
 from provision.providers.virtualbox.vboxmanage import NOT_FOUND, VBoxManage
 from provision.report.base import Reporter

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from provision.artifacts import choose, debian, sites
+from provision.artifacts import debian, sites
 from provision.artifacts.bundle import Bundle
 from provision.artifacts.cache import Cached
 from provision.artifacts.images import registry
@@ -25,6 +25,7 @@ from provision.cli import group
 from provision.cni.calico import Calico
 from provision.config.schema import parse_config
 from provision.errors import LabError
+from provision.lab.artifacts import artifacts_of, needs_skopeo
 from provision.report.base import RecordingReporter
 from tests.mirror import Mirror, answer, certificates, cut, serving, wrong_byte
 
@@ -456,7 +457,7 @@ def test_a_program_that_is_missing_is_no_matter_of_the_cni(bench: Bench) -> None
 def test_a_given_bundle_is_asked_what_it_has(bench: Bench) -> None:
     bundle = bench.create()
     folder = yaml.safe_dump({"name": "lab", "artifacts": {"bundle": str(bundle.root)}})
-    artifacts = choose.choose(parse_config(folder))
+    artifacts = artifacts_of(parse_config(folder))
     (name,) = {entry.ref for entry in bundle.images()} & {"registry.k8s.io/pause:3.99"}
     assert artifacts.has(Wanted((name,)))
     assert not artifacts.has(Wanted((name, CALICO)))
@@ -479,13 +480,13 @@ def test_auto_takes_the_release_when_its_site_answers(bench: Bench, monkeypatch:
     monkeypatch.setattr(sites, "PUBLIC", place)
     config = parse_config("{name: lab, cni: bridge}")
     reporter = RecordingReporter()
-    artifacts = choose.choose(config)
-    assert choose.needs_skopeo(config)
+    artifacts = artifacts_of(config)
+    assert needs_skopeo(config)
     bundle = artifacts.build(reporter)
     (said,) = reporter.of("info")
     why = f"the cache has no bundle of it, {place.name} answers"
     assert said["text"] == f"fetching Kubernetes 1.36.3 from {place.name}: {why}"
     bench.mirror.asked.clear()
-    assert choose.choose(config).find() == bundle
-    assert not choose.needs_skopeo(config)
+    assert artifacts_of(config).find() == bundle
+    assert not needs_skopeo(config)
     assert bench.mirror.asked == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.resources import data
+from provision.templates import data
 
 MOUNTS_NOTHING = 7
 PROGRAMS = ["kubeadm", "kubelet", "kubectl", "cni/bridge"]

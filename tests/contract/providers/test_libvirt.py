@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from provision.box.reference import BoxReference
 from provision.config.inventory import inventory_of
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, MissingTool, ToolFailed
 from provision.providers.libvirt.provider import Libvirt
-from provision.providers.vagrantfile import BoxReference
 from provision.report.base import RecordingReporter
 from tests.fakes import make_config
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from provision.box.reference import BoxReference
 from provision.config.inventory import inventory_of
 from provision.errors import MissingTool, VagrantError
 from provision.providers.vagrant import VagrantMachines
-from provision.providers.vagrantfile import BoxReference
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
 from tests.fakes import FakeProvider, make_config

@@ -14,12 +14,12 @@ import pytest
 import yaml
 
 from provision import extensions
+from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory, inventory_of
 from provision.config.schema import ClusterConfig, parse_config
 from provision.engine.waiting import Clock
 from provision.errors import ConfigDrift, ConfigError, MissingTool, ResourceError, ToolFailed, WaitTimeout
 from provision.host.facts import HostFacts
-from provision.providers.vagrantfile import BoxReference
 from provision.providers.virtualbox.provider import VirtualBox
 from provision.report.base import RecordingReporter
 

@@ -34,7 +34,7 @@ def test_a_users_testinfra_reaches_a_node_with_our_ssh_config(tmp_path: Path, ho
     with SshServer(tmp_path / "server") as server:
         server.rewrite = lambda line: line.removeprefix("sudo ")
         # The test's server listens on loopback, at a port that was free.
-        text = ssh_config(lab.ctx).replace("192.168.60.11", server.host)
+        text = ssh_config(lab.ctx.workspace, lab.ctx.inventory).replace("192.168.60.11", server.host)
         space.ssh_config.write_text(text.replace("Port 22\n", f"Port {server.port}\n"))
         space.ssh_key.write_bytes(server.client_file.read_bytes())
         space.ssh_key.chmod(0o600)

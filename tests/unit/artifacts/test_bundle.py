@@ -14,6 +14,7 @@ from provision.artifacts.source import origin
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.schema import ClusterConfig
 from provision.errors import Cancelled, ConfigError
+from provision.lab.artifacts import artifacts_of
 from provision.report.base import RecordingReporter
 
 PAUSE = "registry.example/pause:3.10"
@@ -44,7 +45,7 @@ def first_entry(root: Path, **fields: object) -> list[dict[str, object]]:
 def choose(kubernetes: str, kind: str, location: object = "") -> auto.Artifacts:
     where = ArtifactsConfig.model_construct(kind=kind, location=str(location))
     lab = ClusterConfig(name="lab").model_copy(update={"kubernetes": kubernetes, "artifacts": where})
-    return auto.choose(lab)
+    return artifacts_of(lab)
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provision import resources
+from provision import templates
 from provision.artifacts import choose, sites
 from provision.artifacts.bundle import write_index
 from provision.artifacts.cache import Cached
@@ -25,6 +25,7 @@ from provision.cni.choose import decide, wanted_of
 from provision.config.cni import CniConfig
 from provision.config.schema import ClusterConfig, parse_config
 from provision.errors import ConfigError, LabError, MissingTool, WaitTimeout
+from provision.lab.artifacts import artifacts_of, needs_skopeo
 from provision.report.base import RecordingReporter
 from tests.fakes import FakeClock
 from tests.mirror import Mirror, answer, hang, serving
@@ -140,7 +141,7 @@ def test_an_archive_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_plugins_are_those_that_are_built_from_source() -> None:
-    text = (resources.data("templates/bundle") / "v1.36/cni-plugins/go.mod").read_text()
+    text = (templates.data("templates/bundle") / "v1.36/cni-plugins/go.mod").read_text()
     built = re.findall(r"containernetworking/plugins/plugins/\w+/([\w-]+)$", text, re.MULTILINE)
     assert sorted(built) == list(release.CNI_PROGRAMS)
 
@@ -213,10 +214,10 @@ def test_a_release_in_the_cache_is_taken_without_a_question(mirror: Mirror, cach
         put(cache, Release(version, Sites(mirror.url)))
     put(cache, Release("1.36.11", Sites("https://another.test")))
     artifacts = f"{{mirror: '{mirror.url}'}}"
-    assert choose.choose(lab("1.36", artifacts)).kubernetes == "1.36.10"
-    assert choose.choose(lab("1.36.7", artifacts)).kubernetes == "1.36.7"
+    assert artifacts_of(lab("1.36", artifacts)).kubernetes == "1.36.10"
+    assert artifacts_of(lab("1.36.7", artifacts)).kubernetes == "1.36.7"
     assert mirror.asked == []
-    assert choose.choose(lab("1.36", artifacts, "flannel")).kubernetes == "1.36.4"
+    assert artifacts_of(lab("1.36", artifacts, "flannel")).kubernetes == "1.36.4"
 
 
 @pytest.mark.parametrize(
@@ -226,20 +227,20 @@ def test_auto_takes_the_newest_in_the_cache(cache: Path, released: str | None, k
     put(cache, source.resolve("1.36"))
     if released:
         put(cache, Release(released, sites.PUBLIC))
-    artifacts = choose.choose(lab())
+    artifacts = artifacts_of(lab())
     assert isinstance(artifacts, Cached)
     assert isinstance(artifacts.origin, kind)
     assert artifacts.find() is not None
-    assert not choose.needs_skopeo(lab())
+    assert not needs_skopeo(lab())
 
 
 def unanswered(why: str) -> None:
     """Check that auto falls back to the source, and says why."""
-    artifacts = choose.choose(lab())
+    artifacts = artifacts_of(lab())
     assert isinstance(artifacts, Cached)
     assert isinstance(artifacts.origin, source.Source)
     assert why in artifacts.why
-    assert not choose.needs_skopeo(lab())
+    assert not needs_skopeo(lab())
 
 
 def test_auto_takes_the_source_where_nothing_can_be_reached() -> None:
@@ -266,7 +267,7 @@ def test_auto_takes_the_source_where_the_site_is_busy_and_does_not_wait(
 def test_auto_names_all_versions_when_none_fits(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sites, "PUBLIC", Sites(mirror.url))
     with pytest.raises(ConfigError) as error:
-        choose.choose(lab("1.36.77"))
+        artifacts_of(lab("1.36.77"))
     message, hint = error.value.message, error.value.hint
     assert message.startswith("kubernetes: version 1.36.77 cannot be built from source, and ")
     assert message.endswith("has no Kubernetes 1.36.77")
@@ -275,7 +276,7 @@ def test_auto_names_all_versions_when_none_fits(mirror: Mirror, monkeypatch: pyt
 
 
 def test_without_go_the_reason_is_told_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    artifacts = choose.choose(lab())
+    artifacts = artifacts_of(lab())
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingTool, match=r"without Go .*refuses the connection") as error:
         artifacts.build(RecordingReporter())
@@ -284,7 +285,7 @@ def test_without_go_the_reason_is_told_too(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.mark.parametrize(("artifacts", "needed"), [("release", True), ("source", False)])
 def test_skopeo_is_needed_where_images_come_from_a_registry(artifacts: str, needed: bool) -> None:
-    assert choose.needs_skopeo(lab("1.36", artifacts)) is needed
+    assert needs_skopeo(lab("1.36", artifacts)) is needed
 
 
 # The CNI
@@ -292,23 +293,23 @@ def test_skopeo_is_needed_where_images_come_from_a_registry(artifacts: str, need
 
 def test_a_lab_that_says_nothing_gets_calico_where_its_images_can_be_had() -> None:
     released, built = (
-        choose.choose(lab("1.36.3", "release", "auto")),
-        choose.choose(lab("1.36", "source", "auto")),
+        artifacts_of(lab("1.36.3", "release", "auto")),
+        artifacts_of(lab("1.36", "source", "auto")),
     )
     assert decide(CniConfig(name="auto"), released.has).name == "calico"
     assert decide(CniConfig(name="auto"), built.has).name == "bridge"
-    assert released.key == choose.choose(lab("1.36.3", "release", "calico")).key
-    assert released.key != choose.choose(lab("1.36.3", "release", "bridge")).key
+    assert released.key == artifacts_of(lab("1.36.3", "release", "calico")).key
+    assert released.key != artifacts_of(lab("1.36.3", "release", "bridge")).key
 
 
 @pytest.mark.parametrize("cni", ["auto", "bridge", "calico"])
 def test_auto_takes_a_bundle_without_calico_unless_it_is_asked_for(cache: Path, cni: str) -> None:
     put(cache, source.resolve("1.36"))
     put(cache, Release("1.36.99", sites.PUBLIC))
-    artifacts = choose.choose(lab(cni=cni))
+    artifacts = artifacts_of(lab(cni=cni))
     assert artifacts.kubernetes == ("1.36.99" if cni != "calico" else source.resolve("1.36").kubernetes)
     put(cache, Release("1.36.98", sites.PUBLIC, wanted_of(CniConfig(name="calico"))))
-    assert choose.choose(lab(cni=cni)).kubernetes == ("1.36.98" if cni == "calico" else "1.36.99")
+    assert artifacts_of(lab(cni=cni)).kubernetes == ("1.36.98" if cni == "calico" else "1.36.99")
 
 
 # A question with a limit

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provision import resources
+from provision import templates
 from provision.artifacts.source import golang, origin
 from provision.errors import ConfigError, LabError, ResourceError
 
@@ -33,7 +33,7 @@ def shelf(base: Path, *versions: str) -> None:
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shelf(tmp_path, "1.9.11", "1.35.4", "1.36.3")
-    monkeypatch.setattr(resources, "data", lambda name: tmp_path / name)
+    monkeypatch.setattr(templates, "data", lambda name: tmp_path / name)
     return tmp_path
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.resources import data
+from provision.templates import data
 
 SCRIPT = "templates/box/overlay/usr/lib/kubelab/lab-clock.pl"
 GETTIME, SETTIME = 228, 227

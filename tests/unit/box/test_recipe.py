@@ -13,7 +13,7 @@ import pytest
 from provision.box import recipe as module
 from provision.box.metadata import write_catalog
 from provision.box.recipe import BoxRecipe, guest_packages
-from provision.resources import data
+from provision.templates import data
 
 RECIPE = BoxRecipe("1.36.3", "a" * 64)
 ASSEMBLE = "templates/box/assemble.sh"

@@ -394,9 +394,10 @@ def test_all_that_the_host_lacks_is_listed(tmp_path: Path) -> None:
     facts = dataclasses.replace(
         FACTS, memory_mib=4096, networks=(HostNetwork("eth0", IPv4Network("192.168.60.0/24")),)
     )
-    assert load_config(tmp_path / "lab.yaml").workers.cpus == 8
+    config = load_config(tmp_path / "lab.yaml")
+    assert config.workers.cpus == 8
     with pytest.raises(ConfigError) as caught:
-        load_config(tmp_path / "lab.yaml", facts)
+        check_host(config, facts)
     keys = [line.partition(":")[0] for line in str(caught.value).splitlines()]
     assert keys == ["network.nodes", "workers.cpus", "workers.memory"]
 

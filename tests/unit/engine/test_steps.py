@@ -15,10 +15,10 @@ from provision.errors import (
     ConfigError,
     ConnectFailed,
     LabError,
+    Result,
     StepFailed,
     VerifyFailed,
 )
-from provision.node.runner import Result
 from provision.report.base import RecordingReporter
 
 

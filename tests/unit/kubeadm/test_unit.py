@@ -6,7 +6,8 @@ import pytest
 
 from provision.errors import CommandFailed
 from provision.kubeadm import unit
-from provision.kubeadm.unit import PRIVATE, File
+from provision.node import files
+from provision.node.files import PRIVATE, File
 from tests.sandbox import Sandbox
 
 TEXT = "it's quoted: \" $HOME `id` \\n\n\ttabbed\n\nFILES\nSUMS\nÄ ü → 本\n"
@@ -30,7 +31,7 @@ def contents(node: Sandbox) -> dict[str, File]:
 
 
 def test_files_arrive_as_they_are_with_their_modes(node: Sandbox) -> None:
-    result = node.run(unit.unpack_script(FILES))
+    result = node.run(files.unpack_script(FILES))
     assert result.stderr == ""
     assert contents(node) == FILES
 
@@ -40,7 +41,7 @@ def test_a_file_replaces_a_link_and_not_what_it_points_at(node: Sandbox) -> None
     node.write("/elsewhere", "kept")
     node.write("/etc/empty", "no longer")
     node.path("/etc/hosts").symlink_to(node.path("/elsewhere"))
-    node.run(unit.unpack_script(FILES))
+    node.run(files.unpack_script(FILES))
     assert contents(node) == FILES
     assert not node.path("/etc/hosts").is_symlink()
     assert node.path("/elsewhere").read_text() == "kept"
@@ -48,27 +49,27 @@ def test_a_file_replaces_a_link_and_not_what_it_points_at(node: Sandbox) -> None
 
 def test_other_files_of_a_folder_stay(node: Sandbox) -> None:
     node.write("/etc/kubernetes/own", "kept")
-    node.run(unit.unpack_script(FILES))
+    node.run(files.unpack_script(FILES))
     assert node.path("/etc/kubernetes/own").read_text() == "kept"
 
 
 def test_the_order_of_the_files_does_not_matter() -> None:
     turned = dict(reversed(FILES.items()))
-    assert unit.unpack_script(FILES) == unit.unpack_script(turned)
-    assert unit.same_files_script(FILES) == unit.same_files_script(turned)
+    assert files.unpack_script(FILES) == files.unpack_script(turned)
+    assert files.same_files_script(FILES) == files.same_files_script(turned)
 
 
 def test_the_same_files_are_known_again(node: Sandbox) -> None:
-    node.run(unit.unpack_script(FILES))
-    node.run(unit.same_files_script(FILES))
+    node.run(files.unpack_script(FILES))
+    node.run(files.same_files_script(FILES))
 
 
 @pytest.mark.parametrize("path", FILES)
 @pytest.mark.parametrize("damage", ["change", "remove"])
 def test_one_other_file_is_enough_to_differ(node: Sandbox, path: str, damage: str) -> None:
-    node.run(unit.unpack_script(FILES))
+    node.run(files.unpack_script(FILES))
     node.write(path, "x") if damage == "change" else node.path(path).unlink()
-    assert not node.run(unit.same_files_script(FILES), check=False).ok
+    assert not node.run(files.same_files_script(FILES), check=False).ok
 
 
 def test_kubeadm_runs_once_as_a_unit_with_its_arguments_whole(node: Sandbox) -> None:
@@ -168,4 +169,4 @@ def test_a_failure_names_the_kubeadm_command(node: Sandbox) -> None:
 
 
 def test_a_secret_does_not_stand_in_a_script_as_text() -> None:
-    assert "abcdef" not in unit.unpack_script({"/run/token": File("abcdef.0123456789abcdef")})
+    assert "abcdef" not in files.unpack_script({"/run/token": File("abcdef.0123456789abcdef")})

@@ -6,8 +6,8 @@ import base64
 import subprocess
 from pathlib import Path
 
+from provision.errors import Result
 from provision.node.certificates import expiries
-from provision.node.runner import Result
 from tests.fakes import Call, FakeRunner, make_context
 from tests.repair_world import CLIENT, PKI, at, certificate
 

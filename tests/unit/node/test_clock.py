@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import CommandFailed
+from provision.errors import CommandFailed, Result
 from provision.node.clock import NANO, SHOW, Offset, measure, set_clock
-from provision.node.runner import Result
 from tests.fakes import FAILED, Call, FakeRunner
 from tests.sandbox import Sandbox
 from tests.snapshots import NodeClock

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.providers.vagrantfile import environment, ruby
+from provision.templates import environment, ruby
 
 NASTY = [
     "",

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from provision.node.clock import Offset
+from provision.node.sections import sections
 from provision.repair import certificates, clocks, services, survey
-from provision.repair.state import NodeState, parse_state, sections
+from provision.repair.state import NodeState, parse_state
 from tests.repair_world import CLIENT, PKI, SERVING, at, certificate, kubeconfig, token
 from tests.sandbox import Sandbox
 

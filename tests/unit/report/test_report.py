@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from provision.errors import Cancelled, CommandFailed, LabError, NodesError, StepFailed, ToolFailed
-from provision.node.runner import Result
-from provision.report.base import RecordingReporter, Reporter, make_reporter
+from provision.errors import Cancelled, CommandFailed, LabError, NodesError, Result, StepFailed, ToolFailed
+from provision.report.base import RecordingReporter, Reporter
+from provision.report.choose import make_reporter
 from provision.report.error_view import ErrorView
 from provision.report.json_events import JsonReporter
 from provision.report.plain import PlainReporter
@@ -417,8 +417,8 @@ def test_no_color_means_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rich_is_imported_only_by_those_who_draw() -> None:
     script = (
         "import io, sys\nfrom provision.engine import steps\n"
-        "from provision.report import base, json_events, plain, run_log\n"
-        "base.make_reporter(stream=io.StringIO()).info('x')\n"
+        "from provision.report import choose, json_events, plain, run_log\n"
+        "choose.make_reporter(stream=io.StringIO()).info('x')\n"
         "sys.exit('rich' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False, cwd=CHECKOUT).returncode == 0

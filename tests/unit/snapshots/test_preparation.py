@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from provision.errors import SnapshotError
-from provision.repair.state import certificates, sections, tokens
+from provision.node.certificates import certificates
+from provision.node.sections import sections
+from provision.node.tokens import tokens
 from provision.snapshots.preparation import PREPARE, prepare
 from provision.ssh.host_keys import UUID_FILE
 from tests.fakes import Lab, make_lab

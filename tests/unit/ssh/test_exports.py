@@ -13,7 +13,7 @@ from provision.config.inventory import inventory_of
 from provision.ssh.exports import ansible_inventory, hosts_for_testinfra
 from provision.ssh.host_keys import ssh_config
 from provision.workspace import Workspace
-from tests.fakes import make_config, make_lab
+from tests.fakes import Lab, make_config, make_lab
 
 
 def exported(root: Path, **keys: Any) -> dict[str, Any]:
@@ -21,6 +21,10 @@ def exported(root: Path, **keys: Any) -> dict[str, Any]:
     document = ansible_inventory(inventory_of(make_config(**keys)), Workspace(root, "lab"))
     lab: dict[str, Any] = document["all"]["children"]["kubelab"]
     return lab
+
+
+def config_of(lab: Lab) -> str:
+    return ssh_config(lab.ctx.workspace, lab.ctx.inventory)
 
 
 def test_ansible_gets_the_nodes_by_role_each_with_its_address() -> None:
@@ -36,7 +40,7 @@ def test_ansible_reaches_a_node_as_the_ssh_config_does(tmp_path: Path) -> None:
     root = tmp_path / "my labs"
     root.mkdir()
     told = exported(root)["vars"]
-    first, _ = ssh_config(make_lab(root, workers={"count": 1}).ctx).split("\n\n")
+    first, _ = config_of(make_lab(root, workers={"count": 1})).split("\n\n")
     wanted = dict(line.split(maxsplit=1) for line in first.splitlines())
     arguments = shlex.split(told["ansible_ssh_common_args"])
     assert set(arguments[::2]) == {"-o"}
@@ -51,7 +55,7 @@ def test_testinfra_gets_the_names_the_ssh_config_knows(tmp_path: Path) -> None:
     lab = make_lab(tmp_path, workers={"count": 1})
     hosts = hosts_for_testinfra(lab.ctx.inventory)
     assert hosts == ["ssh://lab-cp1", "ssh://lab-w1"]
-    lines = ssh_config(lab.ctx).splitlines()
+    lines = config_of(lab).splitlines()
     assert [line.split()[1] for line in lines if line.startswith("Host ")] == [host[6:] for host in hosts]
 
 

@@ -40,7 +40,7 @@ class Nodes:
         return [line.split() for line in self.ctx.workspace.known_hosts.read_text().splitlines()]
 
     def missing(self) -> list[str]:
-        return [node.name for node in host_keys.missing(self.ctx)]
+        return [node.name for node in self.ctx.host_keys.missing(self.ctx.machines.ids())]
 
     def line(self, name: str, machine: str) -> list[str]:
         """Return what should be recorded of a node."""
@@ -84,7 +84,7 @@ def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
 
 def test_each_key_is_recorded_with_the_machine_it_belongs_to(nodes: Nodes) -> None:
     assert nodes.missing() == ["lab-cp1", "lab-w1"]
-    host_keys.pin(nodes.ctx)
+    nodes.ctx.pin_host_keys()
     expected = [nodes.line(name, f"id-of-{name}") for name in ("lab-cp1", "lab-w1")]
     assert nodes.known() == expected
     assert nodes.missing() == []
@@ -93,7 +93,7 @@ def test_each_key_is_recorded_with_the_machine_it_belongs_to(nodes: Nodes) -> No
 
 
 def test_the_first_connection_is_kept_and_used_again(nodes: Nodes) -> None:
-    host_keys.pin(nodes.ctx)
+    nodes.ctx.pin_host_keys()
     assert nodes.kept["lab-w1"].run(["echo", "hello"]).stdout == "hello\n"
     assert nodes.servers["lab-w1"].connections == 1
     runner = nodes.kept["lab-w1"]
@@ -103,14 +103,14 @@ def test_the_first_connection_is_kept_and_used_again(nodes: Nodes) -> None:
 
 def test_a_uuid_in_other_letters_is_the_same(nodes: Nodes) -> None:
     nodes.show("lab-cp1", "ID-OF-LAB-CP1")
-    host_keys.pin(nodes.ctx)
+    nodes.ctx.pin_host_keys()
     assert nodes.missing() == []
 
 
 def test_another_machine_at_a_nodes_address_is_not_believed(nodes: Nodes) -> None:
     nodes.show("lab-w1", "id-of-a-stranger")
     with pytest.raises(RemoteError) as caught:
-        host_keys.pin(nodes.ctx)
+        nodes.ctx.pin_host_keys()
     assert isinstance(caught.value, ConnectFailed)
     assert caught.value.node == "lab-w1"
     assert "id-of-a-stranger" in caught.value.message
@@ -120,27 +120,27 @@ def test_another_machine_at_a_nodes_address_is_not_believed(nodes: Nodes) -> Non
 
 
 def test_what_is_pinned_is_not_asked_again(nodes: Nodes) -> None:
-    host_keys.pin(nodes.ctx)
+    nodes.ctx.pin_host_keys()
     before = nodes.known()
     for server in nodes.servers.values():
         server.connections = 0
-    host_keys.pin(nodes.ctx)
+    nodes.ctx.pin_host_keys()
     assert nodes.known() == before
     assert [server.connections for server in nodes.servers.values()] == [0, 0]
 
 
 def test_a_machine_made_anew_is_pinned_anew_and_its_old_key_forgotten(nodes: Nodes) -> None:
-    host_keys.pin(nodes.ctx)
+    nodes.ctx.pin_host_keys()
     nodes.lab.machines.known["lab-w1"] = "id-2"
     assert nodes.missing() == ["lab-w1"]
     nodes.show("lab-w1", "id-2")
-    host_keys.pin(nodes.ctx)
+    nodes.ctx.pin_host_keys()
     assert nodes.known() == [nodes.line("lab-cp1", "id-of-lab-cp1"), nodes.line("lab-w1", "id-2")]
     assert nodes.servers["lab-cp1"].connections == 1
 
 
 def test_the_ssh_config_reaches_every_node_and_no_unknown_key(nodes: Nodes) -> None:
-    host_keys.pin(nodes.ctx)
+    nodes.ctx.pin_host_keys()
     space = nodes.ctx.workspace
     blocks = space.ssh_config.read_text().split("\n\n")
     assert [block.splitlines()[0] for block in blocks] == ["Host lab-cp1", "Host lab-w1"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from provision.cluster.health import COMPONENTS
 from provision.config.inventory import Node
 from provision.errors import Cancelled, ConfigError, ConnectFailed, ToolFailed
 from provision.lifecycle.up import show_cluster
@@ -18,7 +19,6 @@ from provision.providers.base import SnapshotBackend
 from provision.snapshots import journal as snapshot_journal
 from provision.snapshots.manifests import Manifests
 from provision.status.gather import gather
-from provision.status.problems import COMPONENTS
 from provision.status.screen import DAYS_TO_WARN, SHOWN, show, watch
 from provision.verify import record as verify_record
 from provision.verify.record import VerifyRecord

@@ -8,8 +8,8 @@ import pytest
 
 from provision.artifacts.bundle import Bundle
 from provision.box.recipe import BoxRecipe
+from provision.box.reference import BoxReference
 from provision.errors import StepFailed, ToolFailed
-from provision.providers.vagrantfile import BoxReference
 from provision.steps import artifacts
 from provision.steps.artifacts import BoxStep, BundleStep
 from tests.fakes import FakeMachines, Lab, make_bundle, make_lab

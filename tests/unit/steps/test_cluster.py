@@ -10,7 +10,8 @@ from provision.cluster.kubectl import Kubectl
 from provision.cni.base import Site
 from provision.cni.none import NoCni
 from provision.errors import StepFailed, WaitTimeout
-from provision.steps.cluster import CniStep, ReadyStep, what_is_missing
+from provision.lab.readiness import what_is_missing
+from provision.steps.cluster import CniStep, ReadyStep
 from tests.fakes import Lab, make_lab
 
 GET = "get nodes,pods,deployments,daemonsets --all-namespaces *"

@@ -8,8 +8,8 @@ import yaml
 from provision.cluster.health import KUBE_SYSTEM
 from provision.cluster.leaders import NODE_LEASES
 from provision.errors import CommandFailed, StepFailed, WaitTimeout
-from provision.kubeadm.unit import CODE, KUBELET_CONF, LOG
-from provision.steps.control_plane import CONFIG, FINALIZED, TOKEN, ControlPlaneStep
+from provision.kubeadm.unit import CODE, CONFIG, KUBELET_CONF, LOG, TOKEN
+from provision.steps.control_plane import FINALIZED, ControlPlaneStep
 from tests.sandbox import Cluster, admin_conf, make_cluster
 
 UP = [ControlPlaneStep.id]

@@ -12,8 +12,8 @@ import yaml
 from provision.engine.steps import Together
 from provision.errors import StepFailed, WaitTimeout
 from provision.kubeadm.documents import ca_hash
-from provision.kubeadm.unit import CODE, KUBELET_CONF
-from provision.steps.control_plane import FINALIZED, TOKEN, ControlPlaneStep
+from provision.kubeadm.unit import CODE, KUBELET_CONF, TOKEN
+from provision.steps.control_plane import FINALIZED, ControlPlaneStep
 from provision.steps.join import CA, CONFIG, JoinStep
 from tests.sandbox import Cluster, Sandbox, make_cluster
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from provision.errors import ConfigDrift, ConnectFailed, StepFailed, VagrantError
-from provision.node.runner import Result
+from provision.errors import ConfigDrift, ConnectFailed, Result, StepFailed, VagrantError
 from provision.providers.base import PAUSED, STOPPED
 from provision.ssh import host_keys
 from provision.ssh.runner import Endpoint

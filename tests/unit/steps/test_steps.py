@@ -11,7 +11,6 @@ from provision.doctor import Check, Finding
 from provision.engine.steps import Step, Together, plan_steps
 from provision.errors import LabError, ResourceError, StepFailed
 from provision.lab.context import Context
-from provision.ssh import host_keys
 from provision.ssh.runner import ParamikoRunner
 from provision.steps import UP, host
 from provision.steps.host import HostStep
@@ -77,7 +76,7 @@ def test_a_dry_run_of_a_new_lab_makes_nothing(
         raise AssertionError("a dry run builds nothing")
 
     def connect(node: Node) -> ParamikoRunner:
-        return ParamikoRunner(host_keys.endpoint(lab.ctx, node))
+        return ParamikoRunner(lab.ctx.host_keys.endpoint(node))
 
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     fresh = dataclasses.replace(lab.ctx, find_bundle=lambda: None, build_bundle=build_bundle, connect=connect)
