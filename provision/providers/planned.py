@@ -1,4 +1,4 @@
-"""Providers that have a name here and are not there yet."""
+"""Providers that are planned, and refused until they are supported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from provision.report.base import Reporter
 
 
 class Hosts:
-    """Machines that exist already: not there yet."""
+    """Machines that exist already."""
 
     def __init__(self, report: Reporter, cancel: Event) -> None:
-        raise ConfigError("hosts is not there yet", key="provider", hint="use provider: libvirt")
+        raise ConfigError(
+            "the provider `hosts` is not supported yet", key="provider", hint="use provider: libvirt"
+        )

@@ -1,4 +1,4 @@
-"""The one Jinja environment, and the files made with it."""
+"""The Vagrantfile, and the libvirt network that goes with it."""
 
 from __future__ import annotations
 

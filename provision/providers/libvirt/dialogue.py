@@ -1,7 +1,7 @@
-"""Programs that read commands from their standard input: asked all at once, each answer timed.
+"""Programs that read commands from standard input: all are asked at once, and each answer is timed.
 
-A program that is started and connected already answers within milliseconds; one started for a single
-command takes ten times as long, and every time another while.
+A program that is already started and connected answers within milliseconds. Starting one for a single
+command takes ten times as long, and varies.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Answer:
 
 
 class Dialogue:
-    """One such program, ended with the `with` block. `mark` is what it prints behind every answer."""
+    """One such program; it ends with the `with` block. It prints `mark` after every answer."""
 
     def __init__(self, argv: Sequence[str], mark: str, env: Mapping[str, str]) -> None:
         self.argv = tuple(argv)
@@ -70,7 +70,7 @@ class Dialogue:
         try:
             self.process.stdin.write(f"{line}\n".encode())
         except BrokenPipeError:
-            raise self.failed("it ended early") from None
+            raise self.failed("it ended before it answered") from None
 
     def take(self) -> str | None:
         """Read what is there; return the text before the mark once it came, else None."""
@@ -82,7 +82,7 @@ class Dialogue:
             self.buffer = rest
             return text.decode(errors="replace")
         if not chunk:
-            raise self.failed("it ended early")
+            raise self.failed("it ended before it answered")
         return None
 
     def failed(self, why: str) -> ToolFailed:

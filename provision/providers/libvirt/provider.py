@@ -36,7 +36,7 @@ class Libvirt:
     builds_boxes: bool = True
 
     def preflight(self, facts: HostFacts) -> None:
-        """Refuse nothing: QEMU emulates where it cannot virtualise, and the doctor checks the rest."""
+        """Accept every host: QEMU emulates where it cannot virtualise, and the doctor checks the rest."""
 
     @property
     def virsh(self) -> Virsh:
@@ -79,7 +79,7 @@ class Libvirt:
             raise ConfigDrift(
                 drift,
                 key="network.nodes",
-                hint="the nodes' network cannot change under a living lab: kubelab destroy, then kubelab up",
+                hint="a lab cannot move to another network: kubelab destroy, then kubelab up",
             )
         (active,) = self.virsh.lists("net-list --name")
         scope = ["--config", "--live"] if name in active else ["--config"]
@@ -90,7 +90,7 @@ class Libvirt:
                 self.virsh("net-update", name, verb, "ip-dhcp-host", entry, *scope)
 
     def has_box(self, box: BoxReference, folder: Path) -> bool:
-        """Return whether the box's disk is in the pool, and whole: a killed upload leaves a part of it."""
+        """Return whether the whole disk of the box is in the pool: a killed upload leaves a part of it."""
         volume, image = _box_volume(box), folder / "box.img"
         if volume not in self._volumes() or not image.is_file():
             return False
@@ -189,7 +189,7 @@ def _drift(found: ET.Element, config: ClusterConfig, inventory: Inventory) -> st
     if present == {wanted}:
         return ""
     listed = ", ".join("/".join(each) for each in sorted(present)) or "none"
-    return f"the lab's network has the range {listed}, and {config.network.nodes} wants {'/'.join(wanted)}"
+    return f"the lab's network has {listed}, but {config.network.nodes} needs {'/'.join(wanted)}"
 
 
 def _hosts(inventory: Inventory) -> set[tuple[str, ...]]:

@@ -46,17 +46,17 @@ class LibvirtSnapshots:
             formats = {_attribute(disk, "driver", "type") for disk in _disks(root)}
             if formats != {"qcow2"}:
                 raise SnapshotError(
-                    f"{name} has a disk that is not qcow2, which keeps no snapshot",
+                    f"{name} has a disk that is not in the qcow2 format, so it cannot be saved",
                     hint="kubelab destroy; kubelab up",
                 )
             if _attribute(root, "os/loader", "type") == "pflash":
                 raise SnapshotError(
-                    f"{name} starts by UEFI, which allows no snapshot", hint="use a box with BIOS"
+                    f"{name} boots with UEFI, so libvirt cannot save it", hint="use a box with BIOS"
                 )
             if root.find("devices/filesystem") is not None:
                 raise SnapshotError(
-                    f"{name} mounts a folder of the host, which keeps its memory from being saved",
-                    hint="switch synced folders off",
+                    f"{name} has a folder of the host mounted, so its memory cannot be saved",
+                    hint="turn synced folders off in its Vagrantfile",
                 )
 
     def space(self, ids: Sequence[str]) -> Mapping[str, Space]:

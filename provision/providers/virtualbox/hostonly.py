@@ -41,7 +41,7 @@ class HostOnly:
             raise ConfigDrift(
                 f"the lab's network is {links[own].network}, and lab.yaml wants {wanted.network}",
                 key="network.nodes",
-                hint="the nodes' network cannot change under a living lab: kubelab destroy, then kubelab up",
+                hint="a lab cannot move to another network: kubelab destroy, then kubelab up",
             )
         for name, link in links.items():
             if link.network.overlaps(wanted.network):

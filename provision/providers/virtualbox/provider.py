@@ -136,6 +136,6 @@ class VirtualBox:
         for key, pool in (("controlPlanes", inventory.control_planes), ("workers", inventory.workers)):
             if any(node.disk > SMALLEST_DISK for node in pool):
                 raise ConfigError(
-                    f"VirtualBox clones the box's disk as large as it is; allowed: {SMALLEST_DISK}GiB",
+                    f"VirtualBox cannot change the size of the box's disk; allowed: {SMALLEST_DISK}GiB",
                     key=f"{key}.disk",
                 )

@@ -95,7 +95,9 @@ class VBoxManage:
         """Make a host-only interface with the host's `address`, and return its name."""
         created = _CREATED.search(self("hostonlyif", "create"))
         if created is None:
-            raise ToolFailed(["VBoxManage", "hostonlyif", "create"], 0, "it named no interface", hint=HINT)
+            raise ToolFailed(
+                ["VBoxManage", "hostonlyif", "create"], 0, "its output names no interface", hint=HINT
+            )
         name = created["name"]
         try:
             mask = str(address.netmask)

@@ -48,7 +48,7 @@ def test_a_program_that_ends_is_told_with_what_it_said() -> None:
         pytest.raises(ToolFailed) as caught,
     ):
         ask(dialogues, "x")
-    assert "cannot connect\nit ended early" in caught.value.details
+    assert "cannot connect\nit ended before it answered" in caught.value.details
 
 
 def test_a_program_that_was_gone_before_is_told() -> None:

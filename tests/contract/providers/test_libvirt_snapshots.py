@@ -156,9 +156,9 @@ def test_the_room_a_machine_takes(host: Host, backend: LibvirtSnapshots) -> None
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"disk": ["/disk.raw", "raw"]}, "not qcow2"),
+        ({"disk": ["/disk.raw", "raw"]}, "not in the qcow2 format"),
         ({"loader": "pflash"}, "UEFI"),
-        ({"folder": "/home/me/lab"}, "mounts a folder"),
+        ({"folder": "/home/me/lab"}, "folder of the host mounted"),
     ],
 )
 def test_a_machine_that_cannot_be_saved_is_refused_with_the_reason(
