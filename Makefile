@@ -21,7 +21,7 @@ e2e-sabotage: $(STAMP)
 
 # Needs the Debian packages skopeo and docker-registry.
 e2e-mirror: $(STAMP)
-	$(BIN)/kubelab doctor --fix --file tests/e2e/lab.yaml && $(BIN)/python -m tests.real_mirror --cluster
+	$(BIN)/kubelab doctor --fix --file tests/e2e/lab.yaml && $(BIN)/python -m tests.e2e.real_mirror --cluster
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench --cluster

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 from provision.cluster.kubectl import Kubectl
 from provision.testing.workloads import MANAGED_BY
-from tests import wheel
 from tests.e2e.cluster import Cluster
+from tests.packaging import wheel
 
 EXAMPLES = wheel.CHECKOUT / "examples" / "tests"
 

@@ -8,7 +8,7 @@ from provision.cni.calico import Calico
 from provision.cni.documents import parse
 from provision.cni.flannel import Flannel
 from provision.config.cni import CniConfig
-from tests import cni
+from tests.fakes import cni
 from tests.golden import golden
 
 SPEEDS = {"kvm": cni.KVM, "tcg": cni.TCG}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import wheel
+from tests.packaging import wheel
 
 
 @pytest.fixture(scope="session")

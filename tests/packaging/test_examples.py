@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 from provision.testing import fixtures, plugin
-from tests.wheel import CHECKOUT, run
+from tests.packaging.wheel import CHECKOUT, run
 
 EXAMPLES = CHECKOUT / "examples"
 README = EXAMPLES / "README.md"

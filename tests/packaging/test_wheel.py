@@ -6,7 +6,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from tests.wheel import CHECKOUT, run
+from tests.packaging.wheel import CHECKOUT, run
 
 DATA = "provision/_data/"
 

@@ -27,9 +27,9 @@ from provision.config.schema import parse_config
 from provision.errors import LabError
 from provision.lab.artifacts import artifacts_of, needs_skopeo
 from provision.report.base import RecordingReporter
-from tests.mirror import Mirror, answer, certificates, cut, serving, wrong_byte
+from tests.fakes.artifacts.mirror import Mirror, answer, certificates, cut, serving, wrong_byte
+from tests.fakes.stubs import STUBS
 
-STUBS = Path(__file__).parents[2] / "stubs"
 REFS = [
     "registry.k8s.io/kube-apiserver:v1.36.3",
     "registry.k8s.io/coredns/coredns:v9.9.9",

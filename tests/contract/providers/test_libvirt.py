@@ -17,7 +17,8 @@ from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, MissingTool, ToolFailed
 from provision.providers.libvirt.provider import Libvirt
 from provision.report.base import RecordingReporter
-from tests.fakes import make_config
+from tests.fakes.lab import make_config
+from tests.fakes.stubs import STUBS
 
 BOX = BoxReference("kubelab-1.36.3-abc", "1.0.0", "file:///cache/box.json", 12)
 IMAGE = "kubelab-1.36.3-abc_vagrant_box_image_1.0.0_box.img"
@@ -70,10 +71,9 @@ class Host:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     folder = tmp_path / "bin"
     folder.mkdir()
-    stubs = Path(__file__).parents[2] / "stubs"
     program = folder / "virsh"
     program.write_text(
-        f"#!{sys.executable} -SE\nimport sys\nsys.path.insert(0, {str(stubs)!r})\n"
+        f"#!{sys.executable} -SE\nimport sys\nsys.path.insert(0, {str(STUBS)!r})\n"
         "import virsh\nsys.exit(virsh.main())\n"
     )
     program.chmod(0o755)

@@ -12,7 +12,7 @@ from provision.errors import Cancelled, MachineBusy, MissingTool, SnapshotError,
 from provision.providers.base import Held
 from provision.providers.libvirt import snapshots
 from provision.providers.libvirt.snapshots import LibvirtSnapshots
-from tests.virsh_host import Host, install
+from tests.fakes.providers.virsh import Host, install
 
 CP1, W1 = "id-of-lab-cp1", "id-of-lab-w1"
 

@@ -22,6 +22,7 @@ from provision.errors import ConfigDrift, ConfigError, MissingTool, ResourceErro
 from provision.host.facts import HostFacts
 from provision.providers.virtualbox.provider import VirtualBox
 from provision.report.base import RecordingReporter
+from tests.fakes.stubs import STUBS
 
 IDS = {
     name: f"{number}{number}{number}{number}0000-1111-4222-8333-444444444444"
@@ -93,7 +94,7 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "VBoxManage"
-    script = Path(__file__).with_name("vboxmanage.py").read_text()
+    script = (STUBS / "vboxmanage.py").read_text()
     program.write_text(f"#!{sys.executable} -I\n{script}")
     program.chmod(0o755)
     state = tmp_path / "state.json"

@@ -14,7 +14,8 @@ import pytest
 from provision.errors import MachineBusy, MissingTool, SnapshotError, ToolFailed, WaitTimeout
 from provision.providers.base import Held
 from provision.providers.virtualbox.snapshots import VirtualBoxSnapshots
-from tests.fakes import FakeClock
+from tests.fakes.lab import FakeClock
+from tests.fakes.stubs import STUBS
 
 CP1, W1 = (f"{letter}0000000-1111-4222-8333-444444444444" for letter in "ab")
 
@@ -39,7 +40,8 @@ class Stub:
 def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
     program = tmp_path / "bin" / "VBoxManage"
     program.parent.mkdir()
-    program.write_text(f"#!{sys.executable} -I\n{Path(__file__).with_name('vboxmanage.py').read_text()}")
+    script = (STUBS / "vboxmanage.py").read_text()
+    program.write_text(f"#!{sys.executable} -I\n{script}")
     program.chmod(0o755)
     state = tmp_path / "state.json"
     empty = {"machines": [], "links": [], "notes": {}, "calls": [], "allowed": "192.168.56.0/21"}

@@ -16,7 +16,7 @@ import pytest
 from provision.errors import Cancelled, CommandFailed, CommandTimeout, ConnectFailed
 from provision.ssh import runner as ssh
 from provision.ssh.runner import ParamikoRunner
-from tests.sshd import SshServer, new_key
+from tests.fakes.ssh import SshServer, new_key
 
 SECRET = "abcdef.0123456789abcdef"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from provision.ssh.host_keys import ssh_config
-from tests.fakes import make_lab
-from tests.sshd import SshServer
+from tests.fakes.lab import make_lab
+from tests.fakes.ssh import SshServer
 
 TESTS = """
 def test_who_and_where(host):

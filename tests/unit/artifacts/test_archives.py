@@ -8,7 +8,7 @@ import pytest
 
 from provision.artifacts.release.archives import unpack
 from provision.errors import LabError
-from tests.mirror import packed
+from tests.fakes.artifacts.mirror import packed
 
 URL = "https://m.test/programs.tgz"
 PROGRAMS = {"bridge": b"bridge", "ptp": bytes(range(256)) * 99, "LICENSE": b"text"}

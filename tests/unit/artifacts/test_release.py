@@ -27,8 +27,8 @@ from provision.config.schema import ClusterConfig, parse_config
 from provision.errors import ConfigError, LabError, MissingTool, WaitTimeout
 from provision.lab.artifacts import artifacts_of, needs_skopeo
 from provision.report.base import RecordingReporter
-from tests.fakes import FakeClock
-from tests.mirror import Mirror, answer, hang, serving
+from tests.fakes.artifacts.mirror import Mirror, answer, hang, serving
+from tests.fakes.lab import FakeClock
 
 PAUSE = "registry.k8s.io/pause:3.10"
 DIGEST = f"sha256:{'a' * 64}"

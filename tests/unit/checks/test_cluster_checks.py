@@ -17,7 +17,7 @@ from provision.checks.state import ClusterState, last_step, look
 from provision.report.run_log import RunLog
 from provision.testing.kubectl import LabKubectl
 from provision.testing.workloads import MANAGED_BY
-from tests.checks_world import (
+from tests.fakes.checks import (
     CONFLIST,
     World,
     lease,
@@ -29,7 +29,7 @@ from tests.checks_world import (
     rollout,
     stamp,
 )
-from tests.repair_world import NOW
+from tests.fakes.repair import NOW
 
 Spoil = Callable[[World], object]
 API = "the_api_server_is_ready_and_serves_every_api"

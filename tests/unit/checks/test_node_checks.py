@@ -23,12 +23,12 @@ from provision.checks.facts_script import (
 )
 from provision.errors import CommandFailed, ConnectFailed
 from provision.node.clock import Offset
-from tests.checks_world import BLOCKS, KEYS, World, days_from_today, make_world
-from tests.repair_world import CLIENT, SERVING, certificate
+from tests.fakes.checks import BLOCKS, KEYS, World, days_from_today, make_world
+from tests.fakes.repair import CLIENT, SERVING, certificate
+from tests.fakes.ssh import SshServer, new_key
 from tests.sabotage import cluster, nodes
 from tests.sabotage.nodes import WELL_KNOWN
 from tests.sabotage.row import Sabotage
-from tests.sshd import SshServer, new_key
 
 ROWS = [row for row in (*nodes.ROWS, *cluster.ROWS) if row.script]
 Spoil = Callable[[World], object]

@@ -14,8 +14,8 @@ from provision.cni.bridge import CONFLIST, NETWORK_SCRIPT, Bridge
 from provision.cni.none import NoCni
 from provision.config.inventory import Inventory, Node, inventory_of
 from provision.config.schema import ClusterConfig
-from tests.cni import make_site
-from tests.fakes import StubKubectl, make_config
+from tests.fakes.cni import make_site
+from tests.fakes.lab import StubKubectl, make_config
 
 PODS = "10.32.0.0/16"
 

@@ -8,7 +8,7 @@ import yaml
 from provision.cni.cilium import Cilium
 from provision.config.cni import CniConfig
 from provision.errors import MissingTool
-from tests import cni
+from tests.fakes import cni
 
 HELM = """#!/bin/sh
 printf '%s\\n' "$@" > {here}/argv

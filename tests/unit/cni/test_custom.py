@@ -10,7 +10,7 @@ from provision.artifacts.wanted import Wanted, WantedFile
 from provision.cni.custom import Custom
 from provision.config.cni import CniConfig
 from provision.errors import ConfigError
-from tests import cni
+from tests.fakes import cni
 
 
 def own(tmp_path: Path, text: str = cni.OWN, **keys: Any) -> Custom:

@@ -8,7 +8,7 @@ from provision.cni.documents import parse
 from provision.cni.flannel import Flannel
 from provision.config.cni import CniConfig
 from provision.errors import LabError
-from tests import cni
+from tests.fakes import cni
 
 
 def test_a_list_is_read_as_its_objects_and_empty_documents_are_none() -> None:

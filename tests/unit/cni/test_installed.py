@@ -12,8 +12,8 @@ from provision.cni.custom import Custom
 from provision.cni.installed import NAME, Record, look, refuse_change
 from provision.config.cni import CniConfig
 from provision.errors import ConfigDrift
-from tests import cni
-from tests.fakes import StubKubectl
+from tests.fakes import cni
+from tests.fakes.lab import StubKubectl
 
 LOOK = "get configmaps,daemonsets,deployments --all-namespaces *"
 

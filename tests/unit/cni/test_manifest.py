@@ -14,8 +14,8 @@ from provision.cni.custom import Custom
 from provision.cni.flannel import Flannel
 from provision.config.cni import CniConfig
 from provision.errors import ConfigError
-from tests import cni
-from tests.fakes import StubKubectl
+from tests.fakes import cni
+from tests.fakes.lab import StubKubectl
 
 CALICO_IMAGES = (
     "quay.io/calico/cni:v3.33.1",

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from provision.cli import group
 from provision.snapshots import journal
 from provision.workspace import Workspace
-from tests.virsh_host import Host, install
+from tests.fakes.providers.virsh import Host, install
 
 Kubelab = Callable[..., Result]
 NODES = ("lab-cp1", "lab-w1")

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from provision.cli import group
-from tests.virsh_host import Host, install
+from tests.fakes.providers.virsh import Host, install
 
 CHECKOUT = str(Path(__file__).parents[3])
 NODES = ("lab-cp1", "lab-w1")

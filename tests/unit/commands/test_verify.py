@@ -13,7 +13,7 @@ from provision.cli import group
 from provision.errors import VerifyFailed
 from provision.lab.context import Context
 from provision.verify.examine import verify
-from tests.fakes import Lab, make_lab
+from tests.fakes.lab import Lab, make_lab
 
 Kubelab = Callable[..., Result]
 MINE = "def test_right(): pass\n\ndef test_wrong(): assert False, 'it is wrong'\n"

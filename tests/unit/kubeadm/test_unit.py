@@ -8,7 +8,7 @@ from provision.errors import CommandFailed
 from provision.kubeadm import unit
 from provision.node import files
 from provision.node.files import PRIVATE, File
-from tests.sandbox import Sandbox
+from tests.fakes.node.sandbox import Sandbox
 
 TEXT = "it's quoted: \" $HOME `id` \\n\n\ttabbed\n\nFILES\nSUMS\nÄ ü → 本\n"
 INIT = ["kubeadm", "init", "--config=/etc/it's here.yaml"]

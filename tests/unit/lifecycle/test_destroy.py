@@ -9,7 +9,7 @@ from provision.config.schema import ClusterConfig
 from provision.errors import ConfigError, ToolFailed, VagrantError
 from provision.lifecycle.destroy import destroy
 from provision.ssh.keys import make_key
-from tests.fakes import FakeProvider, FakeVm, Lab, make_lab
+from tests.fakes.lab import FakeProvider, FakeVm, Lab, make_lab
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from provision.errors import Result
 from provision.node.certificates import expiries
-from tests.fakes import Call, FakeRunner, make_context
-from tests.repair_world import CLIENT, PKI, at, certificate
+from tests.fakes.lab import Call, FakeRunner, make_context
+from tests.fakes.repair import CLIENT, PKI, at, certificate
 
 KEY = "-----BEGIN EC PRIVATE KEY-----\nc2VjcmV0\n-----END EC PRIVATE KEY-----\n"
 

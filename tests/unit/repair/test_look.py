@@ -12,7 +12,7 @@ import pytest
 from provision.errors import Cancelled
 from provision.repair.cluster import repair
 from provision.repair.look import PATIENCE, POLL_SECONDS, SCALED_PATIENCE
-from tests.repair_world import LEADERS, NOW, World, at, make_world, pod, stamp
+from tests.fakes.repair import LEADERS, NOW, World, at, make_world, pod, stamp
 
 YEAR = at(365)
 LONGEST = PATIENCE + SCALED_PATIENCE

@@ -7,7 +7,7 @@ import pytest
 
 from provision.errors import StepFailed
 from provision.repair.hanging import MIRROR, hanging
-from tests.repair_world import NOW, World, make_world, node, pod, stamp
+from tests.fakes.repair import NOW, World, make_world, node, pod, stamp
 
 RECENT = -5.0
 

@@ -10,7 +10,7 @@ from provision.repair.cluster import repair
 from provision.repair.credentials import CredentialStep
 from provision.repair.survey import Survey
 from provision.repair.tokens import TokenStep
-from tests.repair_world import (
+from tests.fakes.repair import (
     CLIENT,
     LEADERS,
     NOW,

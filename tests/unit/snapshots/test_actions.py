@@ -19,9 +19,9 @@ from provision.providers.base import PAUSED, RUNNING, STOPPED
 from provision.snapshots import actions, commands, journal, preconditions, preparation
 from provision.snapshots.manifests import Manifest
 from provision.steps.snapshot import SnapshotStep
-from tests.fakes import FakeVm, Lab
-from tests.repair_world import at
-from tests.snapshots import YEAR, NodeClock, disks, healthy, prepared, running_lab, set_disks, whole
+from tests.fakes.lab import FakeVm, Lab
+from tests.fakes.repair import at
+from tests.fakes.snapshots import YEAR, NodeClock, disks, healthy, prepared, running_lab, set_disks, whole
 
 LAB_FILE = Path("lab.yaml")
 Usage = namedtuple("Usage", "total used free")

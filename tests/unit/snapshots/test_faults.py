@@ -12,8 +12,8 @@ from provision.lab.context import Context
 from provision.snapshots import actions
 from provision.snapshots import journal as snapshot_journal
 from provision.snapshots.recovery import mend
-from tests.fakes import Lab
-from tests.snapshots import Fault, Killed, calls_of, disks, next_command, running_lab, set_disks, whole
+from tests.fakes.lab import Lab
+from tests.fakes.snapshots import Fault, Killed, calls_of, disks, next_command, running_lab, set_disks, whole
 
 Action = Callable[[Lab], object]
 FAULTS: dict[str, Callable[[], BaseException]] = {

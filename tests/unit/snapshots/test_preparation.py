@@ -13,10 +13,10 @@ from provision.node.sections import sections
 from provision.node.tokens import tokens
 from provision.snapshots.preparation import PREPARE, prepare
 from provision.ssh.host_keys import UUID_FILE
-from tests.fakes import Lab, make_lab
-from tests.repair_world import CLIENT, PKI, SERVING, at, certificate, kubeconfig, token
-from tests.sandbox import Sandbox
-from tests.snapshots import DAY
+from tests.fakes.lab import Lab, make_lab
+from tests.fakes.node.sandbox import Sandbox
+from tests.fakes.repair import CLIENT, PKI, SERVING, at, certificate, kubeconfig, token
+from tests.fakes.snapshots import DAY
 
 KEEPER = "/usr/lib/kubelab/lab-clock.pl"
 TOKEN = "/var/lib/kubelet/pods/{}/volumes/kubernetes.io~projected/kube-api-access-x/token"

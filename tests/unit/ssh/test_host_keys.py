@@ -16,8 +16,8 @@ from provision.errors import ConnectFailed, RemoteError
 from provision.node.runner import Runner
 from provision.ssh import host_keys
 from provision.ssh.runner import ParamikoRunner
-from tests.fakes import Lab, make_lab
-from tests.sshd import SshServer
+from tests.fakes.lab import Lab, make_lab
+from tests.fakes.ssh import SshServer
 
 
 class Nodes:

@@ -13,7 +13,7 @@ import pytest
 
 from provision.cluster.health import COMPONENTS
 from provision.config.inventory import Node
-from provision.errors import Cancelled, ConfigError, ConnectFailed, ToolFailed
+from provision.errors import Cancelled, ConfigError, ConnectFailed, Result, ToolFailed
 from provision.lifecycle.up import show_cluster
 from provision.providers.base import SnapshotBackend
 from provision.snapshots import journal as snapshot_journal
@@ -22,8 +22,8 @@ from provision.status.gather import gather
 from provision.status.screen import DAYS_TO_WARN, SHOWN, show, watch
 from provision.verify import record as verify_record
 from provision.verify.record import VerifyRecord
-from tests.fakes import Call, FakeVm, Lab, Result, make_lab
-from tests.repair_world import NOW, certificate
+from tests.fakes.lab import Call, FakeVm, Lab, make_lab
+from tests.fakes.repair import NOW, certificate
 from tests.unit.snapshots.test_manifests import manifest
 
 KINDS = "get nodes,pods,deployments,daemonsets --all-namespaces -o json"

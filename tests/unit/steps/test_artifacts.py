@@ -12,7 +12,7 @@ from provision.box.reference import BoxReference
 from provision.errors import StepFailed, ToolFailed
 from provision.steps import artifacts
 from provision.steps.artifacts import BoxStep, BundleStep
-from tests.fakes import FakeMachines, Lab, make_bundle, make_lab
+from tests.fakes.lab import FakeMachines, Lab, make_bundle, make_lab
 
 
 class Machines(FakeMachines):

@@ -12,7 +12,7 @@ from provision.cni.none import NoCni
 from provision.errors import StepFailed, WaitTimeout
 from provision.lab.readiness import what_is_missing
 from provision.steps.cluster import CniStep, ReadyStep
-from tests.fakes import Lab, make_lab
+from tests.fakes.lab import Lab, make_lab
 
 GET = "get nodes,pods,deployments,daemonsets --all-namespaces *"
 

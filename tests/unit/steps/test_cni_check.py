@@ -11,8 +11,8 @@ from provision.config.cni import CniConfig
 from provision.errors import ConfigDrift, ConfigError, StepFailed
 from provision.providers.base import RUNNING, STOPPED
 from provision.steps.cni_check import CniCheckStep
-from tests import cni
-from tests.fakes import Lab, make_lab
+from tests.fakes import cni
+from tests.fakes.lab import Lab, make_lab
 
 LOOK = "get configmaps,daemonsets,deployments --all-namespaces *"
 CALICO = {"kind": "DaemonSet", "metadata": {"namespace": "kube-system", "name": "calico-node"}}

@@ -11,8 +11,8 @@ from provision.cni.none import NoCni
 from provision.errors import CommandFailed, NodesError, StepFailed
 from provision.kubeadm.documents import PATCHES
 from provision.steps.nodes import NodesStep, node_files
-from tests.fakes import Lab, make_lab
-from tests.sandbox import Sandbox
+from tests.fakes.lab import Lab, make_lab
+from tests.fakes.node.sandbox import Sandbox
 
 SYSTEMCTL = """
 case "$*" in

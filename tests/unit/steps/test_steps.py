@@ -14,7 +14,7 @@ from provision.lab.context import Context
 from provision.ssh.runner import ParamikoRunner
 from provision.steps import UP, host
 from provision.steps.host import HostStep
-from tests.fakes import Lab, make_lab
+from tests.fakes.lab import Lab, make_lab
 
 STEPS: list[Step[Context]] = [
     step for item in UP for step in (item.steps if isinstance(item, Together) else [item])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provision.snapshots import actions, recovery
-from tests.examples_world import World, make_world
+from tests.fakes.testing import World, make_world
 
 pytest_plugins = ["pytester"]
 EXAMPLES = Path(__file__).parents[3] / "examples" / "tests"

@@ -11,7 +11,7 @@ import pytest
 from provision.errors import LabError, ToolFailed, WaitTimeout
 from provision.testing.kubectl import LabKubectl, describe
 from provision.testing.workloads import Deployer, fresh_namespace
-from tests.fakes import Lab, make_lab
+from tests.fakes.lab import Lab, make_lab
 
 
 @pytest.fixture

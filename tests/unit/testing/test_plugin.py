@@ -10,8 +10,8 @@ import pytest
 from provision.errors import SnapshotError, ToolFailed
 from provision.snapshots import actions, recovery
 from provision.testing.lab import LabUnderTest
-from tests.fakes import Lab
-from tests.snapshots import disks, running_lab, set_disks, whole
+from tests.fakes.lab import Lab
+from tests.fakes.snapshots import disks, running_lab, set_disks, whole
 
 pytest_plugins = ["pytester"]
 PLUGIN = ("-p", "provision.testing.plugin", "-p", "no:cacheprovider", "--strict-markers")
@@ -248,7 +248,7 @@ def restoring(pytester: pytest.Pytester, lab: Lab, monkeypatch: pytest.MonkeyPat
     actions.save(lab.ctx, "a")
     pytester.makeconftest("""
         import pytest
-        from tests.snapshots import disks as seen, set_disks
+        from tests.fakes.snapshots import disks as seen, set_disks
 
         @pytest.fixture
         def break_it(request):

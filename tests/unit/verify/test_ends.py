@@ -10,8 +10,8 @@ from provision.providers.base import STOPPED
 from provision.report.base import RecordingReporter
 from provision.verify import record
 from provision.verify.examine import verify
-from tests.fakes import make_lab
-from tests.suite import Suite, make_suite
+from tests.fakes.lab import make_lab
+from tests.fakes.verify import Suite, make_suite
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from provision.verify.junit import publish
 from provision.verify.run import Request, run_checks
 from provision.verify.selection import Selection
-from tests.fakes import make_lab
+from tests.fakes.lab import make_lab
 
 COUNT = r"\d+"
 SECONDS = r"\d+(\.\d+)?"

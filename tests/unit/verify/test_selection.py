@@ -8,7 +8,7 @@ import pytest
 from provision.errors import ConfigError
 from provision.verify import record
 from provision.verify.selection import Selection
-from tests.suite import DNS, SWAP, Suite, make_suite
+from tests.fakes.verify import DNS, SWAP, Suite, make_suite
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from provision.errors import VerifyFailed
 from provision.verify import record as verify_record
 from provision.verify.examine import prove
-from tests.suite import DNS, SWAP, Suite, make_suite
+from tests.fakes.verify import DNS, SWAP, Suite, make_suite
 
 # Red until it was asked `times`.
 LATE = """

@@ -1,4 +1,4 @@
-"""A mirror of real parts on loopback: `python -m tests.real_mirror [BUNDLE] [--cluster]`.
+"""A mirror of real parts on loopback: `python -m tests.e2e.real_mirror [BUNDLE] [--cluster]`.
 
 A docker-registry and a file server are filled from BUNDLE, by default one built from source, laid out as the
 release sites are. `kubelab bundle create` makes a bundle from them, whose digest must be that of BUNDLE, and
@@ -31,12 +31,12 @@ from provision.artifacts.bundle import Bundle
 from provision.artifacts.images.recipes import NODE_PROGRAMS
 from provision.artifacts.release.origin import CNI_PROGRAMS
 from provision.artifacts.sites import split_registry
-from tests.mirror import Mirror, certificates, serving
+from tests.fakes.artifacts.mirror import Mirror, certificates, serving
 
 PREFIX = "k8s"
 PODS = ("kubectl", "--", "get", "nodes,pods", "--all-namespaces", "--output=wide")
 COMMANDS = (("up",), ("verify",), ("status",), PODS)
-OWN_CNI = Path(__file__).parent / "e2e" / "cni" / "own-bridge.yaml"
+OWN_CNI = Path(__file__).parent / "cni" / "own-bridge.yaml"
 START_WITHIN = 10.0
 NAME, PASSWORD = "me", "secret-word"
 

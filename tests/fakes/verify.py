@@ -12,7 +12,7 @@ from provision.verify.examine import examine
 from provision.verify.outcome import Outcome
 from provision.verify.run import Request
 from provision.verify.selection import Selection
-from tests.fakes import Lab, make_lab
+from tests.fakes.lab import Lab, make_lab
 
 SWAP = """
 import os

@@ -8,7 +8,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-CHECKOUT = Path(__file__).parents[1]
+CHECKOUT = Path(__file__).parents[2]
 
 
 def build(folder: Path) -> Path:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.stubs import STUBS
+
 
 class Host:
     """What the stub's libvirt has."""
@@ -43,10 +45,9 @@ class Host:
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """Put the stub into `folder` and that first on PATH."""
     folder.mkdir()
-    stubs = Path(__file__).parent / "stubs"
     program = folder / "virsh"
     program.write_text(
-        f"#!{sys.executable} -SE\nimport sys\nsys.path.insert(0, {str(stubs)!r})\n"
+        f"#!{sys.executable} -SE\nimport sys\nsys.path.insert(0, {str(STUBS)!r})\n"
         "import virsh\nsys.exit(virsh.main())\n"
     )
     program.chmod(0o755)

@@ -46,9 +46,9 @@ from provision.errors import LabError, Result
 from provision.node.clock import Offset
 from provision.templates import data, environment
 from provision.testing.kubectl import LabKubectl
-from tests.fakes import FakeContext, StubKubectl, make_lab
-from tests.repair_world import CLIENT, NOW, PKI, SERVING, certificate, kubeconfig
-from tests.sandbox import Sandbox
+from tests.fakes.lab import FakeContext, StubKubectl, make_lab
+from tests.fakes.node.sandbox import Sandbox
+from tests.fakes.repair import CLIENT, NOW, PKI, SERVING, certificate, kubeconfig
 
 Object = dict[str, Any]
 

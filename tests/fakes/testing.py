@@ -11,12 +11,13 @@ from pathlib import Path
 from provision.config.inventory import Node
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
-from tests.fakes import Lab, make_bundle
-from tests.sandbox import Sandbox
-from tests.snapshots import running_lab
+from tests.fakes.lab import Lab, make_bundle
+from tests.fakes.node.sandbox import Sandbox
+from tests.fakes.snapshots import running_lab
+from tests.fakes.stubs import STUBS
 
 IMAGES = {"pause": "registry.k8s.io/pause:3.10.2", "busybox": "docker.io/library/busybox:1.37.0"}
-KUBECTL = Path(__file__).parent / "stubs" / "kubectl.py"
+KUBECTL = STUBS / "kubectl.py"
 SYSTEMCTL = 'case $1 in stop) touch stopped;; is-active) [ "$2" != kubelet ] || [ ! -e stopped ];; esac'
 
 

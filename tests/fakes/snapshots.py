@@ -18,8 +18,8 @@ from provision.providers.base import RUNNING
 from provision.snapshots import journal, preconditions
 from provision.snapshots.manifests import Manifest
 from provision.snapshots.preparation import KEPT
-from tests.fakes import OK, Call, FakeVm, Lab, make_lab
-from tests.repair_world import certificate, token
+from tests.fakes.lab import OK, Call, FakeVm, Lab, make_lab
+from tests.fakes.repair import certificate, token
 
 NODES = ("lab-cp1", "lab-w1", "lab-w2")
 YEAR = 365
@@ -78,7 +78,7 @@ def running_lab(root: Path) -> Lab:
 def prepared(machine: str, days: float | None = YEAR, token_days: float | None = YEAR) -> Result:
     """Return what a node answers that prepares to be saved, and keeps its clock itself.
 
-    Its certificate and its token end so many days after `repair_world.NOW`; None is a node without one.
+    Its certificate and its token end so many days after `repair.NOW`; None is a node without one.
     """
     lines = ["== machine", machine, "== certificates"]
     if days is not None:

@@ -26,7 +26,7 @@ from provision.cluster.health import KUBE_SYSTEM
 from provision.cluster.kubectl import Kubectl
 from provision.cluster.leaders import LEADERS
 from provision.errors import CommandFailed, Result
-from tests.fakes import FakeShell, Lab, make_bundle, make_lab
+from tests.fakes.lab import FakeShell, Lab, make_bundle, make_lab
 
 TOOLS = ("base64", "cat", "chmod", "cp", "dirname", "grep", "gzip", "ls", "mkdir", "mv", "rm", "sed", "sh")
 TOOLS += ("sha256sum", "tail", "touch", "wc")

@@ -18,9 +18,9 @@ from provision.engine.steps import run_steps
 from provision.engine.waiting import RealClock
 from provision.report.base import RecordingReporter
 from provision.report.choose import make_reporter
-from tests.fakes import FAILED, OK, FakeRunner, in_turn
+from tests.fakes.lab import FAILED, OK, FakeRunner, in_turn
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "bench.json"
 RUNS = 10
 NODES = 100
@@ -119,7 +119,7 @@ def main() -> None:
     cluster = parser.parse_args().cluster
     found = {"start-up": start_up(), "engine": engine()}
     if cluster:
-        from tests.bench_cluster import measure
+        from tests.bench.cluster import measure
 
         found["cluster"] = measure()
     rows = [

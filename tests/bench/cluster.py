@@ -19,9 +19,9 @@ from provision.steps.cluster import ReadyStep
 from provision.steps.control_plane import ControlPlaneStep
 from provision.steps.join import JoinStep
 from provision.steps.nodes import NodesStep
-from tests import bench_snapshots
+from tests.bench import snapshots
 
-FOLDER = Path(__file__).parent.parent / "build" / "bench"
+FOLDER = Path(__file__).parents[2] / "build" / "bench"
 LAB = "name: kubelab-bench\nnetwork: {nodes: 192.168.178.0/24}\nworkers: {count: 2}\n"
 
 
@@ -45,7 +45,7 @@ def _measure(report: Reporter) -> dict[str, float]:
     again = _timed(lambda: _up(_open(report)))
     floor = sum(hand.values())
     ratios = {"up": up, "up again": again, "up / by hand": up / floor, "up again / up": again / up}
-    back = bench_snapshots.measure(_open, up)
+    back = snapshots.measure(_open, up)
     return {
         **{f"by hand: {name}": seconds for name, seconds in hand.items()},
         "by hand": floor,

@@ -1,0 +1,1 @@
+"""What tests share: `tests/fakes/ROOM` stands in for `provision/ROOM`; programs for PATH are in `stubs`."""

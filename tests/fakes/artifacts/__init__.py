@@ -1,0 +1,1 @@
+"""Bundles, and the sites where their parts come from."""

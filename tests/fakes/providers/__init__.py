@@ -1,0 +1,1 @@
+"""Hypervisors and their machines."""
