@@ -18,7 +18,7 @@ from provision.engine.steps import run_steps
 from provision.engine.waiting import RealClock
 from provision.report.base import RecordingReporter
 from provision.report.choose import make_reporter
-from tests.fakes.lab import FAILED, OK, FakeRunner, in_turn
+from tests.fakes.node.runner import FAILED, OK, FakeRunner, in_turn
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "bench.json"

@@ -46,7 +46,8 @@ from provision.errors import LabError, Result
 from provision.node.clock import Offset
 from provision.templates import data, environment
 from provision.testing.kubectl import LabKubectl
-from tests.fakes.lab import FakeContext, StubKubectl, make_lab
+from tests.fakes.cluster.kubectl import StubKubectl
+from tests.fakes.lab import FakeContext, make_lab
 from tests.fakes.node.sandbox import Sandbox
 from tests.fakes.repair import CLIENT, NOW, PKI, SERVING, certificate, kubeconfig
 

@@ -12,7 +12,7 @@ from provision.artifacts.bundle import Bundle, entry_of, write_index
 from provision.cni.base import Site
 from provision.config.inventory import inventory_of
 from provision.host.facts import Acceleration
-from tests.fakes.lab import make_config
+from tests.fakes.config import make_config
 
 KVM, TCG = Acceleration("kvm", 1.0), Acceleration("tcg", 10.0)
 

@@ -22,7 +22,8 @@ from provision.engine.steps import Outcome
 from provision.errors import Result
 from provision.node.clock import NANO, SHOW
 from provision.repair.cluster import repair
-from tests.fakes.lab import Call, FakeRunner, Lab, make_lab
+from tests.fakes.lab import Lab, make_lab
+from tests.fakes.node.runner import Call, FakeRunner
 
 NOW = 1_800_000_000.0
 PKI = "/etc/kubernetes/pki"

@@ -18,7 +18,9 @@ from provision.providers.base import RUNNING
 from provision.snapshots import journal, preconditions
 from provision.snapshots.manifests import Manifest
 from provision.snapshots.preparation import KEPT
-from tests.fakes.lab import OK, Call, FakeVm, Lab, make_lab
+from tests.fakes.lab import Lab, make_lab
+from tests.fakes.node.runner import OK, Call
+from tests.fakes.providers.snapshots import FakeVm
 from tests.fakes.repair import certificate, token
 
 NODES = ("lab-cp1", "lab-w1", "lab-w2")

@@ -11,7 +11,8 @@ from pathlib import Path
 from provision.config.inventory import Node
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
-from tests.fakes.lab import Lab, make_bundle
+from tests.fakes.artifacts.bundle import make_bundle
+from tests.fakes.lab import Lab
 from tests.fakes.node.sandbox import Sandbox
 from tests.fakes.snapshots import running_lab
 from tests.fakes.stubs import STUBS

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from provision.box.containerd import containerd_config
-from tests.fakes.lab import make_bundle
+from tests.fakes.artifacts.bundle import make_bundle
 from tests.golden import golden
 
 RUNTIMES = {

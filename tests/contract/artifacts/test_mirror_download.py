@@ -15,7 +15,7 @@ from provision.artifacts.web.errors import FetchFailed
 from provision.errors import Cancelled, ConfigError, LabError
 from provision.report.base import RecordingReporter
 from tests.fakes.artifacts.mirror import Fault, Mirror, answer, certificates, cut, hang, serving, wrong_byte
-from tests.fakes.lab import FakeClock
+from tests.fakes.engine import FakeClock
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -15,7 +15,7 @@ from provision.box.builder import BoxBuilder
 from provision.box.recipe import BoxRecipe, base_key
 from provision.errors import Cancelled, MissingTool, ResourceError, ToolFailed
 from provision.report.base import RecordingReporter
-from tests.fakes.lab import make_bundle
+from tests.fakes.artifacts.bundle import make_bundle
 
 STUBS = {
     "sudo": 'shift; exec "$@"',

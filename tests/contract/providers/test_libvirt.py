@@ -17,7 +17,7 @@ from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, MissingTool, ToolFailed
 from provision.providers.libvirt.provider import Libvirt
 from provision.report.base import RecordingReporter
-from tests.fakes.lab import make_config
+from tests.fakes.config import make_config
 from tests.fakes.stubs import STUBS
 
 BOX = BoxReference("kubelab-1.36.3-abc", "1.0.0", "file:///cache/box.json", 12)

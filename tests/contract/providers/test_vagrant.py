@@ -19,7 +19,8 @@ from provision.errors import MissingTool, VagrantError
 from provision.providers.vagrant import VagrantMachines
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
-from tests.fakes.lab import FakeProvider, make_config
+from tests.fakes.config import make_config
+from tests.fakes.providers.provider import FakeProvider
 
 BOX = BoxReference("kubelab-1.36.3-abc", "1.0.0", "file:///cache/box.json", 12)
 Stub = Callable[[str], None]
@@ -186,7 +187,8 @@ from provision.config.inventory import inventory_of
 from provision.providers.vagrant import VagrantMachines
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
-from tests.fakes.lab import FakeProvider, make_config
+from tests.fakes.config import make_config
+from tests.fakes.providers.provider import FakeProvider
 
 config = make_config()
 space = Workspace(Path(sys.argv[1]), config.name)

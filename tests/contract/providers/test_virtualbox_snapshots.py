@@ -14,7 +14,7 @@ import pytest
 from provision.errors import MachineBusy, MissingTool, SnapshotError, ToolFailed, WaitTimeout
 from provision.providers.base import Held
 from provision.providers.virtualbox.snapshots import VirtualBoxSnapshots
-from tests.fakes.lab import FakeClock
+from tests.fakes.engine import FakeClock
 from tests.fakes.stubs import STUBS
 
 CP1, W1 = (f"{letter}0000000-1111-4222-8333-444444444444" for letter in "ab")

@@ -17,7 +17,7 @@ from provision.node.runner import run_in
 from provision.ssh.runner import ParamikoRunner
 from provision.ssh.shell import RootShell
 from provision.testing.node import LabNode
-from tests.fakes.lab import make_config
+from tests.fakes.config import make_config
 from tests.fakes.ssh import SshServer, new_key
 
 DEADLINE = 20.0

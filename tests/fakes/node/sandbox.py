@@ -26,7 +26,9 @@ from provision.cluster.health import KUBE_SYSTEM
 from provision.cluster.kubectl import Kubectl
 from provision.cluster.leaders import LEADERS
 from provision.errors import CommandFailed, Result
-from tests.fakes.lab import FakeShell, Lab, make_bundle, make_lab
+from tests.fakes.artifacts.bundle import make_bundle
+from tests.fakes.lab import Lab, make_lab
+from tests.fakes.node.runner import FakeShell
 
 TOOLS = ("base64", "cat", "chmod", "cp", "dirname", "grep", "gzip", "ls", "mkdir", "mv", "rm", "sed", "sh")
 TOOLS += ("sha256sum", "tail", "touch", "wc")

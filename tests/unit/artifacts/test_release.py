@@ -28,7 +28,7 @@ from provision.errors import ConfigError, LabError, MissingTool, WaitTimeout
 from provision.lab.artifacts import artifacts_of, needs_skopeo
 from provision.report.base import RecordingReporter
 from tests.fakes.artifacts.mirror import Mirror, answer, hang, serving
-from tests.fakes.lab import FakeClock
+from tests.fakes.engine import FakeClock
 
 PAUSE = "registry.k8s.io/pause:3.10"
 DIGEST = f"sha256:{'a' * 64}"

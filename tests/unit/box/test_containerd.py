@@ -10,7 +10,7 @@ from provision.box import containerd
 from provision.box.containerd import containerd_config, containerd_version
 from provision.config.kubernetes_versions import MINORS, minor_of
 from provision.errors import ConfigError, LabError
-from tests.fakes.lab import make_bundle
+from tests.fakes.artifacts.bundle import make_bundle
 
 
 def base(folder: Path, status: str, name: str = "./var/lib/dpkg/status") -> Path:

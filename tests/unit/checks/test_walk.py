@@ -19,7 +19,8 @@ from provision.errors import CommandTimeout, WaitTimeout
 from provision.testing.kubectl import LabKubectl
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
-from tests.fakes.lab import Lab, make_bundle, make_lab
+from tests.fakes.artifacts.bundle import make_bundle
+from tests.fakes.lab import Lab, make_lab
 
 SPACE = "kubelab-verify-abc"
 

@@ -14,8 +14,9 @@ from provision.cni.bridge import CONFLIST, NETWORK_SCRIPT, Bridge
 from provision.cni.none import NoCni
 from provision.config.inventory import Inventory, Node, inventory_of
 from provision.config.schema import ClusterConfig
+from tests.fakes.cluster.kubectl import StubKubectl
 from tests.fakes.cni import make_site
-from tests.fakes.lab import StubKubectl, make_config
+from tests.fakes.config import make_config
 
 PODS = "10.32.0.0/16"
 

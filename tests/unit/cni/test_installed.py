@@ -13,7 +13,7 @@ from provision.cni.installed import NAME, Record, look, refuse_change
 from provision.config.cni import CniConfig
 from provision.errors import ConfigDrift
 from tests.fakes import cni
-from tests.fakes.lab import StubKubectl
+from tests.fakes.cluster.kubectl import StubKubectl
 
 LOOK = "get configmaps,daemonsets,deployments --all-namespaces *"
 

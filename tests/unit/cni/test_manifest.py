@@ -15,7 +15,7 @@ from provision.cni.flannel import Flannel
 from provision.config.cni import CniConfig
 from provision.errors import ConfigError
 from tests.fakes import cni
-from tests.fakes.lab import StubKubectl
+from tests.fakes.cluster.kubectl import StubKubectl
 
 CALICO_IMAGES = (
     "quay.io/calico/cni:v3.33.1",

@@ -9,7 +9,9 @@ from provision.config.schema import ClusterConfig
 from provision.errors import ConfigError, ToolFailed, VagrantError
 from provision.lifecycle.destroy import destroy
 from provision.ssh.keys import make_key
-from tests.fakes.lab import FakeProvider, FakeVm, Lab, make_lab
+from tests.fakes.lab import Lab, make_lab
+from tests.fakes.providers.provider import FakeProvider
+from tests.fakes.providers.snapshots import FakeVm
 
 
 @pytest.fixture

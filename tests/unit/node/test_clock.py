@@ -10,7 +10,7 @@ import pytest
 
 from provision.errors import CommandFailed, Result
 from provision.node.clock import NANO, SHOW, Offset, measure, set_clock
-from tests.fakes.lab import FAILED, Call, FakeRunner
+from tests.fakes.node.runner import FAILED, Call, FakeRunner
 from tests.fakes.node.sandbox import Sandbox
 from tests.fakes.snapshots import NodeClock
 

@@ -19,7 +19,8 @@ from provision.providers.base import PAUSED, RUNNING, STOPPED
 from provision.snapshots import actions, commands, journal, preconditions, preparation
 from provision.snapshots.manifests import Manifest
 from provision.steps.snapshot import SnapshotStep
-from tests.fakes.lab import FakeVm, Lab
+from tests.fakes.lab import Lab
+from tests.fakes.providers.snapshots import FakeVm
 from tests.fakes.repair import at
 from tests.fakes.snapshots import YEAR, NodeClock, disks, healthy, prepared, running_lab, set_disks, whole
 

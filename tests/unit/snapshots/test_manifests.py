@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from provision.errors import ConfigError, SnapshotError
 from provision.snapshots.manifests import Manifest, Manifests, SavedNode, check_name, children, config_digest
-from tests.fakes.lab import make_config
+from tests.fakes.config import make_config
 
 
 def manifest(name: str, parent: str | None = None, **changes: Any) -> Manifest:

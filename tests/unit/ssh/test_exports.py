@@ -13,7 +13,8 @@ from provision.config.inventory import inventory_of
 from provision.ssh.exports import ansible_inventory, hosts_for_testinfra
 from provision.ssh.host_keys import ssh_config
 from provision.workspace import Workspace
-from tests.fakes.lab import Lab, make_config, make_lab
+from tests.fakes.config import make_config
+from tests.fakes.lab import Lab, make_lab
 
 
 def exported(root: Path, **keys: Any) -> dict[str, Any]:

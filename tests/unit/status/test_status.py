@@ -22,7 +22,9 @@ from provision.status.gather import gather
 from provision.status.screen import DAYS_TO_WARN, SHOWN, show, watch
 from provision.verify import record as verify_record
 from provision.verify.record import VerifyRecord
-from tests.fakes.lab import Call, FakeVm, Lab, make_lab
+from tests.fakes.lab import Lab, make_lab
+from tests.fakes.node.runner import Call
+from tests.fakes.providers.snapshots import FakeVm
 from tests.fakes.repair import NOW, certificate
 from tests.unit.snapshots.test_manifests import manifest
 

@@ -12,7 +12,9 @@ from provision.box.reference import BoxReference
 from provision.errors import StepFailed, ToolFailed
 from provision.steps import artifacts
 from provision.steps.artifacts import BoxStep, BundleStep
-from tests.fakes.lab import FakeMachines, Lab, make_bundle, make_lab
+from tests.fakes.artifacts.bundle import make_bundle
+from tests.fakes.lab import Lab, make_lab
+from tests.fakes.providers.machines import FakeMachines
 
 
 class Machines(FakeMachines):

@@ -10,7 +10,8 @@ from provision.providers.base import PAUSED, STOPPED
 from provision.ssh import host_keys
 from provision.ssh.runner import Endpoint
 from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
-from tests.fakes.lab import FakeRunner, Lab, make_lab
+from tests.fakes.lab import Lab, make_lab
+from tests.fakes.node.runner import FakeRunner
 
 
 class FirstContact(FakeRunner):

@@ -1,0 +1,57 @@
+"""Machines in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from provision.box.reference import BoxReference
+from provision.errors import LabError
+from provision.providers.base import RUNNING
+
+
+class FakeMachines:
+    """Machines in memory: `up` makes and starts all of `names`; `calls` lists what was done."""
+
+    def __init__(self, names: Iterable[str] = (), *, running: Iterable[str] = ()) -> None:
+        self.names = list(names)
+        self.known: dict[str, str] = {}
+        self.state: dict[str, str] = {}
+        self.boxes: set[str] = set()
+        self.calls: list[str] = []
+        self.failure: LabError | None = None
+        for name in running:
+            self.make(name)
+
+    def make(self, name: str, state: str = RUNNING) -> None:
+        """Make the machine `name` with an id of its own."""
+        self.known[name] = f"id-of-{name}"
+        self.state[name] = state
+
+    def ids(self) -> Mapping[str, str]:
+        return dict(self.known)
+
+    def states(self) -> Mapping[str, str]:
+        return dict(self.state)
+
+    def up(self) -> None:
+        self._called("up")
+        for name in self.names:
+            self.make(name)
+
+    def box_folder(self, box: BoxReference) -> Path:
+        return Path("/no/such/folder") / box.name
+
+    def add_box(self, box: BoxReference) -> None:
+        self._called(f"add_box {box.name}")
+        self.boxes.add(box.name)
+
+    def destroy(self) -> None:
+        self._called("destroy")
+        self.known.clear()
+        self.state.clear()
+
+    def _called(self, what: str) -> None:
+        self.calls.append(what)
+        if self.failure is not None:
+            raise self.failure

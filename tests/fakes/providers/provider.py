@@ -1,0 +1,65 @@
+"""A hypervisor in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from provision.box.reference import BoxReference
+from provision.config.inventory import Inventory
+from provision.config.schema import ClusterConfig
+
+
+class FakeProvider:
+    """A hypervisor in memory: `calls` lists what changed it."""
+
+    name = "libvirt"
+    parallel = True
+    builds_boxes = True
+
+    def preflight(self, facts: object) -> None:
+        """Refuse nothing."""
+
+    def __init__(self, report: object = None, cancel: threading.Event | None = None) -> None:
+        self.machines: dict[str, str] = {}
+        self.stray: list[str] = []
+        self.others: dict[str, str] = {}
+        self.network = False
+        self.boxes: set[str] = set()
+        self.calls: list[tuple[str, Any]] = []
+
+    def states(self, ids: Sequence[str]) -> Mapping[str, str]:
+        return {machine: self.machines[machine] for machine in ids if machine in self.machines}
+
+    def resume(self, ids: Sequence[str]) -> None:
+        self.calls.append(("resume", list(ids)))
+
+    def network_ready(self, config: ClusterConfig, inventory: Inventory) -> bool:
+        return self.network
+
+    def make_network(self, config: ClusterConfig, inventory: Inventory) -> None:
+        self.calls.append(("make_network", config.name))
+        self.network = True
+
+    def elsewhere(self, config: object, folder: Path) -> Mapping[str, str]:
+        return self.others
+
+    def has_box(self, box: BoxReference, folder: Path) -> bool:
+        return box.name in self.boxes
+
+    def upload_box(self, box: BoxReference, folder: Path) -> None:
+        self.calls.append(("upload_box", folder))
+        self.boxes.add(box.name)
+
+    def strays(self, config: ClusterConfig, known: Mapping[str, str]) -> list[str]:
+        return [name for name in self.stray if name not in known]
+
+    def remove(self, names: Sequence[str]) -> None:
+        self.calls.append(("remove", list(names)))
+        self.stray = [name for name in self.stray if name not in names]
+
+    def remove_rest(self, config: ClusterConfig) -> None:
+        self.calls.append(("remove_rest", config.name))
+        self.network = False
