@@ -48,8 +48,8 @@ from provision.templates import data, environment
 from provision.testing.kubectl import LabKubectl
 from tests.fakes.cluster.kubectl import StubKubectl
 from tests.fakes.lab import FakeContext, make_lab
+from tests.fakes.node.credentials import CLIENT, NOW, PKI, SERVING, certificate, kubeconfig
 from tests.fakes.node.sandbox import Sandbox
-from tests.fakes.repair import CLIENT, NOW, PKI, SERVING, certificate, kubeconfig
 
 Object = dict[str, Any]
 

@@ -11,53 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
-
 from provision.engine.steps import Outcome
 from provision.errors import Result
 from provision.node.clock import NANO, SHOW
 from provision.repair.cluster import repair
+from tests.fakes.cluster.objects import lease, node
 from tests.fakes.lab import Lab, make_lab
+from tests.fakes.node.credentials import CLIENT, NOW, PKI, SERVING, certificate, kubeconfig
 from tests.fakes.node.runner import Call, FakeRunner
 
-NOW = 1_800_000_000.0
-PKI = "/etc/kubernetes/pki"
-CLIENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
-SERVING = "/var/lib/kubelet/pki/kubelet.crt"
 LEADERS = ("kube-controller-manager", "kube-scheduler")
-_KEY = ec.generate_private_key(ec.SECP256R1())
-
-
-def at(days: float) -> dt.datetime:
-    """Return the time `days` after NOW."""
-    return dt.datetime.fromtimestamp(NOW, dt.UTC) + dt.timedelta(days=days)
-
-
-def stamp(seconds: float) -> str:
-    """Return Kubernetes' text for the time `seconds` after NOW."""
-    return dt.datetime.fromtimestamp(NOW + seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def certificate(days: float) -> str:
-    """Return a certificate that ends `days` after NOW."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(_KEY.public_key())
-    builder = builder.serial_number(1).not_valid_before(at(-4000)).not_valid_after(at(days))
-    return builder.sign(_KEY, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
-
-
-def token(uid: str, expires: float, *, namespace: str = "kube-system", pod: str = "pod") -> str:
-    """Return the middle part of a service account's token."""
-    claims = {
-        "exp": NOW + expires,
-        "kubernetes.io": {"namespace": namespace, "pod": {"name": pod, "uid": uid}},
-    }
-    return base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
 
 
 @dataclass
@@ -143,38 +106,6 @@ class Machine:
             lines += [f"-- {path}", data if path.endswith(".conf") else pem.strip()]
         rtc = [] if self.rtc_behind is None else [str(int(self.wall() - self.rtc_behind))]
         return "\n".join([*lines, "== tokens", *self.tokens, "== rtc", *rtc]) + "\n"
-
-
-def node(name: str, ready: str = "True") -> dict[str, Any]:
-    conditions = [{"type": "Ready", "status": ready}]
-    return {"kind": "Node", "metadata": {"name": name}, "status": {"conditions": conditions}}
-
-
-def lease(namespace: str, name: str, seconds: float) -> dict[str, Any]:
-    metadata = {"namespace": namespace, "name": name}
-    return {"kind": "Lease", "metadata": metadata, "spec": {"renewTime": stamp(seconds)}}
-
-
-def pod(
-    name: str = "web-1", *, namespace: str = "default", owner: str = "ReplicaSet", **status: Any
-) -> dict[str, Any]:
-    """Return a pod on the first worker, made a month before NOW; `status` replaces parts of its status."""
-    metadata: dict[str, Any] = {"namespace": namespace, "name": name, "uid": f"uid-{name}"}
-    metadata["creationTimestamp"] = stamp(-30 * 86400)
-    if owner:
-        metadata["ownerReferences"] = [{"kind": owner, "controller": True}]
-    ready = {"type": "Ready", "status": "True", "lastTransitionTime": stamp(-29 * 86400)}
-    found = {
-        "phase": "Running",
-        "conditions": [ready],
-        "containerStatuses": [{"name": "c", "state": {"running": {}}}],
-    }
-    return {
-        "kind": "Pod",
-        "metadata": metadata,
-        "spec": {"nodeName": "lab-w1"},
-        "status": {**found, **status},
-    }
 
 
 @dataclass
@@ -267,16 +198,3 @@ def make_world(root: Path, **keys: Any) -> World:
     world = World(lab, machines, dict.fromkeys([*machines, *LEADERS], 0.5))
     world.show()
     return world
-
-
-def kubeconfig(days: float) -> str:
-    """Return an admin kubeconfig whose certificate ends `days` after NOW."""
-    data = base64.b64encode(certificate(days).encode()).decode()
-    return yaml.safe_dump(
-        {
-            "clusters": [{"name": "c", "cluster": {"server": "https://192.168.60.11:6443"}}],
-            "users": [
-                {"name": "u", "user": {"client-certificate-data": data, "client-key-data": "c2VjcmV0"}}
-            ],
-        }
-    )

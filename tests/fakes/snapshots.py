@@ -5,23 +5,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import re
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from provision.errors import Result
-from provision.node.clock import NANO, SHOW
+from provision.node.clock import SHOW
 from provision.providers.base import RUNNING
 from provision.snapshots import journal, preconditions
 from provision.snapshots.manifests import Manifest
 from provision.snapshots.preparation import KEPT
 from tests.fakes.lab import Lab, make_lab
-from tests.fakes.node.runner import OK, Call
+from tests.fakes.node.clock import NodeClock
+from tests.fakes.node.credentials import certificate, token
 from tests.fakes.providers.snapshots import FakeVm
-from tests.fakes.repair import certificate, token
 
 NODES = ("lab-cp1", "lab-w1", "lab-w2")
 YEAR = 365
@@ -30,20 +27,6 @@ DAY = 86400.0
 
 class Killed(BaseException):
     """What `kill -9` is to the code it hits: nothing there gets to run after it."""
-
-
-@dataclass
-class NodeClock:
-    """A node's clock, so many seconds ahead of the host's."""
-
-    ahead: float = 0.0
-
-    def answer(self, call: Call) -> Result:
-        """Show the clock, or step it."""
-        if step := re.search(r"now \+ (-?\d+)", call.command):
-            self.ahead += int(step[1]) / NANO
-            return OK
-        return Result(f"{time.time_ns() + round(self.ahead * NANO)}\n", "", 0)
 
 
 class Fault:
@@ -80,7 +63,7 @@ def running_lab(root: Path) -> Lab:
 def prepared(machine: str, days: float | None = YEAR, token_days: float | None = YEAR) -> Result:
     """Return what a node answers that prepares to be saved, and keeps its clock itself.
 
-    Its certificate and its token end so many days after `repair.NOW`; None is a node without one.
+    Its certificate and its token end so many days after `NOW`; None is a node without one.
     """
     lines = ["== machine", machine, "== certificates"]
     if days is not None:

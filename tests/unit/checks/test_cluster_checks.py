@@ -29,7 +29,7 @@ from tests.fakes.checks import (
     rollout,
     stamp,
 )
-from tests.fakes.repair import NOW
+from tests.fakes.node.credentials import NOW
 
 Spoil = Callable[[World], object]
 API = "the_api_server_is_ready_and_serves_every_api"

@@ -24,7 +24,7 @@ from provision.checks.facts_script import (
 from provision.errors import CommandFailed, ConnectFailed
 from provision.node.clock import Offset
 from tests.fakes.checks import BLOCKS, KEYS, World, days_from_today, make_world
-from tests.fakes.repair import CLIENT, SERVING, certificate
+from tests.fakes.node.credentials import CLIENT, SERVING, certificate
 from tests.fakes.ssh import SshServer, new_key
 from tests.sabotage import cluster, nodes
 from tests.sabotage.nodes import WELL_KNOWN

@@ -15,7 +15,7 @@ from provision.errors import LabError
 from provision.host.facts import Acceleration
 from provision.kubeadm import documents as kubeadm
 from provision.kubeadm import tuning
-from tests.fakes.node.sandbox import certificate
+from tests.fakes.kubeadm import certificate
 
 KVM, TCG = Acceleration("kvm", 1.0), Acceleration("tcg", 10.0)
 IMAGES = [

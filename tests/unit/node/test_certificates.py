@@ -9,8 +9,8 @@ from pathlib import Path
 from provision.errors import Result
 from provision.node.certificates import expiries
 from tests.fakes.lab import make_context
+from tests.fakes.node.credentials import CLIENT, PKI, at, certificate
 from tests.fakes.node.runner import Call, FakeRunner
-from tests.fakes.repair import CLIENT, PKI, at, certificate
 
 KEY = "-----BEGIN EC PRIVATE KEY-----\nc2VjcmV0\n-----END EC PRIVATE KEY-----\n"
 

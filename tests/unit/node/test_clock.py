@@ -10,9 +10,9 @@ import pytest
 
 from provision.errors import CommandFailed, Result
 from provision.node.clock import NANO, SHOW, Offset, measure, set_clock
+from tests.fakes.node.clock import NodeClock
 from tests.fakes.node.runner import FAILED, Call, FakeRunner
 from tests.fakes.node.sandbox import Sandbox
-from tests.fakes.snapshots import NodeClock
 
 DATE = 'case $1 in +*) echo 1700000000250000000;; *) echo "$@" > set;; esac'
 

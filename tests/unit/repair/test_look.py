@@ -12,7 +12,9 @@ import pytest
 from provision.errors import Cancelled
 from provision.repair.cluster import repair
 from provision.repair.look import PATIENCE, POLL_SECONDS, SCALED_PATIENCE
-from tests.fakes.repair import LEADERS, NOW, World, at, make_world, pod, stamp
+from tests.fakes.cluster.objects import pod, stamp
+from tests.fakes.node.credentials import NOW, at
+from tests.fakes.repair import LEADERS, World, make_world
 
 YEAR = at(365)
 LONGEST = PATIENCE + SCALED_PATIENCE

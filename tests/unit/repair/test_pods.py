@@ -7,7 +7,9 @@ import pytest
 
 from provision.errors import StepFailed
 from provision.repair.hanging import MIRROR, hanging
-from tests.fakes.repair import NOW, World, make_world, node, pod, stamp
+from tests.fakes.cluster.objects import node, pod, stamp
+from tests.fakes.node.credentials import NOW
+from tests.fakes.repair import World, make_world
 
 RECENT = -5.0
 

@@ -10,19 +10,9 @@ from provision.repair.cluster import repair
 from provision.repair.credentials import CredentialStep
 from provision.repair.survey import Survey
 from provision.repair.tokens import TokenStep
-from tests.fakes.repair import (
-    CLIENT,
-    LEADERS,
-    NOW,
-    PKI,
-    SERVING,
-    World,
-    kubeconfig,
-    make_world,
-    pod,
-    stamp,
-    token,
-)
+from tests.fakes.cluster.objects import pod, stamp
+from tests.fakes.node.credentials import CLIENT, NOW, PKI, SERVING, kubeconfig, token
+from tests.fakes.repair import LEADERS, World, make_world
 
 HOUR, DAY = 3600.0, 86400.0
 

@@ -21,8 +21,8 @@ from provision.node.clock import Offset
 from provision.node.sections import sections
 from provision.repair import certificates, clocks, services, survey
 from provision.repair.state import NodeState, parse_state
+from tests.fakes.node.credentials import CLIENT, PKI, SERVING, at, certificate, kubeconfig, token
 from tests.fakes.node.sandbox import Sandbox
-from tests.fakes.repair import CLIENT, PKI, SERVING, at, certificate, kubeconfig, token
 
 TOOLS = ("awk", "cut", "date", "ln", "mktemp", "openssl", "timeout")
 SCRIPTS = {

@@ -20,9 +20,10 @@ from provision.snapshots import actions, commands, journal, preconditions, prepa
 from provision.snapshots.manifests import Manifest
 from provision.steps.snapshot import SnapshotStep
 from tests.fakes.lab import Lab
+from tests.fakes.node.clock import NodeClock
+from tests.fakes.node.credentials import at
 from tests.fakes.providers.snapshots import FakeVm
-from tests.fakes.repair import at
-from tests.fakes.snapshots import YEAR, NodeClock, disks, healthy, prepared, running_lab, set_disks, whole
+from tests.fakes.snapshots import YEAR, disks, healthy, prepared, running_lab, set_disks, whole
 
 LAB_FILE = Path("lab.yaml")
 Usage = namedtuple("Usage", "total used free")

@@ -14,8 +14,8 @@ from provision.node.tokens import tokens
 from provision.snapshots.preparation import PREPARE, prepare
 from provision.ssh.host_keys import UUID_FILE
 from tests.fakes.lab import Lab, make_lab
+from tests.fakes.node.credentials import CLIENT, PKI, SERVING, at, certificate, kubeconfig, token
 from tests.fakes.node.sandbox import Sandbox
-from tests.fakes.repair import CLIENT, PKI, SERVING, at, certificate, kubeconfig, token
 from tests.fakes.snapshots import DAY
 
 KEEPER = "/usr/lib/kubelab/lab-clock.pl"

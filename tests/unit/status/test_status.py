@@ -23,9 +23,9 @@ from provision.status.screen import DAYS_TO_WARN, SHOWN, show, watch
 from provision.verify import record as verify_record
 from provision.verify.record import VerifyRecord
 from tests.fakes.lab import Lab, make_lab
+from tests.fakes.node.credentials import NOW, certificate
 from tests.fakes.node.runner import Call
 from tests.fakes.providers.snapshots import FakeVm
-from tests.fakes.repair import NOW, certificate
 from tests.unit.snapshots.test_manifests import manifest
 
 KINDS = "get nodes,pods,deployments,daemonsets --all-namespaces -o json"

@@ -10,7 +10,8 @@ from provision.cluster.leaders import NODE_LEASES
 from provision.errors import CommandFailed, StepFailed, WaitTimeout
 from provision.kubeadm.unit import CODE, CONFIG, KUBELET_CONF, LOG, TOKEN
 from provision.steps.control_plane import FINALIZED, ControlPlaneStep
-from tests.fakes.node.sandbox import Cluster, admin_conf, make_cluster
+from tests.fakes.kubeadm import admin_conf
+from tests.fakes.steps import Cluster, make_cluster
 
 UP = [ControlPlaneStep.id]
 PKI = "/etc/kubernetes/pki"

@@ -15,7 +15,8 @@ from provision.kubeadm.documents import ca_hash
 from provision.kubeadm.unit import CODE, KUBELET_CONF, TOKEN
 from provision.steps.control_plane import FINALIZED, ControlPlaneStep
 from provision.steps.join import CA, CONFIG, JoinStep
-from tests.fakes.node.sandbox import Cluster, Sandbox, make_cluster
+from tests.fakes.node.sandbox import Sandbox
+from tests.fakes.steps import Cluster, make_cluster
 
 UP = [JoinStep.id]
 STALE = "stale0.0123456789abcdef"

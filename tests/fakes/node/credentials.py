@@ -1,0 +1,55 @@
+"""Certificates and tokens of nodes, which end so many days or seconds after NOW, the present of the tests."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+NOW = 1_800_000_000.0
+PKI = "/etc/kubernetes/pki"
+CLIENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+SERVING = "/var/lib/kubelet/pki/kubelet.crt"
+_KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def at(days: float) -> dt.datetime:
+    """Return the time `days` after NOW."""
+    return dt.datetime.fromtimestamp(NOW, dt.UTC) + dt.timedelta(days=days)
+
+
+def certificate(days: float) -> str:
+    """Return a certificate that ends `days` after NOW."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(_KEY.public_key())
+    builder = builder.serial_number(1).not_valid_before(at(-4000)).not_valid_after(at(days))
+    return builder.sign(_KEY, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def token(uid: str, expires: float, *, namespace: str = "kube-system", pod: str = "pod") -> str:
+    """Return the middle part of a service account's token."""
+    claims = {
+        "exp": NOW + expires,
+        "kubernetes.io": {"namespace": namespace, "pod": {"name": pod, "uid": uid}},
+    }
+    return base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+
+
+def kubeconfig(days: float) -> str:
+    """Return an admin kubeconfig whose certificate ends `days` after NOW."""
+    data = base64.b64encode(certificate(days).encode()).decode()
+    return yaml.safe_dump(
+        {
+            "clusters": [{"name": "c", "cluster": {"server": "https://192.168.60.11:6443"}}],
+            "users": [
+                {"name": "u", "user": {"client-certificate-data": data, "client-key-data": "c2VjcmV0"}}
+            ],
+        }
+    )
