@@ -17,18 +17,9 @@ from provision.checks.state import ClusterState, last_step, look
 from provision.report.run_log import RunLog
 from provision.testing.kubectl import LabKubectl
 from provision.testing.workloads import MANAGED_BY
-from tests.fakes.checks import (
-    CONFLIST,
-    World,
-    lease,
-    make_world,
-    members,
-    namespace_object,
-    node_object,
-    pod_object,
-    rollout,
-    stamp,
-)
+from tests.fakes.checks.nodes import CONFLIST, members
+from tests.fakes.checks.objects import lease, namespace_object, node_object, pod_object, rollout, stamp
+from tests.fakes.checks.world import World, make_world
 from tests.fakes.node.credentials import NOW
 
 Spoil = Callable[[World], object]

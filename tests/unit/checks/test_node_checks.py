@@ -23,7 +23,8 @@ from provision.checks.facts_script import (
 )
 from provision.errors import CommandFailed, ConnectFailed
 from provision.node.clock import Offset
-from tests.fakes.checks import BLOCKS, KEYS, World, days_from_today, make_world
+from tests.fakes.checks.nodes import BLOCKS, KEYS, days_from_today
+from tests.fakes.checks.world import World, make_world
 from tests.fakes.node.credentials import CLIENT, SERVING, certificate
 from tests.fakes.ssh import SshServer, new_key
 from tests.sabotage import cluster, nodes

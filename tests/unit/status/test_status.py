@@ -32,7 +32,7 @@ KINDS = "get nodes,pods,deployments,daemonsets --all-namespaces -o json"
 READYZ = "get --raw /readyz?verbose"
 CREATED = "2026-11-01T00:00:00Z"
 PKI = "/etc/kubernetes/pki"
-# Certificates are made relative to the fake present of the repair's tests.
+# Certificates are made relative to NOW.
 FROM_NOW = (dt.datetime.fromtimestamp(NOW, dt.UTC) - dt.datetime.now(dt.UTC)).total_seconds() / 86400
 
 
