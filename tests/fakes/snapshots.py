@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import functools
 import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from provision.errors import Result
 from provision.node.clock import SHOW
 from provision.providers.base import RUNNING
 from provision.snapshots import journal, preconditions
-from provision.snapshots.manifests import Manifest
+from provision.snapshots.manifests import Manifest, SavedNode
 from provision.snapshots.preparation import KEPT
 from tests.fakes.lab import Lab, make_lab
 from tests.fakes.node.clock import NodeClock
@@ -45,6 +47,27 @@ class Fault:
         self.left -= 1
         if self.left == -1:
             raise self.error
+
+
+def manifest(name: str, parent: str | None = None, **changes: Any) -> Manifest:
+    """Return a manifest of two nodes; `changes` are its other fields."""
+    fields: dict[str, Any] = {
+        "lab": "lab",
+        "name": name,
+        "note": "",
+        "time": dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC),
+        "parent": parent,
+        "live": True,
+        "verified": True,
+        "config_digest": "0" * 64,
+        "kubernetes": "1.36.3",
+        "box": "kubelab-1.36.3-abc",
+        "bundle": "1" * 64,
+        "nodes": (SavedNode(name="lab-cp1", id="id-1", size=5), SavedNode(name="lab-w1", id="id-2", size=7)),
+        "pause_spread": 0.009,
+        "stand_still": 4.5,
+    }
+    return Manifest(**fields | changes)
 
 
 def running_lab(root: Path) -> Lab:

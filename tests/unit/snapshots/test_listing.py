@@ -12,8 +12,7 @@ from provision.snapshots import journal as snapshot_journal
 from provision.snapshots.listing import age, descendants, show_all, show_one, survey, tree
 from provision.snapshots.manifests import Manifest, Manifests
 from tests.fakes.lab import Lab
-from tests.fakes.snapshots import running_lab
-from tests.unit.snapshots.test_manifests import manifest
+from tests.fakes.snapshots import manifest, running_lab
 
 
 @pytest.fixture

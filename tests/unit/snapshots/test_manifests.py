@@ -10,28 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provision.errors import ConfigError, SnapshotError
-from provision.snapshots.manifests import Manifest, Manifests, SavedNode, check_name, children, config_digest
+from provision.snapshots.manifests import Manifests, check_name, children, config_digest
 from tests.fakes.config import make_config
-
-
-def manifest(name: str, parent: str | None = None, **changes: Any) -> Manifest:
-    fields: dict[str, Any] = {
-        "lab": "lab",
-        "name": name,
-        "note": "",
-        "time": dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC),
-        "parent": parent,
-        "live": True,
-        "verified": True,
-        "config_digest": "0" * 64,
-        "kubernetes": "1.36.3",
-        "box": "kubelab-1.36.3-abc",
-        "bundle": "1" * 64,
-        "nodes": (SavedNode(name="lab-cp1", id="id-1", size=5), SavedNode(name="lab-w1", id="id-2", size=7)),
-        "pause_spread": 0.009,
-        "stand_still": 4.5,
-    }
-    return Manifest(**fields | changes)
+from tests.fakes.snapshots import manifest
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.fakes.lab import Lab, make_lab
 from tests.fakes.node.credentials import NOW, certificate
 from tests.fakes.node.runner import Call
 from tests.fakes.providers.snapshots import FakeVm
-from tests.unit.snapshots.test_manifests import manifest
+from tests.fakes.snapshots import manifest
 
 KINDS = "get nodes,pods,deployments,daemonsets --all-namespaces -o json"
 READYZ = "get --raw /readyz?verbose"
