@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.errors import LabError
 from provision.host.process import run_tool
+from provision.host.root import run_as_root
 
 if TYPE_CHECKING:
     import threading
@@ -46,16 +47,18 @@ def extract(
     suite: str,
     tar: Path,
     *,
+    say: Callable[[str], None],
     on_line: Callable[[str], None] | None = None,
     cancel: threading.Event | None = None,
 ) -> None:
     """Write the files of Debian `packages` and of all they depend on to `tar`, without running any of them.
 
+    Unpacked they have owners, so it takes root: `say` is told before.
     Raises MissingTool, ToolFailed, LabError, Cancelled.
     """
     if not KEYRING.is_file():
         raise LabError(f"Debian's keyring {KEYRING} is missing", hint="kubelab doctor --fix")
-    run_tool(
+    run_as_root(
         [
             "mmdebstrap",
             "--variant=extract",
@@ -66,6 +69,8 @@ def extract(
             str(tar),
             *debian_sources(suite),
         ],
+        say=say,
+        what=f"mmdebstrap unpacks Debian's {', '.join(packages)}",
         deadline=EXTRACT_DEADLINE,
         on_line=on_line,
         cancel=cancel,

@@ -7,13 +7,12 @@ PID namespace that the kernel ends with its first process.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -24,15 +23,17 @@ from provision.artifacts.bundle import Bundle
 from provision.artifacts.debian import KEYRING, debian_sources
 from provision.box.containerd import containerd_config, containerd_version
 from provision.box.recipe import DISK_GIB, SUITE, BoxRecipe, base_key, guest_packages
-from provision.errors import ResourceError
+from provision.errors import LabError, ResourceError
 from provision.host.files import cache_dir
-from provision.host.process import as_root, run_tool
+from provision.host.process import run_tool
+from provision.host.root import run_as_root
 from provision.report.base import Reporter
 from provision.templates import data
 
 NEEDED_MIB = 8 * 1024
 BASE_DEADLINE = 1800.0
 BUILD_DEADLINE = 1800.0
+REMOVE_DEADLINE = 120.0
 BOX_VAGRANTFILE = 'Vagrant.configure("2") { |config| config.ssh.insert_key = false }\n'
 
 
@@ -92,7 +93,8 @@ class BoxBuilder:
             argv += [
                 f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("man", "doc", "locale", "info")
             ]
-            self._run(as_root([*argv, SUITE, str(unfinished), *debian_sources(SUITE)]), BASE_DEADLINE)
+            argv += [SUITE, str(unfinished), *debian_sources(SUITE)]
+            self._run_as_root(argv, f"mmdebstrap makes a Debian {SUITE} for the nodes", BASE_DEADLINE)
             unfinished.rename(tar)
         return tar
 
@@ -101,12 +103,18 @@ class BoxBuilder:
             namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
             script = ["sh", str(data("templates/box/assemble.sh"))]
             arguments = [str(work), str(base), str(bundle), str(overlay), str(DISK_GIB * 1024)]
-            self._run(as_root([*namespaces, *script, *arguments]), BUILD_DEADLINE)
+            what = "assemble.sh puts the box's disk together, in namespaces of its own"
+            self._run_as_root([*namespaces, *script, *arguments], what, BUILD_DEADLINE)
 
     def _pack(self, disk: Path, folder: Path, recipe: BoxRecipe) -> None:
         """Write the .box: an uncompressed tar, since unpacking it is on the way of every first `up`."""
         image = folder / "box.img"
-        self._run(["qemu-img", "convert", "-O", "qcow2", str(disk), str(image)], BUILD_DEADLINE)
+        run_tool(
+            ["qemu-img", "convert", "-O", "qcow2", str(disk), str(image)],
+            deadline=BUILD_DEADLINE,
+            on_line=self.report.progress,
+            cancel=self.cancel,
+        )
         disk.unlink()
         metadata = {"provider": "libvirt", "format": "qcow2", "virtual_size": DISK_GIB}
         (folder / "metadata.json").write_text(json.dumps(metadata))
@@ -118,8 +126,15 @@ class BoxBuilder:
         contents = {"kubernetes": recipe.kubernetes, "bundle": recipe.bundle_key, "name": recipe.name}
         (folder / "contents.json").write_text(json.dumps(contents, indent=2) + "\n")
 
-    def _run(self, argv: list[str], deadline: float) -> None:
-        run_tool(argv, deadline=deadline, on_line=self.report.progress, cancel=self.cancel)
+    def _run_as_root(self, argv: list[str], what: str, deadline: float) -> None:
+        run_as_root(
+            argv,
+            say=self.report.info,
+            what=what,
+            deadline=deadline,
+            on_line=self.report.progress,
+            cancel=self.cancel,
+        )
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
@@ -135,12 +150,21 @@ class BoxBuilder:
         try:
             yield folder
         finally:
-            _remove(folder)
+            self._remove(folder)
 
     def _remove_leftovers(self) -> None:
         """Remove what a killed build left; the caller holds the lock, so none is alive."""
         for folder in cache_dir().glob("*/.building-*"):
-            _remove(folder)
+            self._remove(folder)
+
+    def _remove(self, folder: Path) -> None:
+        """Remove a scratch folder, as far as can be: what ended the build is what the user has to learn."""
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            # What root left there is out of the user's reach.
+            argv = ["rm", "-rf", "--one-file-system", "--", str(folder)]
+            with suppress(LabError):
+                run_as_root(argv, say=self.report.progress, deadline=REMOVE_DEADLINE)
 
     def _check_space(self, folder: Path) -> None:
         free = shutil.disk_usage(folder).free // 2**20
@@ -149,11 +173,3 @@ class BoxBuilder:
                 f"building the box needs {NEEDED_MIB} MiB free in {folder}, and {free} MiB are",
                 hint="free some disk, or set KUBELAB_CACHE to a folder on a larger disk",
             )
-
-
-def _remove(folder: Path) -> None:
-    """Remove a scratch folder; its files are root's when the build went through sudo."""
-    if os.geteuid() == 0:
-        shutil.rmtree(folder, ignore_errors=True)
-    else:
-        run_tool(as_root(["rm", "-rf", "--one-file-system", str(folder)]), deadline=120)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from provision.errors import Cancelled, LabError, StepFailed, in_one_line
+from provision.host import groups
 from provision.report.choose import make_reporter
 from provision.report.run_log import RunLog
 from provision.report.tee import TeeReporter
@@ -38,9 +39,15 @@ class Options:
 
 
 def common_options(function: F) -> F:
-    """Add --file, --json and --debug; the command gets them as one `options`."""
+    """Add --file, --json and --debug; the command gets them as one `options`.
+
+    A command whose user came into libvirt's group after the session began runs again with it.
+    """
 
     def gather(file: Path, json: bool, debug: bool, **rest: Any) -> Any:
+        groups.join()
+        if missing := groups.lacking():
+            sys.exit(groups.run_again(missing))
         return function(options=Options(file, json, debug), **rest)
 
     gather.__doc__ = function.__doc__

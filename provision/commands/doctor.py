@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from provision.commands.common import Options, common_options, reporting
@@ -17,19 +19,29 @@ def command(options: Options, mend: bool) -> None:
     and may be run again and again. With a lab.yaml at hand its networks are checked too.
     """
     from provision.config.inventory import bridge_name
-    from provision.doctor import Host, checks_for, diagnose, fix
+    from provision.doctor import Host, HostTools, checks_for, diagnose, fix, group_checks
     from provision.errors import ResourceError
+    from provision.host import groups
     from provision.host.facts import gather
     from provision.lab.artifacts import needs_skopeo
     from provision.lab.opening import read_lab
 
     with reporting(options) as report:
-        host = Host(gather())
+        host = Host(gather(), HostTools(report.info))
         checks = checks_for()
         if options.file.exists():
             config, _ = read_lab(options.file)
             ranges, own = list(config.network.ranges().values()), [bridge_name(config.name)]
             checks = checks_for(ranges, own, registries=needs_skopeo(config))
+        if mend and not host.facts.is_root:
+            # The checks behind these speak to libvirt, and the user may have come into its group just now.
+            fix(host, report, group_checks(checks))
+            if missing := groups.lacking():
+                report.info(
+                    f"kubelab uses the group {' and '.join(missing)} at once; other programs: log in again"
+                )
+                report.close()
+                sys.exit(groups.run_again(missing))
         findings = fix(host, report, checks) if mend else diagnose(host, checks)
         rows = [[finding.level, finding.title, finding.message] for finding in findings]
         report.table("This host", ["", "check", "finding"], rows)

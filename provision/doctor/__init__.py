@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provision.doctor.checks import CHECKS, checks_for, diagnose, essentials
+from provision.doctor.checks import CHECKS, checks_for, diagnose, essentials, group_checks
 from provision.doctor.findings import Check, Command, Finding
 from provision.doctor.fix import fix
 from provision.doctor.tools import Host, HostTools, Tools
@@ -19,4 +19,5 @@ __all__ = [
     "diagnose",
     "essentials",
     "fix",
+    "group_checks",
 ]

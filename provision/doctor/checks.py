@@ -46,6 +46,11 @@ def checks_for(
     return (*checks, Check("networks", "host networks", hardware.network_probe(lab, own)))
 
 
+def group_checks(checks: Sequence[Check]) -> Sequence[Check]:
+    """Return the checks up to the one after which the user is in all groups that a lab needs."""
+    return checks[: 1 + next(place for place, check in enumerate(checks) if check.id == "group")]
+
+
 def diagnose(host: Host, checks: Iterable[Check] = CHECKS) -> list[Finding]:
     """Ask every check; changes nothing."""
     return [check.ask(host) for check in checks]

@@ -59,7 +59,9 @@ def _mend(check: Check, host: Host, report: Report, clock: Clock) -> Finding:
         report.info(f"{finding.title}: {finding.message}")
         start = time.monotonic()
         for command in finding.fixes:
-            report.progress(command.line(is_root=host.facts.is_root))
+            if not command.root:
+                # What is done as root is told where it is done.
+                report.progress(command.line(is_root=host.facts.is_root))
             try:
                 _run(command, host, clock)
             except LabError as error:

@@ -52,8 +52,7 @@ def probe_cpu(host: Host) -> Answer:
         if closed and host.facts.cpu_flags & {"vmx", "svm"}:
             return Answer(
                 "warn",
-                f"the CPU can virtualise, but {host.user} may not use /dev/kvm, and emulation is 10 times "
-                "slower (log in again after mending it)",
+                f"the CPU can virtualise, but {host.user} may not use /dev/kvm: emulation is 10 times slower",
                 (Command(("usermod", "-aG", "kvm", host.user)),),
             )
         why = "/dev/kvm cannot be used" if host.facts.kvm_present else "no /dev/kvm"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import re
 import shlex
 from typing import TYPE_CHECKING
@@ -46,24 +45,19 @@ def starters(host: Host) -> dict[str, Command]:
 
 
 def probe_group(host: Host) -> Answer:
-    """The user may speak to libvirt, in this very session."""
+    """The user may speak to libvirt; kubelab takes a group on in sessions that are older than it."""
     if host.facts.is_root:
         return good("root")
-    groups = host.tools.run(["id", "-nG"], deadline=10).split()
-    if "libvirt" in groups:
+    words = host.tools.run(["id", "-nG"], deadline=10).split()
+    if "libvirt" in words:
         return good(f"{host.user} is in the group libvirt")
-    try:
-        member = host.user in grp.getgrnam("libvirt").gr_mem
-    except KeyError:
-        member = False
-    if member:
-        return bad(
-            "this session is older than your place in the group libvirt: log in again, or `newgrp libvirt`"
-        )
-    return bad(
-        f"{host.user} is not in the group libvirt (log in again after mending it)",
-        Command(("usermod", "-aG", "libvirt", host.user)),
-    )
+    members = host.tools.run(["id", "-nG", host.user], deadline=10).split()
+    if "libvirt" not in members:
+        fix = Command(("usermod", "-aG", "libvirt", host.user))
+        return bad(f"{host.user} is not in the group libvirt", fix)
+    if host.tools.which("sg") is None:
+        return bad("this session is older than your place in the group libvirt: log in again")
+    return good(f"{host.user} is in the group libvirt from the next login on; kubelab uses it at once")
 
 
 def probe_daemons(host: Host) -> Answer:

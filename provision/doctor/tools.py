@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import errno
-import getpass
 import os
+import pwd
 import shutil
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from provision.errors import LabError, ToolFailed
 from provision.host.process import run_tool
+from provision.host.root import run_as_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,10 +43,18 @@ class Tools(Protocol):
         """Return whether a daemon accepts connections on the Unix socket `path`."""
 
 
-class HostTools:
-    """The host's real programs; what needs root goes through `sudo -n`, which never asks."""
+def _unsaid(text: str) -> None:
+    pass
 
-    def __init__(self, *, is_root: bool | None = None) -> None:
+
+class HostTools:
+    """The host's real programs; what needs root goes through `sudo -n`, which never asks.
+
+    `say` is told before what is run as root.
+    """
+
+    def __init__(self, say: Callable[[str], None] = _unsaid, *, is_root: bool | None = None) -> None:
+        self.say = say
         self.is_root = os.geteuid() == 0 if is_root is None else is_root
         # The daemons live in folders which are not on an ordinary user's PATH.
         self.path = os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM_FOLDERS))
@@ -60,18 +68,19 @@ class HostTools:
         stdin: str = "",
         on_line: Callable[[str], None] | None = None,
     ) -> str:
-        words = ["sudo", "-n", *argv] if root and not self.is_root else list(argv)
         # Messages are parsed, so they have to be in the untranslated language.
         env = {"PATH": self.path, "LC_ALL": "C.UTF-8"}
-        try:
-            return run_tool(words, deadline=deadline, stdin=stdin, env=env, on_line=on_line)
-        except ToolFailed as error:
-            if words[0] == "sudo" and "sudo:" in error.output:
-                raise LabError(
-                    "root is needed, and sudo would ask for a password",
-                    hint="run `sudo -v` and this command again, or paste the lines of `kubelab doctor`",
-                ) from error
-            raise
+        if not root:
+            return run_tool(argv, deadline=deadline, stdin=stdin, env=env, on_line=on_line)
+        return run_as_root(
+            argv,
+            say=self.say,
+            deadline=deadline,
+            stdin=stdin,
+            env=env,
+            on_line=on_line,
+            is_root=self.is_root,
+        )
 
     def which(self, name: str) -> str | None:
         return shutil.which(name, path=self.path)
@@ -87,6 +96,14 @@ class HostTools:
             return True
 
 
+def _user() -> str:
+    """Return the name of the user who runs this, whatever the environment says; the number if it has none."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 @dataclass(frozen=True)
 class Host:
     """Everything a check may look at. `root` stands before every absolute path."""
@@ -94,7 +111,7 @@ class Host:
     facts: HostFacts
     tools: Tools = field(default_factory=HostTools)
     root: Path = Path("/")
-    user: str = field(default_factory=getpass.getuser)
+    user: str = field(default_factory=_user)
     home: Path = field(default_factory=Path.home)
 
     def path(self, name: str) -> Path:

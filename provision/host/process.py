@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from provision.errors import Cancelled, LabError, MissingTool, ToolFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
 KEPT_LINES = 200
@@ -24,6 +26,8 @@ KILL_GRACE = 5.0
 # How long to read on after the program ended: what it left in the background may hold its streams.
 DRAIN_GRACE = 1.0
 POLL = 0.2
+# Sends a signal to a process group, as os.killpg does.
+Kill = Callable[[int, signal.Signals], None]
 
 
 def run_tool(
@@ -38,6 +42,9 @@ def run_tool(
     hint: str = "",
     grace: float = KILL_GRACE,
     on_end: Callable[[], None] | None = None,
+    kill: Kill = os.killpg,
+    orphaned: signal.Signals = signal.SIGKILL,
+    umask: int = -1,
 ) -> str:
     """Run a program on the host and return its standard output.
 
@@ -45,12 +52,13 @@ def run_tool(
     comes. The program leads a process group of its own, which is ended as a whole at the deadline
     (seconds), on `cancel` and on Ctrl-C: `on_end` is told, then it has `grace` seconds to end by itself,
     unless Ctrl-C comes again. What a program that ended by itself leaves in the background runs on.
-    Raises MissingTool, ToolFailed, Cancelled.
+    `kill` ends the group. On Linux the program is sent `orphaned` when this thread or process is gone,
+    whatever ended it. `umask` -1 is this process's own. Raises MissingTool, ToolFailed, Cancelled.
     """
     process = None
     try:
         with _interrupts_held():
-            process = _start(argv, env, cwd, hint)
+            process = _start(argv, env, cwd, hint, orphaned, umask)
         stdout, tail = _follow(process, stdin, deadline, on_line, cancel)
     except _CancelSeen:
         raise Cancelled(f"`{argv[0]}` was given up") from None
@@ -58,25 +66,32 @@ def run_tool(
         raise ToolFailed(argv, 124, f"{passed}\nit did not end within {deadline:.0f} s", hint=hint) from None
     finally:
         if process is not None:
-            _end_group(process, grace, on_end)
+            _end_group(process, grace, on_end, kill)
     if process.returncode != 0:
         raise ToolFailed(argv, process.returncode, tail, hint=hint)
     return stdout
 
 
 def _start(
-    argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None, hint: str
+    argv: Sequence[str],
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+    hint: str,
+    orphaned: signal.Signals,
+    umask: int,
 ) -> subprocess.Popen[str]:
+    environment = {**os.environ, **(env or {})}
     try:
         return subprocess.Popen(
-            list(argv),
+            _bound(argv, environment, cwd, orphaned),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env={**os.environ, **(env or {})},
+            env=environment,
             cwd=cwd,
+            umask=umask,
             start_new_session=True,
         )
     except FileNotFoundError as error:
@@ -85,6 +100,18 @@ def _start(
         raise MissingTool(f"the program `{argv[0]}` is not installed", hint="kubelab doctor --fix") from None
     except OSError as error:
         raise ToolFailed(argv, 126, f"it could not be started: {error.strerror}", hint=hint) from error
+
+
+def _bound(
+    argv: Sequence[str], environment: Mapping[str, str], cwd: Path | None, orphaned: signal.Signals
+) -> list[str]:
+    """Return `argv` so that the kernel sends it `orphaned` once its starter is gone, where it can be."""
+    binder = shutil.which("setpriv")
+    program = str((cwd or Path()) / argv[0]) if "/" in argv[0] else argv[0]
+    # What cannot be started is left to Popen, whose error says why.
+    if binder is None or shutil.which(program, path=environment.get("PATH")) is None:
+        return list(argv)
+    return [binder, "--pdeathsig", orphaned.name.removeprefix("SIG"), "--", *argv]
 
 
 @contextlib.contextmanager
@@ -176,26 +203,24 @@ def _feed(process: subprocess.Popen[str], stdin: str) -> None:
         pipe.write(stdin)
 
 
-def _end_group(process: subprocess.Popen[str], grace: float, on_end: Callable[[], None] | None) -> None:
+def _end_group(
+    process: subprocess.Popen[str], grace: float, on_end: Callable[[], None] | None, kill: Kill
+) -> None:
     """End a program that still runs, with all of its group: politely first."""
     if process.poll() is not None:
         return
     try:
         if on_end is not None:
             on_end()
-        _signal_group(process, signal.SIGTERM, grace)
+        _signal_group(process, signal.SIGTERM, grace, kill)
     finally:
         # Sent even if the first signal ended the leader: its children may have ignored it.
-        _signal_group(process, signal.SIGKILL, KILL_GRACE)
+        _signal_group(process, signal.SIGKILL, KILL_GRACE, kill)
 
 
-def _signal_group(process: subprocess.Popen[str], number: signal.Signals, wait: float) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+def _signal_group(process: subprocess.Popen[str], number: signal.Signals, wait: float, kill: Kill) -> None:
+    # A program may have become another user's. Why it is ended is what the caller has to learn.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        kill(process.pid, number)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(wait)
-
-
-def as_root(argv: Sequence[str]) -> list[str]:
-    """Return `argv` as root runs it: as it is, or through a sudo that never asks."""
-    return list(argv) if os.geteuid() == 0 else ["sudo", "-n", *argv]

@@ -1,17 +1,16 @@
-"""The lab's machines through Vagrant: the only place that knows python-vagrant."""
+"""The lab's machines through Vagrant: made, started and removed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
-
-import vagrant
+from typing import IO, TYPE_CHECKING, Protocol
 
 from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory
@@ -19,6 +18,9 @@ from provision.errors import MissingTool, VagrantError
 from provision.providers.base import Provider
 from provision.report.base import Reporter
 from provision.workspace import Workspace
+
+if TYPE_CHECKING:
+    from provision.providers.vagrant_client import VagrantClient
 
 HINT = "`kubelab doctor` checks Vagrant and the hypervisor; `kubelab up` goes on from here"
 TOOL_HINT = "kubelab doctor --fix"
@@ -44,19 +46,6 @@ class Machines(Protocol):
 
     def destroy(self) -> None:
         """Remove every machine."""
-
-
-class _Vagrant(vagrant.Vagrant):
-    """python-vagrant with what it lacks: any command's output, and an end with its parent."""
-
-    def lines(self, *arguments: str) -> Iterator[str]:
-        """Run `vagrant ARGUMENTS`; yield its standard output line by line."""
-        yield from self._stream_vagrant_command([*arguments])
-
-    def _make_vagrant_command(self, args: Sequence[str | None]) -> list[str]:
-        # A killed kubelab must not leave a Vagrant behind that works against the next one.
-        command: list[str] = super()._make_vagrant_command(args)
-        return ["setpriv", "--pdeathsig", "KILL", *command]
 
 
 @dataclass(frozen=True)
@@ -105,6 +94,8 @@ class VagrantMachines:
 
     def _vagrant(self, *arguments: str) -> None:
         """Run Vagrant, with both of its streams in the run log; raises VagrantError, MissingTool."""
+        if shutil.which("vagrant") is None:
+            raise MissingTool("Vagrant is not installed", hint=TOOL_HINT)
         with tempfile.TemporaryFile("w+", errors="replace") as errors:
             client = self._client(errors)
             lines: list[str] = []
@@ -116,14 +107,15 @@ class VagrantMachines:
                 errors.seek(0)
                 output = "".join(lines) + errors.read()
                 raise VagrantError(["vagrant", *arguments], failed.returncode, output, hint=HINT) from None
-            except RuntimeError:
-                raise MissingTool("Vagrant is not installed", hint=TOOL_HINT) from None
             except FileNotFoundError as error:
                 raise MissingTool(
                     f"the program `{error.filename}` is not installed", hint=TOOL_HINT
                 ) from None
 
-    def _client(self, errors: IO[str]) -> _Vagrant:
+    def _client(self, errors: IO[str]) -> VagrantClient:
+        # At import it looks for Vagrant, and prints a warning where there is none.
+        from provision.providers.vagrant_client import VagrantClient
+
         @contextlib.contextmanager
         def keep() -> Iterator[IO[str]]:
             yield errors
@@ -133,4 +125,4 @@ class VagrantMachines:
         environment["VAGRANT_CWD"] = str(self.workspace.root)
         environment["VAGRANT_DOTFILE_PATH"] = str(self.workspace.root / ".vagrant")
         environment["VAGRANT_VAGRANTFILE"] = self.workspace.vagrantfile.name
-        return _Vagrant(root=str(self.workspace.root), env=environment, err_cm=keep)
+        return VagrantClient(root=str(self.workspace.root), env=environment, err_cm=keep)

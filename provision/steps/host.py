@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provision.config.inventory import bridge_name
-from provision.doctor import Finding, Host, checks_for, essentials
+from provision.doctor import Finding, Host, HostTools, checks_for, essentials
 from provision.errors import ConfigError, ResourceError
 from provision.host.facts import gather
 from provision.lab.context import Context
@@ -48,4 +48,5 @@ def refuse_another_lab(ctx: Context) -> None:
 def _wrong(ctx: Context) -> list[Finding]:
     ranges = list(ctx.config.network.ranges().values())
     checks = checks_for(ranges, [bridge_name(ctx.config.name)])
-    return [finding for finding in essentials(Host(gather()), checks) if finding.level == "fail"]
+    host = Host(gather(), HostTools(ctx.report.progress))
+    return [finding for finding in essentials(host, checks) if finding.level == "fail"]

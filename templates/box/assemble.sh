@@ -8,6 +8,8 @@
 #   OVERLAY   folder copied over the root filesystem
 #   DISK_MIB  size of the disk
 set -eu
+# The guest's daemons run as users of their own, and have to read what is written here.
+umask 022
 work=$1 base=$2 bundle=$3 overlay=$4 disk_mib=$5
 boot_mib=64
 root=$work/root
@@ -18,7 +20,7 @@ say() { echo "== $*"; }
 say "unpacking the root filesystem"
 mkdir "$root"
 tar -C "$root" -xf "$base" --numeric-owner
-cp -R --no-preserve=ownership "$overlay"/. "$root"/
+cp -R --no-preserve=ownership,mode "$overlay"/. "$root"/
 rm -f "$root"/etc/ssh/ssh_host_* "$root"/etc/hostname "$root"/etc/resolv.conf
 : > "$root"/etc/machine-id
 chmod 440 "$root"/etc/sudoers.d/vagrant

@@ -77,7 +77,12 @@ class Release:
         web = extras.open_web(self.sites, reporter, cancel, addresses.KUBERNETES, addresses.CNI_PLUGINS)
         busybox = work / "busybox.tar"
         unpack = functools.partial(
-            debian.extract, recipes.BUSYBOX_PACKAGES, debian.SUITE, busybox, cancel=cancel
+            debian.extract,
+            recipes.BUSYBOX_PACKAGES,
+            debian.SUITE,
+            busybox,
+            say=reporter.info,
+            cancel=cancel,
         )
         with extras.kept(self.key) as folder:
             items = self._downloads(folder, web, reporter, cancel)

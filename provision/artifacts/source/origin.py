@@ -132,7 +132,7 @@ def build(source: Source, root: Path, work: Path, reporter: Reporter, cancel: th
     # First what needs the network and seconds, then what takes minutes.
     for wanted, tar in ((recipes.PROXY_PACKAGES, proxy), (recipes.BUSYBOX_PACKAGES, busybox)):
         reporter.progress(f"packages: {' '.join(wanted)}")
-        debian.extract(wanted, debian.SUITE, tar, cancel=cancel)
+        debian.extract(wanted, debian.SUITE, tar, say=reporter.info, cancel=cancel)
     reporter.phase("packages", time.monotonic() - begun)
 
     built = work / "built"

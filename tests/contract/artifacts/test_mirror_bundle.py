@@ -483,7 +483,8 @@ def test_auto_takes_the_release_when_its_site_answers(bench: Bench, monkeypatch:
     artifacts = artifacts_of(config)
     assert needs_skopeo(config)
     bundle = artifacts.build(reporter)
-    (said,) = reporter.of("info")
+    said, as_root = reporter.of("info")
+    assert as_root["text"].startswith("as root: mmdebstrap ")
     why = f"the cache has no bundle of it, {place.name} answers"
     assert said["text"] == f"fetching Kubernetes 1.36.3 from {place.name}: {why}"
     bench.mirror.asked.clear()

@@ -62,6 +62,20 @@ def test_the_programs_of_the_bundle_lie_where_a_node_looks_for_them(
     assert not CRICTL & without.keys()
 
 
+def test_the_users_umask_does_not_reach_into_the_guest(
+    tmp_path: Path, without: dict[str, tuple[bytes, int]]
+) -> None:
+    before = os.umask(0o077)
+    try:
+        found = files(assemble(tmp_path / "strict", PROGRAMS))
+    finally:
+        os.umask(before)
+    assert {path: mode for path, (_, mode) in found.items()} == {
+        path: mode for path, (_, mode) in without.items()
+    }
+    assert found["etc/systemd/network/10-node.network"][1] & 0o777 == 0o644
+
+
 def test_crictl_comes_with_its_configuration_and_changes_nothing_else(
     tmp_path: Path, without: dict[str, tuple[bytes, int]]
 ) -> None:

@@ -180,17 +180,19 @@ def test_apt_asks_nothing(host: Host, stub: Callable[[str, str], None]) -> None:
 
 
 def test_others_than_root_go_through_sudo_which_never_asks(host: Host) -> None:
-    tools = HostTools(is_root=False)
+    said: list[str] = []
+    tools = HostTools(said.append, is_root=False)
     tools.run(["systemctl", "start", "x"], deadline=30, root=True)
     tools.run(["systemctl", "status", "x"], deadline=30)
     assert log(host) == ["sudo -n systemctl start x", "systemctl start x", "systemctl status x"]
+    assert said == ["as root: systemctl start x"]
 
 
 def test_a_sudo_that_wants_a_password_is_explained(host: Host, stub: Callable[[str, str], None]) -> None:
     stub("sudo", 'echo "sudo: a password is required" >&2; exit 1')
     with pytest.raises(LabError, match="password") as caught:
         HostTools(is_root=False).run(["systemctl"], deadline=30, root=True)
-    assert "sudo -v" in caught.value.hint
+    assert "no password" in caught.value.hint
 
 
 def test_a_command_that_fails_under_sudo_keeps_its_own_error(

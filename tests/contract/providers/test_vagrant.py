@@ -196,6 +196,13 @@ VagrantMachines(space, inventory_of(config), FakeProvider(), RecordingReporter()
 """
 
 
+def test_nothing_is_said_of_a_missing_vagrant_before_it_is_needed(tmp_path: Path) -> None:
+    code = "import provision.lab.opening"
+    environment = {**os.environ, "PATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
 def test_vagrant_ends_with_a_kubelab_that_is_killed(
     machines: VagrantMachines, stub: Stub, tmp_path: Path
 ) -> None:

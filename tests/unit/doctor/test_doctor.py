@@ -391,11 +391,21 @@ def test_the_pool_gets_what_it_lacks(state: str | None, verbs: list[str]) -> Non
     assert (answer.level == "ok") is (state == "active")
 
 
-def test_a_user_outside_the_group_is_added_and_told_to_log_in_again() -> None:
+def test_a_user_outside_the_group_is_added() -> None:
     answer = probe_group(host(FakeTools({"id -nG": "ann sudo\n"}), is_root=False))
-    assert "log in again" in answer.message
+    assert answer.level == "fail"
     assert answer.fixes[0].line(is_root=False) == "sudo usermod -aG libvirt ann"
     assert probe_group(host(FakeTools({"id -nG": "ann libvirt\n"}), is_root=False)).level == "ok"
+
+
+@pytest.mark.parametrize(("programs", "level"), [({"sg": "/usr/bin/sg"}, "ok"), ({}, "fail")])
+def test_a_session_older_than_the_group_needs_no_new_login_where_there_is_sg(
+    programs: dict[str, str], level: str
+) -> None:
+    tools = FakeTools({"id -nG": "ann sudo\n", "id -nG ann": "ann sudo libvirt\n"}, programs)
+    answer = probe_group(host(tools, is_root=False))
+    assert (answer.level, answer.fixes) == (level, ())
+    assert "login" in answer.message or "log in" in answer.message
 
 
 # What libvirt remembers of QEMU
@@ -520,9 +530,16 @@ def test_a_second_fix_runs_nothing() -> None:
     told = Told()
     assert [finding.level for finding in fix(host(tools), told, [check])] == ["ok"]
     assert tools.calls == ["root mend"]
-    assert told.lines == ["mend"]
     fix(host(tools), told, [check])
     assert tools.calls == ["root mend"]
+
+
+def test_what_is_run_without_root_is_shown() -> None:
+    tools = MendingTools({"mend": ""})
+    tools.state = {"on": False}
+    told = Told()
+    fix(host(tools), told, [Check("x", "X", switch(tools.state, Command(("mend", "it"), root=False)))])
+    assert (tools.calls, told.lines) == (["mend it"], ["mend it"])
 
 
 def test_a_fix_that_did_not_help_is_an_error_and_not_repeated() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -175,6 +176,26 @@ def test_a_second_ctrl_c_cuts_the_grace_short(tmp_path: Path) -> None:
             grace=60,
         )
     assert time.monotonic() - began < 10
+    assert gone_soon(int(pid_file.read_text()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a program that its parent is gone")
+def test_a_program_ends_with_a_kubelab_that_is_killed(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    code = f"""
+from provision.host.process import run_tool
+script = "trap '' TERM; echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 60"
+run_tool(["sh", "-c", script], deadline=60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        end = time.monotonic() + 30
+        while not pid_file.exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    finally:
+        parent.kill()
+        parent.wait()
     assert gone_soon(int(pid_file.read_text()))
 
 

@@ -1,0 +1,118 @@
+"""What needs root: the one place that goes through sudo, tells it before, and ends what it began."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+from provision.errors import LabError, MissingTool, ToolFailed
+from provision.host.process import KILL_GRACE, run_tool
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping, Sequence
+
+# What root makes here is read by the user, and parts of it by daemons of the guest.
+UMASK = 0o022
+NO_SUDO = "let this user's sudo ask for no password, or run this command as root"
+_KILL = 'kill -s "$1" -- "-$2"'
+_KILL_DEADLINE = 10.0
+# Runs a command through sudo. Root's processes are out of the user's reach, and the kernel drops the wish to
+# die with one's parent at a setuid program: so this shell, which is the user's, is what notices that kubelab
+# is gone. The polite signal is for the command, whose end the shell awaits.
+_GUARD = f"""
+trap : TERM
+trap 'setsid sudo -n sh -c "kill -s TERM -- -$$; sleep {KILL_GRACE:.0f}; kill -s KILL -- -$$" &' USR1
+exec 3<&0
+sudo -n "$@" <&3 3<&- &
+pid=$!
+exec 3<&-
+while :; do
+    wait "$pid"
+    code=$?
+    # A signal to this shell ends the waiting too.
+    [ $code -gt 128 ] && [ -e "/proc/$pid" ] || exit $code
+done
+"""
+_REFUSED = ("a password is required", "is not in the sudoers", "is not allowed to", "a terminal is required")
+
+
+def run_as_root(
+    argv: Sequence[str],
+    *,
+    say: Callable[[str], None],
+    deadline: float,
+    what: str = "",
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    on_line: Callable[[str], None] | None = None,
+    cancel: threading.Event | None = None,
+    hint: str = "",
+    is_root: bool | None = None,
+) -> str:
+    """Run a program as root, through `sudo -n` for others, and return its standard output.
+
+    `say` is told before what is going to be run, in the words of `what` or as the command itself.
+    The rest is as for `run_tool`: at the deadline (seconds), on `cancel`, on Ctrl-C and when kubelab is
+    killed the program is ended. Its umask is 022. Raises MissingTool, ToolFailed, Cancelled, and LabError
+    where sudo refuses.
+    """
+    say(f"as root: {what or shlex.join(argv)}")
+    if os.geteuid() == 0 if is_root is None else is_root:
+        return run_tool(
+            argv,
+            deadline=deadline,
+            stdin=stdin,
+            env=env,
+            on_line=on_line,
+            cancel=cancel,
+            hint=hint,
+            umask=UMASK,
+        )
+    if shutil.which("sudo", path=(env or {}).get("PATH")) is None:
+        raise MissingTool("root is needed, and there is no sudo", hint="run this command as root")
+    try:
+        return run_tool(
+            ["sh", "-c", _GUARD, "sh", *argv],
+            deadline=deadline,
+            stdin=stdin,
+            env=env,
+            on_line=on_line,
+            cancel=cancel,
+            umask=UMASK,
+            kill=_kill_group,
+            orphaned=signal.SIGUSR1,
+        )
+    except ToolFailed as error:
+        raise _through_sudo(argv, error, hint) from None
+
+
+def _through_sudo(argv: Sequence[str], error: ToolFailed, hint: str) -> LabError:
+    """Return the error of a command, without the shell around it; sudo's own are told apart."""
+    said = [line for line in error.output.splitlines() if line.startswith("sudo: ")]
+    if any(sign in line for sign in _REFUSED for line in said):
+        return LabError(f"root is needed, and sudo refuses: {said[-1].removeprefix('sudo: ')}", hint=NO_SUDO)
+    if f"sudo: {argv[0]}: command not found" in said:
+        return MissingTool(f"the program `{argv[0]}` is not installed", hint="kubelab doctor --fix")
+    return ToolFailed(["sudo", *argv], error.code, error.output, hint=hint)
+
+
+def _kill_group(group: int, number: signal.Signals) -> None:
+    """Signal a process group that is partly root's; what cannot be reached is left alone."""
+    argv = ["sudo", "-n", "sh", "-c", _KILL, "sh", number.name.removeprefix("SIG"), str(group)]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        # Ctrl-C again must not end this one.
+        subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_KILL_DEADLINE,
+            check=False,
+            start_new_session=True,
+        )
+    os.killpg(group, number)
