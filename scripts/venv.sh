@@ -15,8 +15,10 @@ if needs_python; then
     fi
     root=""
     if [ "$(id -u)" -ne 0 ]; then root="sudo -n"; fi
+    echo "as root: apt-get install python3 python3-venv"
     $root apt-get update -qq
-    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3 python3-venv
+    $root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 python3 python3-venv >/dev/null
 fi
 "$python" -m venv --clear "$folder"
 "$folder/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from provision.cluster.kubectl import Kubectl
 from provision.cni.base import BuiltIn, Site
 from provision.config.cni import CniConfig
-from provision.config.inventory import MTU, Inventory, Node
+from provision.config.inventory import Inventory, Node
 from provision.config.schema import ClusterConfig
 from provision.templates import environment
 
@@ -30,7 +30,8 @@ class Bridge(BuiltIn):
 
     def node_files(self, config: ClusterConfig, inventory: Inventory, node: Node) -> Mapping[str, str]:
         """Return the node's CNI configuration and the script that makes its routes."""
-        conflist = environment().get_template("templates/cni/bridge.conflist.j2").render(node=node, mtu=MTU)
+        template = environment().get_template("templates/cni/bridge.conflist.j2")
+        conflist = template.render(node=node, mtu=config.network.mtu)
         script = (
             environment()
             .get_template("templates/cni/network.sh.j2")

@@ -17,8 +17,6 @@ from provision.config.schema import ClusterConfig, NodePool
 from provision.config.suggest import did_you_mean
 from provision.errors import ConfigError
 
-# What a packet between nodes may hold, in bytes.
-MTU = 1500
 _POD_RANGE = 2 ** (32 - POD_PREFIX)
 
 

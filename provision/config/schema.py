@@ -53,13 +53,17 @@ _FIRST = offset_of("control-plane", 1)
 
 
 class Network(_Model):
-    """The three ranges of a cluster, none of which overlaps another."""
+    """The three ranges of a cluster, none of which overlaps another.
+
+    `mtu` is what a packet between nodes may hold, in bytes.
+    """
 
     nodes: Annotated[IPv4Network, values.network(nodes_prefix(_FIRST))] = IPv4Network("192.168.60.0/24")
     pods: Annotated[IPv4Network, values.network(pods_prefix(_FIRST))] = IPv4Network("10.244.0.0/16")
     services: Annotated[
         IPv4Network, values.network(values.SERVICE_PREFIXES[-1], values.SERVICE_PREFIXES[0])
     ] = IPv4Network("10.96.0.0/12")
+    mtu: Annotated[int, values.mtu()] = values.LARGEST_MTU
 
     def ranges(self) -> dict[str, IPv4Network]:
         """Return key -> range."""

@@ -24,6 +24,9 @@ SMALLEST_DISK = 12
 # The API server takes no wider range for services; kube-dns is the tenth address of a narrower one.
 SERVICE_PREFIXES = range(12, 29)
 
+# Less is no network that today's protocols expect; more does not leave a host whose own network is Ethernet.
+SMALLEST_MTU, LARGEST_MTU = 1280, 1500
+
 _MOST_CPUS, _MOST_MIB, _MOST_DISK = 128, 1024 * 1024, 4096
 _SHOWN_BITS, _SHOWN_TEXT = 64, 60
 _MEMORY_UNITS = {"MiB": 1, "Mi": 1, "GiB": 1024, "Gi": 1024}
@@ -86,6 +89,11 @@ def whole(allowed: str, *values: int) -> BeforeValidator:
 def cpus(low: int) -> BeforeValidator:
     """Return the validator of a number of CPUs."""
     return whole(f"{low} to {_MOST_CPUS}", *range(low, _MOST_CPUS + 1))
+
+
+def mtu() -> BeforeValidator:
+    """Return the validator of what a packet may hold, in bytes."""
+    return whole(f"{SMALLEST_MTU} to {LARGEST_MTU}", *range(SMALLEST_MTU, LARGEST_MTU + 1))
 
 
 def one_of(*names: str) -> BeforeValidator:

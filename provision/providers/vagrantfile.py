@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from provision.box.reference import BoxReference
-from provision.config.inventory import MTU, Inventory, bridge_name, network_name
+from provision.config.inventory import Inventory, bridge_name, network_name
 from provision.config.schema import ClusterConfig
 from provision.host.facts import Acceleration
 from provision.templates import environment
@@ -51,5 +51,4 @@ def _names(config: ClusterConfig, inventory: Inventory) -> dict[str, Any]:
         "inventory": inventory,
         "network_name": network_name(config.name),
         "bridge_name": bridge_name(config.name),
-        "mtu": MTU,
     }

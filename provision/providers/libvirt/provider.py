@@ -76,9 +76,10 @@ class Libvirt:
 
     def _adapt(self, name: str, found: ET.Element, config: ClusterConfig, inventory: Inventory) -> None:
         if drift := _drift(found, config, inventory):
+            key, text = drift
             raise ConfigDrift(
-                drift,
-                key="network.nodes",
+                text,
+                key=key,
                 hint="a lab cannot move to another network: kubelab destroy, then kubelab up",
             )
         (active,) = self.virsh.lists("net-list --name")
@@ -182,14 +183,20 @@ def _box_volume(box: BoxReference) -> str:
     return f"{box.name}_vagrant_box_image_{box.version}_box.img"
 
 
-def _drift(found: ET.Element, config: ClusterConfig, inventory: Inventory) -> str:
-    """Return how a network's range differs from the one that `config` asks for, or an empty string."""
+def _drift(found: ET.Element, config: ClusterConfig, inventory: Inventory) -> tuple[str, str] | None:
+    """Return the key in which a network differs from the one that `config` asks for, and how; else None."""
     present = attributes(found, "ip", ["address", "netmask"])
     wanted = (inventory.gateway, str(config.network.nodes.netmask))
-    if present == {wanted}:
-        return ""
-    listed = ", ".join("/".join(each) for each in sorted(present)) or "none"
-    return f"the lab's network has {listed}, but {config.network.nodes} needs {'/'.join(wanted)}"
+    if present != {wanted}:
+        listed = ", ".join("/".join(each) for each in sorted(present)) or "none"
+        return "network.nodes", (
+            f"the lab's network has {listed}, but {config.network.nodes} needs {'/'.join(wanted)}"
+        )
+    sizes = {size for (size,) in attributes(found, "mtu", ["size"])}
+    if sizes != {str(config.network.mtu)}:
+        listed = ", ".join(sorted(sizes)) or "of its own"
+        return "network.mtu", f"the lab's network has an MTU {listed}, but lab.yaml has {config.network.mtu}"
+    return None
 
 
 def _hosts(inventory: Inventory) -> set[tuple[str, ...]]:

@@ -161,6 +161,17 @@ def test_a_network_of_another_range_is_refused_untouched(host: Host, nodes: str)
     assert host.state["networks"] == before
 
 
+def test_a_network_of_another_mtu_is_refused_untouched(host: Host) -> None:
+    make_network()
+    before = host.state["networks"]
+    other = make_config(workers={"count": 1}, network={"mtu": 1400})
+    assert not network_ready(other)
+    with pytest.raises(ConfigDrift) as caught:
+        make_network(other)
+    assert caught.value.key == "network.mtu"
+    assert host.state["networks"] == before
+
+
 def test_a_box_is_uploaded_once(host: Host, tmp_path: Path) -> None:
     (tmp_path / "box.img").write_text("a disk")
     assert not PROVIDER.has_box(BOX, tmp_path)

@@ -21,7 +21,7 @@ from provision.checks.facts_script import (
     KUBELET_CONFIG,
     MACHINE_ID,
 )
-from provision.config.inventory import MTU, Node
+from provision.config.inventory import Node
 from provision.errors import Result
 from provision.templates import data, environment
 from tests.fakes.checks.objects import Object
@@ -63,7 +63,7 @@ def healthy_node(node: Node, root: Path) -> Sandbox:
         echo '2: eth0    inet {node.ip}/24 metric 1024 brd 192.168.60.255 scope global dynamic eth0'
         echo '3: cni0    inet 10.244.{node.index}.1/24 brd 10.244.1.255 scope global cni0'""",
     )
-    conflist = environment().get_template("templates/cni/bridge.conflist.j2").render(node=node, mtu=MTU)
+    conflist = environment().get_template("templates/cni/bridge.conflist.j2").render(node=node, mtu=1500)
     containerd = (
         environment().get_template("templates/containerd/config-v2.toml.j2").render(pause_image="pause")
     )

@@ -14,6 +14,7 @@ from provision.cni.bridge import CONFLIST, NETWORK_SCRIPT, Bridge
 from provision.cni.none import NoCni
 from provision.config.inventory import Inventory, Node, inventory_of
 from provision.config.schema import ClusterConfig
+from provision.providers.vagrantfile import network_xml
 from tests.fakes.cluster.kubectl import StubKubectl
 from tests.fakes.cni import make_site
 from tests.fakes.config import make_config
@@ -30,6 +31,14 @@ def conflist(node: Node) -> dict[str, Any]:
     text = Bridge().node_files(*lab(), node)[CONFLIST]
     document: dict[str, Any] = json.loads(text)
     return document
+
+
+def test_pods_send_no_larger_packets_than_the_nodes() -> None:
+    config = make_config(network={"mtu": 1400})
+    inventory = inventory_of(config)
+    text = Bridge().node_files(config, inventory, inventory.first)[CONFLIST]
+    assert json.loads(text)["plugins"][0]["mtu"] == 1400
+    assert '<mtu size="1400"/>' in network_xml(config, inventory)
 
 
 def script(node: Node) -> str:
