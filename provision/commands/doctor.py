@@ -37,9 +37,6 @@ def command(options: Options, mend: bool) -> None:
             # The checks behind these speak to libvirt, and the user may have come into its group just now.
             fix(host, report, group_checks(checks))
             if missing := groups.lacking():
-                report.info(
-                    f"kubelab uses the group {' and '.join(missing)} at once; other programs: log in again"
-                )
                 report.close()
                 sys.exit(groups.run_again(missing))
         findings = fix(host, report, checks) if mend else diagnose(host, checks)

@@ -43,6 +43,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     log = Log(REPOSITORY / "build" / "newcomer" / f"{arguments.suite}.log")
     folder = Path(tempfile.mkdtemp(prefix="kubelab-newcomer-", dir="/var/tmp"))
+    # Users of the fresh machine, such as apt's own, have to come through.
+    folder.chmod(0o755)
     try:
         newcomer(folder / "root", arguments.suite, log, doctor_only=arguments.doctor_only)
     except (Failed, LabError) as error:

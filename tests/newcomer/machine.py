@@ -111,6 +111,7 @@ def booted(root: Path, log: Log) -> Iterator[Machine]:
         groups = make_groups(name, undo)
         argv = [
             *("systemd-nspawn", "--register=no", "--keep-unit", "--quiet", "--console=pipe"),
+            f"--machine={name}",
             *("--capability=all", "--bind=/dev/net", "--resolv-conf=off", "--timezone=off"),
             *(f"--network-namespace-path=/run/netns/{name}", f"--directory={root}", "--boot", *KERNEL_LINE),
         ]
