@@ -69,15 +69,15 @@ def choose(config: ClusterConfig, wanted: Wanted) -> Artifacts:
     return _in_cache(version, wanted, can_do_without) or _by_the_network(version, wanted)
 
 
-def needs_skopeo(config: ClusterConfig, wanted: Wanted) -> bool:
-    """Return whether the lab's bundle is still to be made, of images from a registry."""
+def builder_of(config: ClusterConfig, wanted: Wanted) -> str:
+    """Return the program that the lab's bundle is still to be made with: "skopeo", "go", or none of them."""
     try:
         artifacts = choose(config, wanted)
     except LabError:
-        return config.artifacts.kind in {"release", "mirror"}
+        return "skopeo" if config.artifacts.kind in {"release", "mirror"} else ""
     if not isinstance(artifacts, Cached) or artifacts.find() is not None:
-        return False
-    return isinstance(artifacts.origin, release.Release)
+        return ""
+    return "skopeo" if isinstance(artifacts.origin, release.Release) else "go"
 
 
 def _in_cache(version: str, wanted: Wanted, can_do_without: bool) -> Cached | None:

@@ -17,6 +17,8 @@ from provision.config.schema import ClusterConfig, NodePool
 from provision.config.suggest import did_you_mean
 from provision.errors import ConfigError
 
+# What the names of the labs' bridges begin with.
+BRIDGE_PREFIX = "kl"
 _POD_RANGE = 2 ** (32 - POD_PREFIX)
 
 
@@ -114,7 +116,7 @@ def network_name(lab: str) -> str:
 
 def bridge_name(lab: str) -> str:
     """Return the name of the lab's bridge on the host: Linux allows 15 characters, so it is a digest."""
-    return f"kl{hashlib.sha256(lab.encode()).hexdigest()[:8]}"
+    return f"{BRIDGE_PREFIX}{hashlib.sha256(lab.encode()).hexdigest()[:8]}"
 
 
 def _macs(lab: str, names: list[str]) -> dict[str, str]:

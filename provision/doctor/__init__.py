@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provision.doctor.checks import CHECKS, checks_for, diagnose, essentials, group_checks
+from provision.doctor.checks import CHECKS, LabNeeds, checks_for, diagnose, essentials, group_checks
 from provision.doctor.findings import Check, Command, Finding
 from provision.doctor.fix import fix
 from provision.doctor.tools import Host, HostTools, Tools
@@ -14,6 +14,7 @@ __all__ = [
     "Finding",
     "Host",
     "HostTools",
+    "LabNeeds",
     "Tools",
     "checks_for",
     "diagnose",

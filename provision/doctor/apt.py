@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.doctor.apt_sources import source_of, sources
 from provision.doctor.findings import Command
+from provision.doctor.systems import DEBIAN, UBUNTU, family
 from provision.errors import LabError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _COLUMNS = 3
 
 def knows_packages(host: Host) -> bool:
     """Return whether the host's packages have the names that are written here."""
-    return host.facts.os_id in ("debian", "ubuntu")
+    return family(host.facts) in (DEBIAN, UBUNTU)
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -49,12 +50,13 @@ def installed(host: Host) -> dict[str, str]:
 def install(host: Host, names: Sequence[str], minimum: tuple[int, ...] = ()) -> tuple[Command, ...]:
     """Return the commands that install `names`; none on a system whose packages are not known.
 
-    Where the release's own version of the first is older than `minimum`, all come from Debian's backports.
+    Where the release's own version of the first is older than `minimum`, all come from Debian's backports;
+    none where there are no such backports.
     """
     if not knows_packages(host):
         return ()
     own = Command((*_INSTALL, *names), _INSTALL_DEADLINE)
-    if not minimum or host.facts.os_id != "debian":
+    if not minimum:
         return (_UPDATE, own)
     offered = _offered(host, names[0])
     if not offered:
@@ -62,6 +64,8 @@ def install(host: Host, names: Sequence[str], minimum: tuple[int, ...] = ()) -> 
         return (_UPDATE,)
     if max(offered) >= minimum:
         return (_UPDATE, own)
+    if source_of(host.facts.os_codename, sources(host.path("/etc/apt"))) is None or not _has_backports(host):
+        return ()
     suite = f"{host.facts.os_codename}-backports"
     backport = Command((*_INSTALL, "-t", suite, *names), _INSTALL_DEADLINE)
     return (*_add_suite(host, suite), _UPDATE, backport)
@@ -74,6 +78,16 @@ def _add_suite(host: Host, suite: str) -> tuple[Command, ...]:
     if own is None or source_of(suite, known):
         return ()
     return (Command(("tee", str(host.path(BACKPORTS_FILE))), stdin=own.with_suite(suite)),)
+
+
+def _has_backports(host: Host) -> bool:
+    """Return whether backports bring newer versions: Ubuntu's have hardly any."""
+    return family(host.facts) == DEBIAN
+
+
+def is_packaged(host: Host, name: str) -> bool:
+    """Return whether the release offers `name`; where package lists were never fetched it is taken to."""
+    return bool(_offered(host, name)) or not _offered(host, "apt")
 
 
 def _offered(host: Host, name: str) -> list[tuple[int, ...]]:

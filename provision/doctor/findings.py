@@ -44,13 +44,14 @@ def shell(script: str, *, deadline: float = 60.0) -> Command:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found; `fixes` are run in order, or shown when only people can decide."""
+    """What one check found; `fixes` are run in order by `doctor --fix`, `by_hand` is shown, to be typed."""
 
     id: str
     title: str
     level: Level
     message: str
     fixes: tuple[Command, ...] = ()
+    by_hand: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -77,7 +78,7 @@ class Check:
             answer = self.probe(host)
         except LabError as error:
             answer = bad(f"cannot be checked: {error}")
-        return Finding(self.id, self.title, answer.level, answer.message, answer.fixes)
+        return Finding(self.id, self.title, answer.level, answer.message, answer.fixes, answer.by_hand)
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Answer:
     level: Level
     message: str
     fixes: tuple[Command, ...] = ()
+    by_hand: tuple[str, ...] = ()
 
 
 def good(message: str) -> Answer:

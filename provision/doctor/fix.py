@@ -45,7 +45,11 @@ def fix(
             break
     wrong = [finding for finding in findings if finding.level == "fail"]
     if wrong:
-        lines = "\n".join(f"{finding.title}: {finding.message}" for finding in wrong)
+        lines = "\n".join(
+            line
+            for finding in wrong
+            for line in (f"{finding.title}: {finding.message}", *(f"  {text}" for text in finding.by_hand))
+        )
         raise LabError(f"still wrong on this host:\n{lines}", hint="mend these by hand, then: kubelab doctor")
     return findings
 

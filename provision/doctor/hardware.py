@@ -1,4 +1,4 @@
-"""Checks of the machine itself: architecture, system, processor, memory, disk, networks."""
+"""Checks of the machine itself: architecture, system, processor, memory, disk."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from provision.doctor.findings import Answer, Command, bad, good
+from provision.doctor.systems import DEBIAN, UBUNTU, family
+from provision.host.facts import VIRTUALISATION_FLAGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from ipaddress import IPv4Network
+    from collections.abc import Sequence
 
     from provision.doctor.tools import Host
 
@@ -17,6 +18,8 @@ PYTHON_MINIMUM = (3, 11)
 MEMORY_WANTED = 8 * 1024
 DISK_WANTED = 20 * 1024
 POOL_FOLDER = "/var/lib/libvirt/images"
+# As the kernels call themselves.
+NO_LINUX = ("darwin", "windows", "freebsd")
 # What the images of today are compiled for: x86-64-v2.
 V2_FLAGS = ("cx16", "popcnt", "sse4_1", "sse4_2", "ssse3")
 
@@ -29,11 +32,15 @@ def probe_arch(host: Host) -> Answer:
 
 
 def probe_os(host: Host) -> Answer:
-    """The system is one whose packages the doctor knows."""
-    if host.facts.os_id in ("debian", "ubuntu"):
-        return good(f"{host.facts.os_id} {host.facts.os_codename}")
+    """The system is one that can run libvirt and QEMU, and one whose packages the doctor knows."""
+    name = f"{host.facts.os_id} {host.facts.os_codename}".strip() or "unknown"
+    if host.facts.os_id in NO_LINUX:
+        return bad(f"{name} is not supported: labs are made by libvirt and QEMU, use a Linux machine")
+    own = family(host.facts)
+    if own in (DEBIAN, UBUNTU):
+        return good(name if own == host.facts.os_id else f"{name}, which takes {own.capitalize()}'s packages")
     return Answer(
-        "warn", f"{host.facts.os_id or 'unknown'}: nothing is installed here but on Debian and Ubuntu"
+        "warn", f"{name}: nothing is installed here but on Debian, Ubuntu and what takes their packages"
     )
 
 
@@ -48,15 +55,7 @@ def probe_python(host: Host, version: Sequence[int] = sys.version_info[:3]) -> A
 def probe_cpu(host: Host) -> Answer:
     """The way guests are run, and whether the processor is up to today's images."""
     if host.emulated:
-        closed = host.facts.kvm_present and not host.facts.is_root
-        if closed and host.facts.cpu_flags & {"vmx", "svm"}:
-            return Answer(
-                "warn",
-                f"the CPU can virtualise, but {host.user} may not use /dev/kvm: emulation is 10 times slower",
-                (Command(("usermod", "-aG", "kvm", host.user)),),
-            )
-        why = "/dev/kvm cannot be used" if host.facts.kvm_present else "no /dev/kvm"
-        return Answer("info", f"none ({why}): emulated (TCG), works, 10 times slower")
+        return _emulated(host)
     # Emulation has the whole level by itself; only under KVM do guests get this processor's flags.
     missing = [flag for flag in V2_FLAGS if flag not in host.facts.cpu_flags]
     if missing:
@@ -64,6 +63,25 @@ def probe_cpu(host: Host) -> Answer:
             "warn", f"kvm, but the CPU lacks {' '.join(missing)}: images built for x86-64-v2 will not run"
         )
     return good("kvm")
+
+
+def _emulated(host: Host) -> Answer:
+    """Return why there is no hardware virtualisation; where it can be had, with what brings it."""
+    if host.facts.kvm_busy:
+        return Answer(
+            "warn",
+            "the CPU can virtualise, but another hypervisor has it, as VirtualBox has while machines run: "
+            "emulation is 10 times slower",
+            by_hand=("VBoxManage list runningvms", "VBoxManage controlvm NAME acpipowerbutton"),
+        )
+    if host.facts.kvm_present and not host.facts.is_root and host.facts.cpu_flags & VIRTUALISATION_FLAGS:
+        return Answer(
+            "warn",
+            f"the CPU can virtualise, but {host.user} may not use /dev/kvm: emulation is 10 times slower",
+            (Command(("usermod", "-aG", "kvm", host.user)),),
+        )
+    why = "/dev/kvm cannot be used" if host.facts.kvm_present else "no /dev/kvm"
+    return Answer("info", f"none ({why}): emulated (TCG), works, 10 times slower")
 
 
 def probe_memory(host: Host) -> Answer:
@@ -80,24 +98,3 @@ def probe_disk(host: Host) -> Answer:
     if host.facts.disk_free_mib >= DISK_WANTED:
         return good(text)
     return Answer("warn", f"{text} for the cache folder or for {POOL_FOLDER}; 20 GiB are recommended")
-
-
-def network_probe(lab: Sequence[IPv4Network], own: Sequence[str] = ()) -> Callable[[Host], Answer]:
-    """Return the probe that no network of the host overlaps with the lab's.
-
-    `own` names the host's bridges that belong to this lab.
-    """
-
-    def probe(host: Host) -> Answer:
-        clashes = [
-            f"{network.name} has {network.cidr}, which overlaps with the lab's {wanted}"
-            for network in host.facts.networks
-            if network.name not in own
-            for wanted in lab
-            if network.cidr.overlaps(wanted)
-        ]
-        if clashes:
-            return bad("; ".join(clashes) + ": choose another range under `network` in lab.yaml")
-        return good("no overlap with the lab's")
-
-    return probe

@@ -1,4 +1,4 @@
-"""Checks of libvirt: its daemons, who may speak to it, its storage pool."""
+"""Checks of libvirt: its daemons, and who may speak to it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 URI = "qemu:///system"
 VIRSH = ("virsh", "-c", URI)
 LIBVIRT_MINIMUM = (9,)
-POOL = "default"
-POOL_FOLDER = "/var/lib/libvirt/images"
 
 _BUS = "/run/dbus/system_bus_socket"
 _LOG = "/run/libvirt/virtlogd-sock"
@@ -73,21 +71,3 @@ def probe_daemons(host: Host) -> Answer:
     if numbers(version) < LIBVIRT_MINIMUM:
         return bad(f"libvirt {version} is too old; 9.0 or newer is needed")
     return good(f"libvirt {version}")
-
-
-def probe_pool(host: Host) -> Answer:
-    """The storage pool `default` is there and active."""
-    text = host.tools.run([*VIRSH, "pool-list", "--all"], deadline=90)
-    states = dict(re.findall(r"^\s*(\S+)\s+(active|inactive)\s", text, re.MULTILINE))
-    state = states.get(POOL)
-    if state == "active":
-        return good(f"the pool {POOL} is active")
-    start = [
-        Command((*VIRSH, "pool-build", POOL)),
-        Command((*VIRSH, "pool-start", POOL)),
-        Command((*VIRSH, "pool-autostart", POOL)),
-    ]
-    if state is None:
-        define = Command((*VIRSH, "pool-define-as", POOL, "dir", "--target", POOL_FOLDER))
-        return bad(f"there is no storage pool {POOL}", define, *start)
-    return bad(f"the storage pool {POOL} is {state}", *start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -40,8 +41,11 @@ class HostFacts:
     """The host as it is now.
 
     `disk_free_mib` is the lesser of what is free for VM disks and for the cache. `os_id` and `os_codename`
-    are those of os-release ("debian", "bookworm"), or the kernel's name ("darwin") and an empty string.
-    `kvm_present` says that the device is there, `kvm_usable` that it can run an ordinary guest.
+    are those of os-release ("debian", "bookworm"), or the kernel's name ("darwin") and an empty string;
+    `os_like` are the systems it is derived from, the nearest first, and the codename is then that of the
+    system whose packages it takes. `kvm_present` says that the device is there, `kvm_usable` that it can run
+    an ordinary guest, `kvm_busy` that another hypervisor has it. `uplink` is the interface of the default
+    route and `mtu` what it takes in a packet, in bytes; where there is none, an empty string and 0.
     """
 
     cpus: int
@@ -56,6 +60,10 @@ class HostFacts:
     is_root: bool
     has_systemd: bool
     arch: str
+    os_like: tuple[str, ...] = ()
+    kvm_busy: bool = False
+    uplink: str = ""
+    mtu: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,19 +79,19 @@ def acceleration(facts: HostFacts) -> Acceleration:
     return Acceleration("kvm", 1.0) if facts.kvm_usable else Acceleration("tcg", EMULATION_FACTOR)
 
 
-def creates_vm(device: Path) -> bool:
-    """Return whether `device` opens for reading and writing, and the kernel makes an empty VM with it."""
+def vm_error(device: Path) -> int:
+    """Return 0 if the kernel makes an empty VM with `device`, else the error number of what it refuses."""
     try:
         kvm = os.open(device, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno or errno.EIO
     try:
         os.close(fcntl.ioctl(kvm, _KVM_CREATE_VM, 0))
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno or errno.EIO
     finally:
         os.close(kvm)
-    return True
+    return 0
 
 
 def gather(
@@ -95,7 +103,7 @@ def gather(
     kvm: Path = Path("/dev/kvm"),
     storage: Iterable[Path] = (),
     run: Callable[..., str] = run_tool,
-    probe_kvm: Callable[[Path], bool] = creates_vm,
+    probe_kvm: Callable[[Path], int] = vm_error,
 ) -> HostFacts:
     """Return the facts of this host; `storage` are the folders whose free space counts.
 
@@ -103,21 +111,33 @@ def gather(
     """
     flags = _cpu_flags(_read(cpuinfo))
     release = _assignments(_read(os_release))
+    links = _links(run)
+    # The device proves nothing by itself: without these flags it may make a VM that cannot boot.
+    trouble = probe_kvm(kvm) if flags & VIRTUALISATION_FLAGS else errno.ENODEV
     return HostFacts(
         cpus=_cpus(),
         memory_mib=_memory_mib(_read(meminfo)),
         disk_free_mib=min(_free_mib(path) for path in (tuple(storage) or (_LIBVIRT_IMAGES, cache_dir()))),
-        networks=_networks(run),
+        networks=links.networks,
         cpu_flags=flags,
         kvm_present=kvm.exists(),
-        # The device proves nothing by itself: without these flags it may make a VM that cannot boot.
-        kvm_usable=bool(flags & VIRTUALISATION_FLAGS) and probe_kvm(kvm),
+        kvm_usable=trouble == 0,
         os_id=release.get("ID") or platform.system().lower(),
-        os_codename=release.get("VERSION_CODENAME", ""),
+        os_codename=_codename(release),
         is_root=os.geteuid() == 0,
         has_systemd=systemd.is_dir(),
         arch=platform.machine(),
+        os_like=tuple(release.get("ID_LIKE", "").split()),
+        kvm_busy=trouble == errno.EBUSY,
+        uplink=links.uplink,
+        mtu=links.mtu,
     )
+
+
+def _codename(release: Mapping[str, str]) -> str:
+    """Return the codename of the system whose packages are installed, where a derived one has its own."""
+    names = ("UBUNTU_CODENAME", "DEBIAN_CODENAME", "VERSION_CODENAME")
+    return next((release[name] for name in names if release.get(name)), "")
 
 
 def _read(path: Path) -> str:
@@ -158,19 +178,39 @@ def _free_mib(path: Path) -> int:
     return shutil.disk_usage(existing).free // _MIB
 
 
-def _networks(run: Callable[..., str]) -> tuple[HostNetwork, ...]:
-    """Return what the host's addresses and routes cover, or nothing where there is no `ip`."""
+@dataclass(frozen=True)
+class _Links:
+    """The host's networks, and the interface that the default route takes."""
+
+    networks: tuple[HostNetwork, ...] = ()
+    uplink: str = ""
+    mtu: int = 0
+
+
+def _links(run: Callable[..., str]) -> _Links:
+    """Return what the host's addresses and routes say, or nothing where there is no `ip`."""
     try:
         addresses = run(["ip", "-json", "-4", "addr"], deadline=_IP_DEADLINE)
         routes = run(["ip", "-json", "-4", "route"], deadline=_IP_DEADLINE)
     except MissingTool:
-        return ()
+        return _Links()
     try:
-        found = set(_address_networks(json.loads(addresses or "[]")))
-        found.update(_route_networks(json.loads(routes or "[]")))
+        links, ways = json.loads(addresses or "[]"), json.loads(routes or "[]")
+        found = {*_address_networks(links), *_route_networks(ways)}
+        uplink = _uplink(ways)
+        sizes = {link["ifname"]: int(link.get("mtu", 0)) for link in links if "ifname" in link}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabError(f"`ip` gave an unknown answer: {error}", hint="install a newer iproute2") from error
-    return tuple(sorted(found))
+    return _Links(tuple(sorted(found)), uplink, sizes.get(uplink, 0))
+
+
+def _uplink(routes: list[dict[str, Any]]) -> str:
+    """Return the interface of the way out: a VPN's half of the address space goes before the default."""
+    for wanted in ("0.0.0.0/1", "default"):
+        ways = [route for route in routes if route["dst"] == wanted and "dev" in route]
+        if ways:
+            return str(min(ways, key=lambda route: int(route.get("metric", 0)))["dev"])
+    return ""
 
 
 def _address_networks(links: list[dict[str, Any]]) -> Iterator[HostNetwork]:

@@ -13,6 +13,8 @@ def artifacts_of(config: ClusterConfig) -> Artifacts:
     return choose.choose(config, wanted_of(config.cni))
 
 
-def needs_skopeo(config: ClusterConfig) -> bool:
-    """Return whether the lab's bundle is still to be made, of images from a registry."""
-    return choose.needs_skopeo(config, wanted_of(config.cni))
+def tools_of(config: ClusterConfig) -> list[str]:
+    """Return the programs that only some labs need, and this one does: "go" or "skopeo", and "helm"."""
+    builder = choose.builder_of(config, wanted_of(config.cni))
+    helm = ["helm"] if config.cni.name == "cilium" and not config.cni.is_own else []
+    return ([builder] if builder else []) + helm

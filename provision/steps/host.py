@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provision.config.inventory import bridge_name
-from provision.doctor import Finding, Host, HostTools, checks_for, essentials
+from provision.doctor import Finding, Host, HostTools, LabNeeds, checks_for, essentials
 from provision.errors import ConfigError, ResourceError
 from provision.host.facts import gather
 from provision.lab.context import Context
@@ -46,7 +46,7 @@ def refuse_another_lab(ctx: Context) -> None:
 
 
 def _wrong(ctx: Context) -> list[Finding]:
-    ranges = list(ctx.config.network.ranges().values())
-    checks = checks_for(ranges, [bridge_name(ctx.config.name)])
+    network = ctx.config.network
+    needs = LabNeeds(list(network.ranges().values()), [bridge_name(ctx.config.name)], network.mtu)
     host = Host(gather(), HostTools(ctx.report.progress))
-    return [finding for finding in essentials(host, checks) if finding.level == "fail"]
+    return [finding for finding in essentials(host, checks_for(needs)) if finding.level == "fail"]

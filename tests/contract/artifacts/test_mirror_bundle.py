@@ -25,7 +25,7 @@ from provision.cli import group
 from provision.cni.calico import Calico
 from provision.config.schema import parse_config
 from provision.errors import LabError
-from provision.lab.artifacts import artifacts_of, needs_skopeo
+from provision.lab.artifacts import artifacts_of, tools_of
 from provision.report.base import RecordingReporter
 from tests.fakes.artifacts.mirror import Mirror, answer, certificates, cut, serving, wrong_byte
 from tests.fakes.stubs import STUBS
@@ -481,7 +481,7 @@ def test_auto_takes_the_release_when_its_site_answers(bench: Bench, monkeypatch:
     config = parse_config("{name: lab, cni: bridge}")
     reporter = RecordingReporter()
     artifacts = artifacts_of(config)
-    assert needs_skopeo(config)
+    assert tools_of(config) == ["skopeo"]
     bundle = artifacts.build(reporter)
     said, as_root = reporter.of("info")
     assert as_root["text"].startswith("as root: mmdebstrap ")
@@ -489,5 +489,5 @@ def test_auto_takes_the_release_when_its_site_answers(bench: Bench, monkeypatch:
     assert said["text"] == f"fetching Kubernetes 1.36.3 from {place.name}: {why}"
     bench.mirror.asked.clear()
     assert artifacts_of(config).find() == bundle
-    assert not needs_skopeo(config)
+    assert tools_of(config) == []
     assert bench.mirror.asked == []

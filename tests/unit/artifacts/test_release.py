@@ -25,7 +25,7 @@ from provision.cni.choose import decide, wanted_of
 from provision.config.cni import CniConfig
 from provision.config.schema import ClusterConfig, parse_config
 from provision.errors import ConfigError, LabError, MissingTool, WaitTimeout
-from provision.lab.artifacts import artifacts_of, needs_skopeo
+from provision.lab.artifacts import artifacts_of, tools_of
 from provision.report.base import RecordingReporter
 from tests.fakes.artifacts.mirror import Mirror, answer, hang, serving
 from tests.fakes.engine import FakeClock
@@ -231,7 +231,7 @@ def test_auto_takes_the_newest_in_the_cache(cache: Path, released: str | None, k
     assert isinstance(artifacts, Cached)
     assert isinstance(artifacts.origin, kind)
     assert artifacts.find() is not None
-    assert not needs_skopeo(lab())
+    assert "skopeo" not in tools_of(lab())
 
 
 def unanswered(why: str) -> None:
@@ -240,7 +240,7 @@ def unanswered(why: str) -> None:
     assert isinstance(artifacts, Cached)
     assert isinstance(artifacts.origin, source.Source)
     assert why in artifacts.why
-    assert not needs_skopeo(lab())
+    assert "skopeo" not in tools_of(lab())
 
 
 def test_auto_takes_the_source_where_nothing_can_be_reached() -> None:
@@ -285,7 +285,7 @@ def test_without_go_the_reason_is_told_too(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.mark.parametrize(("artifacts", "needed"), [("release", True), ("source", False)])
 def test_skopeo_is_needed_where_images_come_from_a_registry(artifacts: str, needed: bool) -> None:
-    assert needs_skopeo(lab("1.36", artifacts)) is needed
+    assert ("skopeo" in tools_of(lab("1.36", artifacts))) is needed
 
 
 # The CNI

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provision.doctor import Check, Command, Host, checks_for, diagnose, essentials, fix
+from provision.doctor import Check, Command, Host, LabNeeds, checks_for, diagnose, essentials, fix
 from provision.doctor.apt import numbers
 from provision.doctor.apt_sources import source_of, sources
 from provision.doctor.findings import Answer, bad, good
-from provision.doctor.hardware import network_probe, probe_arch, probe_cpu, probe_disk, probe_os, probe_python
-from provision.doctor.libvirt import probe_daemons, probe_group, probe_pool
-from provision.doctor.packages import probe_go, probe_packages, probe_qemu, probe_skopeo, probe_vagrant
+from provision.doctor.hardware import probe_arch, probe_cpu, probe_disk, probe_os, probe_python
+from provision.doctor.libvirt import probe_daemons, probe_group
+from provision.doctor.network import mtu_probe, overlap_probe, probe_firewall
+from provision.doctor.packages import probe_go, probe_helm, probe_packages, probe_qemu, probe_skopeo
+from provision.doctor.pool import probe_pool
 from provision.doctor.qemu_cache import probe as probe_trap
 from provision.doctor.qemu_cache import remembered
+from provision.doctor.vagrant import vagrant_probe
 from provision.errors import LabError, MissingTool, ToolFailed
 from provision.host.facts import HostFacts, HostNetwork
 
@@ -150,9 +153,35 @@ def test_only_x86_64_is_accepted(arch: str, level: str) -> None:
     assert arch in answer.message
 
 
-@pytest.mark.parametrize(("os_id", "level"), [("debian", "ok"), ("ubuntu", "ok"), ("fedora", "warn")])
-def test_other_systems_are_warned_about_not_refused(os_id: str, level: str) -> None:
-    assert probe_os(host(FakeTools(), os_id=os_id)).level == level
+@pytest.mark.parametrize(
+    ("os_id", "like", "level", "part"),
+    [
+        ("debian", (), "ok", "debian bookworm"),
+        ("ubuntu", ("debian",), "ok", "ubuntu"),
+        ("linuxmint", ("ubuntu", "debian"), "ok", "Ubuntu's packages"),
+        ("pop", ("ubuntu", "debian"), "ok", "Ubuntu's packages"),
+        ("kali", ("debian",), "ok", "Debian's packages"),
+        ("fedora", (), "warn", "fedora"),
+        ("opensuse-tumbleweed", ("opensuse", "suse"), "warn", "opensuse"),
+        ("gentoo", (), "warn", "gentoo"),
+        ("darwin", (), "fail", "use a Linux machine"),
+    ],
+)
+def test_systems_made_of_known_packages_are_served_and_others_warned_about(
+    os_id: str, like: tuple[str, ...], level: str, part: str
+) -> None:
+    answer = probe_os(host(FakeTools(), os_id=os_id, os_like=like))
+    assert answer.level == level
+    assert part in answer.message
+
+
+@pytest.mark.parametrize("facts", [{"arch": "arm64", "os_id": "darwin"}, {"os_id": "darwin"}])
+def test_nothing_is_asked_behind_a_gate_that_failed(facts: dict[str, str]) -> None:
+    tools = FakeTools()
+    findings = diagnose(host(tools, **facts), checks_for())
+    assert [finding.level for finding in findings[:-1]] == ["ok"] * (len(findings) - 1)
+    assert findings[-1].level == "fail"
+    assert tools.calls == []
 
 
 def test_python_3_10_is_too_old() -> None:
@@ -173,6 +202,19 @@ def test_a_user_shut_out_of_kvm_learns_how_to_get_in() -> None:
     assert answer.fixes[0].line(is_root=False) == "sudo usermod -aG kvm ann"
 
 
+def test_a_kvm_that_virtualbox_has_is_no_matter_of_groups() -> None:
+    flags = FACTS.cpu_flags | {"vmx"}
+    answer = probe_cpu(host(FakeTools(), cpu_flags=flags, is_root=False, kvm_busy=True))
+    assert (answer.level, answer.fixes) == ("warn", ())
+    assert "VirtualBox" in answer.message
+    assert answer.by_hand[0] == "VBoxManage list runningvms"
+
+
+def test_a_cpu_that_cannot_virtualise_is_no_matter_of_groups_either() -> None:
+    answer = probe_cpu(host(FakeTools(), is_root=False))
+    assert (answer.level, answer.fixes) == ("info", ())
+
+
 def test_kvm_on_an_old_cpu_names_the_missing_flags() -> None:
     answer = probe_cpu(host(FakeTools(), kvm_usable=True, cpu_flags=FACTS.cpu_flags - {"popcnt"}))
     assert answer.level == "warn"
@@ -188,11 +230,11 @@ def test_an_overlapping_host_network_is_named_but_the_labs_own_is_not() -> None:
     lab = [IPv4Network("192.168.60.0/24")]
     networks = (HostNetwork("eth0", IPv4Network("192.168.0.0/16")), HostNetwork("kl-lab", lab[0]))
     machine = host(FakeTools(), networks=networks)
-    answer = network_probe(lab, own=["kl-lab"])(machine)
+    answer = overlap_probe(lab, own=["kl-lab"])(machine)
     assert answer.level == "fail"
     assert "eth0" in answer.message
     assert "kl-lab" not in answer.message
-    assert network_probe([IPv4Network("10.9.0.0/24")])(machine).level == "ok"
+    assert overlap_probe([IPv4Network("10.9.0.0/24")])(machine).level == "ok"
 
 
 # Packages
@@ -254,23 +296,69 @@ def test_only_missing_packages_are_installed_without_recommendations() -> None:
 
 
 def test_a_package_that_was_removed_does_not_count() -> None:
-    tools = FakeTools({"dpkg-query": "config-files vagrant 2.3.4\n"})
-    assert lines(probe_vagrant(host(tools)))[-1].endswith("vagrant vagrant-libvirt")
+    tools = FakeTools({"dpkg-query": "config-files vagrant 2.3.4\n", "apt-cache": MADISON})
+    assert lines(vagrant_probe()(host(tools)))[-1].endswith("vagrant vagrant-libvirt")
 
 
-def test_an_unknown_system_is_told_what_is_missing_and_nothing_is_run() -> None:
-    answer = probe_packages(host(FakeTools(programs={"virsh": "/usr/bin/virsh"}), os_id="fedora"))
-    assert answer.level == "fail"
+@pytest.mark.parametrize(
+    ("os_id", "like", "start"),
+    [
+        ("fedora", (), "sudo dnf install libvirt-daemon-kvm dnsmasq iptables-nft mmdebstrap apt "),
+        ("rocky", ("rhel", "centos", "fedora"), "sudo dnf install "),
+        ("opensuse-leap", ("suse", "opensuse"), "sudo zypper install libvirt-daemon-qemu dnsmasq "),
+        ("manjaro", ("arch",), "sudo pacman -S libvirt dnsmasq "),
+    ],
+)
+def test_on_other_systems_what_to_type_is_said_and_nothing_is_run(
+    os_id: str, like: tuple[str, ...], start: str
+) -> None:
+    machine = host(FakeTools(programs={"virsh": "/usr/bin/virsh"}), os_id=os_id, os_like=like)
+    answer = probe_packages(machine)
+    assert (answer.level, answer.fixes) == ("fail", ())
+    assert "not found: libvirtd dnsmasq" in answer.message
+    (line,) = answer.by_hand
+    assert line.startswith(start)
+    for probe in (probe_qemu, probe_go, probe_skopeo, vagrant_probe()):
+        found = probe(machine)
+        assert (found.level, found.fixes) == ("fail", ())
+        assert found.by_hand
+
+
+def test_what_a_system_does_not_package_is_named() -> None:
+    message = probe_packages(host(FakeTools(), os_id="arch")).message
+    assert message.endswith("not packaged, as far as is known here: mmdebstrap apt-get")
+
+
+def test_a_system_that_nothing_is_known_of_is_told_what_is_missing() -> None:
+    answer = probe_packages(host(FakeTools(programs={"virsh": "/usr/bin/virsh"}), os_id="gentoo"))
+    assert (answer.level, answer.fixes, answer.by_hand) == ("fail", (), ())
     assert "dnsmasq" in answer.message
     assert "virsh" not in answer.message
-    assert answer.fixes == ()
+
+
+def test_what_is_typed_by_hand_is_in_the_error_of_a_fix_too() -> None:
+    answer = Answer("fail", "not found: go", by_hand=("sudo dnf install golang",))
+    with pytest.raises(LabError, match="sudo dnf install golang"):
+        fix(host(FakeTools()), Told(), [Check("x", "X", lambda _: answer)])
+
+
+def test_a_derived_system_gets_the_packages_of_its_family() -> None:
+    machine = host(FakeTools(dpkg()), os_id="linuxmint", os_like=("ubuntu", "debian"))
+    assert "libvirt-daemon-system" in probe_packages(machine).fixes[-1].argv
+
+
+def test_an_ubuntu_whose_qemu_is_too_old_is_told_so_and_nothing_is_run(etc: Path) -> None:
+    tools = FakeTools({**dpkg(), "apt-cache madison": MADISON.replace("7.2", "6.2")})
+    answer = probe_qemu(host(tools, etc, os_id="ubuntu", os_codename="jammy"))
+    assert (answer.level, answer.fixes) == ("fail", ())
+    assert "newer one" in answer.message
 
 
 def test_the_distributions_vagrant_is_known_without_starting_it() -> None:
     tools = FakeTools(
         dpkg(vagrant="2.3.4+dfsg-1", vagrant_libvirt="0.11.2-1"), {"vagrant": "/usr/bin/vagrant"}
     )
-    assert probe_vagrant(host(tools)).level == "ok"
+    assert vagrant_probe()(host(tools)).level == "ok"
     assert not any(call.startswith("vagrant") for call in tools.calls)
 
 
@@ -283,21 +371,65 @@ def test_a_vagrant_of_the_users_own_has_its_plugins_at_home(tmp_path: Path, plug
     folder.mkdir(parents=True)
     (folder / "plugins.json").write_text(plugins)
     tools = FakeTools({**dpkg(), "vagrant --version": "Vagrant 2.4.9\n"}, {"vagrant": "/opt/bin/vagrant"})
-    answer = probe_vagrant(host(tools, tmp_path))
+    answer = vagrant_probe()(host(tools, tmp_path))
     assert answer.level == level
     if level == "fail":
-        (command,) = answer.fixes
-        assert command.line(is_root=False) == "vagrant plugin install vagrant-libvirt"
+        assert answer.fixes[-1].line(is_root=False) == "vagrant plugin install vagrant-libvirt"
+
+
+def ubuntu(tools: FakeTools, root: Path) -> Host:
+    return host(tools, root, os_id="ubuntu", os_like=("debian",), os_codename="noble", is_root=False)
+
+
+NO_VAGRANT: dict[str, str | LabError] = {
+    **dpkg(),
+    "apt-cache madison": MADISON,
+    "apt-cache madison vagrant": "",
+}
+
+
+def test_where_vagrant_is_not_packaged_hashicorps_is_offered_and_not_run(tmp_path: Path) -> None:
+    answer = vagrant_probe()(ubuntu(FakeTools(NO_VAGRANT), tmp_path))
+    assert (answer.level, answer.fixes) == ("fail", ())
+    assert "ubuntu noble does not package it" in answer.message
+    assert "--vagrant-from-hashicorp" in answer.message
+    text = "\n".join(answer.by_hand)
+    assert "apt.releases.hashicorp.com/gpg" in text
+    assert "Suites: noble" in text
+    assert answer.by_hand[-1] == "vagrant plugin install vagrant-libvirt"
+
+
+def test_hashicorps_vagrant_is_installed_when_it_is_asked_for(tmp_path: Path) -> None:
+    answer = vagrant_probe(from_hashicorp=True)(ubuntu(FakeTools(NO_VAGRANT), tmp_path))
+    install = next(command.argv for command in answer.fixes if "vagrant" in command.argv)
+    assert {"libvirt-dev", "ruby-dev", "gcc"} < set(install)
+    assert "Signed-By: /usr/share/keyrings/hashicorp" in next(c.stdin for c in answer.fixes if c.stdin)
+    assert answer.fixes[-1].line(is_root=False) == "vagrant plugin install vagrant-libvirt"
+
+
+def test_a_packaged_vagrant_is_preferred_even_then() -> None:
+    tools = FakeTools({**dpkg(), "apt-cache madison": MADISON})
+    answer = vagrant_probe(from_hashicorp=True)(host(tools))
+    assert lines(answer)[-1].endswith("vagrant vagrant-libvirt")
+
+
+def test_the_plugin_of_a_vagrant_of_the_users_own_needs_what_it_is_compiled_with(tmp_path: Path) -> None:
+    tools = FakeTools(
+        {**dpkg(gcc="12", make="4"), "vagrant --version": "Vagrant 2.4.9\n"}, {"vagrant": "/opt/bin/vagrant"}
+    )
+    *_, install, plugin = vagrant_probe()(host(tools, tmp_path)).fixes
+    assert install.argv[-4:] == ("libvirt-dev", "ruby-dev", "g++", "pkg-config")
+    assert not plugin.root
 
 
 def test_an_old_vagrant_is_refused() -> None:
     tools = FakeTools({**dpkg(), "vagrant --version": "Vagrant 2.2.19\n"}, {"vagrant": "/opt/bin/vagrant"})
-    assert "too old" in probe_vagrant(host(tools)).message
+    assert "too old" in vagrant_probe()(host(tools)).message
 
 
 @pytest.mark.parametrize(
     ("text", "level"),
-    [("go version go1.26.8 linux/amd64", "ok"), ("go version go1.19.8 linux/amd64", "warn")],
+    [("go version go1.26.8 linux/amd64", "ok"), ("go version go1.19.8 linux/amd64", "fail")],
 )
 def test_a_go_on_the_path_is_respected(etc: Path, text: str, level: str) -> None:
     tools = FakeTools({"go version": text, "apt-cache": MADISON}, {"go": "/opt/go"})
@@ -375,20 +507,120 @@ def test_libvirt_9_is_needed(version: str, level: str) -> None:
     assert probe_daemons(host(tools)).level == level
 
 
+def pools(**found: tuple[str, str, str]) -> dict[str, str | LabError]:
+    """Return libvirt's answers for pools, each with its state, kind and folder."""
+    rows = "".join(f" {name}   {state}   yes\n" for name, (state, _, _) in found.items())
+    answers: dict[str, str | LabError] = {
+        f"virsh -c qemu:///system pool-dumpxml {name}": (
+            f"<pool type='{kind}'><name>{name}</name><available unit='bytes'>{2**40}</available>"
+            f"<target><path>{folder}</path></target></pool>"
+        )
+        for name, (_, kind, folder) in found.items()
+    }
+    table = f" Name      State    Autostart\n-----------------\n{rows}"
+    return {**answers, "virsh -c qemu:///system pool-list": table}
+
+
+IMAGES = "/var/lib/libvirt/images"
+
+
 @pytest.mark.parametrize(
-    ("state", "verbs"),
+    ("found", "level", "verbs"),
     [
-        ("active", []),
-        ("inactive", ["pool-build", "pool-start", "pool-autostart"]),
-        (None, ["pool-define-as", "pool-build", "pool-start", "pool-autostart"]),
+        ({"default": ("active", "dir", IMAGES)}, "ok", []),
+        ({"default": ("active", "dir", "/srv/vms")}, "ok", []),
+        ({"default": ("inactive", "dir", IMAGES)}, "fail", ["pool-build", "pool-start", "pool-autostart"]),
+        # What such a pool is built of would be formatted.
+        ({"default": ("inactive", "fs", "/mnt")}, "fail", ["pool-start", "pool-autostart"]),
+        ({"default": ("active", "logical", "/dev/vg0")}, "fail", []),
+        ({}, "fail", ["pool-define-as", "pool-build", "pool-start", "pool-autostart"]),
     ],
 )
-def test_the_pool_gets_what_it_lacks(state: str | None, verbs: list[str]) -> None:
-    row = f" default   {state}   yes\n" if state else ""
-    table = f" Name      State    Autostart\n-----------------\n{row} other     active   no\n"
-    answer = probe_pool(host(FakeTools({"virsh -c qemu:///system pool-list": table})))
+def test_the_pool_gets_what_it_lacks(
+    found: dict[str, tuple[str, str, str]], level: str, verbs: list[str]
+) -> None:
+    answer = probe_pool(host(FakeTools(pools(other=("active", "dir", "/srv/other"), **found))))
+    assert answer.level == level
     assert [command.argv[3] for command in answer.fixes] == verbs
-    assert (answer.level == "ok") is (state == "active")
+
+
+@pytest.mark.parametrize(
+    ("folder", "target"),
+    [("/srv/other", IMAGES), (IMAGES, "/var/lib/libvirt/kubelab"), (f"{IMAGES}/", "kubelab")],
+)
+def test_a_folder_that_another_pool_has_is_left_to_it(folder: str, target: str) -> None:
+    answer = probe_pool(host(FakeTools(pools(images=("active", "dir", folder)))))
+    assert answer.fixes[0].argv[-1].endswith(target)
+
+
+def test_a_pool_on_a_disk_that_is_nearly_full_is_told() -> None:
+    answers = pools(default=("active", "dir", "/srv/vms"))
+    name = "virsh -c qemu:///system pool-dumpxml default"
+    answers[name] = str(answers[name]).replace(str(2**40), str(3 * 2**30))
+    answer = probe_pool(host(FakeTools(answers)))
+    assert (answer.level, answer.message.split(";")[0]) == (
+        "warn",
+        "the pool default has 3 GiB free in /srv/vms",
+    )
+
+
+# The firewall, and the way out
+
+DROPS = "-P FORWARD DROP\n-A FORWARD -j DOCKER-USER\n"
+
+
+@pytest.fixture
+def filtered(tmp_path: Path) -> Path:
+    """Return a host whose bridges are shown to iptables."""
+    path = tmp_path / "proc/sys/net/bridge/bridge-nf-call-iptables"
+    path.parent.mkdir(parents=True)
+    path.write_text("1\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("rules", "libvirt", "level"),
+    [
+        (DROPS, "10.10.0", "warn"),
+        (DROPS, "9.0.0", "ok"),
+        ("-P FORWARD ACCEPT\n", "10.10.0", "ok"),
+        (f"{DROPS}-A FORWARD -i kl+ -o kl+ -j ACCEPT\n", "10.10.0", "ok"),
+    ],
+)
+def test_a_firewall_that_drops_what_nodes_send_each_other_is_told(
+    filtered: Path, rules: str, libvirt: str, level: str
+) -> None:
+    tools = FakeTools({"iptables -S FORWARD": rules, "virsh --version": f"{libvirt}\n"})
+    answer = probe_firewall(host(tools, filtered, is_root=False))
+    assert (answer.level, answer.fixes) == (level, ())
+    if level == "warn":
+        assert answer.by_hand == ("sudo iptables -I FORWARD -i kl+ -o kl+ -j ACCEPT",)
+
+
+def test_libvirts_iptables_rules_come_before_the_policy(filtered: Path) -> None:
+    config = filtered / "etc/libvirt/network.conf"
+    config.parent.mkdir(parents=True)
+    config.write_text('# firewall_backend = "nftables"\nfirewall_backend = "iptables"\n')
+    tools = FakeTools({"iptables -S FORWARD": DROPS, "virsh --version": "10.10.0\n"})
+    assert probe_firewall(host(tools, filtered)).level == "ok"
+
+
+def test_bridges_that_no_firewall_sees_need_no_root(tmp_path: Path) -> None:
+    tools = FakeTools()
+    assert probe_firewall(host(tools, tmp_path)).level == "ok"
+    assert tools.calls == []
+
+
+@pytest.mark.parametrize(
+    ("mtu", "wanted", "level"),
+    [(1500, 1500, "ok"), (1400, 1500, "warn"), (1400, 1400, "ok"), (0, 1500, "ok")],
+)
+def test_a_way_out_that_takes_smaller_packets_is_told(mtu: int, wanted: int, level: str) -> None:
+    answer = mtu_probe(wanted)(host(FakeTools(), uplink="tun0", mtu=mtu))
+    assert answer.level == level
+    if level == "warn":
+        assert "tun0" in answer.message
+        assert answer.by_hand == ("in lab.yaml: network: {mtu: 1400}",)
 
 
 def test_a_user_outside_the_group_is_added() -> None:
@@ -614,7 +846,18 @@ def test_essentials_leave_out_what_up_can_do_without() -> None:
     assert asked == ["one"]
 
 
-def test_the_labs_networks_are_asked_about_only_with_a_lab() -> None:
-    assert not {"networks", "skopeo"} & {check.id for check in checks_for()}
-    assert "skopeo" in [check.id for check in checks_for(registries=True)]
-    assert "networks" in [check.id for check in checks_for([IPv4Network("10.0.0.0/24")])]
+def test_what_only_some_labs_need_is_asked_only_for_them() -> None:
+    ranges = [IPv4Network("10.0.0.0/24")]
+    assert not {"networks", "mtu", "skopeo", "go", "helm"} & {check.id for check in checks_for()}
+    ids = [check.id for check in checks_for(LabNeeds(ranges, [], 1500, ["go"]))]
+    assert {"networks", "mtu", "go"} < set(ids)
+    assert not {"skopeo", "helm"} & set(ids)
+    # Behind the groups a command runs again, and what comes before is asked twice.
+    assert ids.index("go") < ids.index("group") < ids.index("daemons")
+
+
+def test_helm_is_not_packaged_by_debian_so_its_site_is_named() -> None:
+    assert probe_helm(host(FakeTools(programs={"helm": "/usr/local/bin/helm"}))).level == "ok"
+    answer = probe_helm(host(FakeTools()))
+    assert (answer.level, answer.fixes) == ("fail", ())
+    assert "helm.sh" in answer.by_hand[0]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from errno import EBUSY, EISDIR, ENOENT, ENOTTY
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from provision.errors import LabError, MissingTool, ToolFailed
-from provision.host.facts import HostFacts, HostNetwork, acceleration, creates_vm, gather
+from provision.host.facts import HostFacts, HostNetwork, acceleration, gather, vm_error
 
 ADDRESSES = [
     {"ifname": "lo", "addr_info": [{"local": "127.0.0.1", "prefixlen": 8}]},
@@ -145,7 +146,7 @@ def test_kvm_is_usable_with_the_flag_and_a_device_that_works(
 ) -> None:
     if device:
         (tmp_path / "kvm").touch()
-    found = facts(tmp_path, flags, probe_kvm=lambda path: path == tmp_path / "kvm" and works)
+    found = facts(tmp_path, flags, probe_kvm=lambda path: 0 if path == tmp_path / "kvm" and works else ENOENT)
     assert found.kvm_present is device
     assert found.kvm_usable is usable
     expected = ("kvm", 1.0) if usable else ("tcg", 10.0)
@@ -153,11 +154,68 @@ def test_kvm_is_usable_with_the_flag_and_a_device_that_works(
     assert (speed.name, speed.factor) == expected
 
 
+def test_a_kvm_that_another_hypervisor_has_is_busy(tmp_path: Path) -> None:
+    (tmp_path / "kvm").touch()
+    found = facts(tmp_path, "vmx", probe_kvm=lambda path: EBUSY)
+    assert (found.kvm_usable, found.kvm_busy) == (False, True)
+    assert not facts(tmp_path, "sse2", probe_kvm=lambda path: EBUSY).kvm_busy
+
+
+@pytest.mark.parametrize(
+    ("release", "like", "codename"),
+    [
+        (
+            "ID=linuxmint\nID_LIKE='ubuntu debian'\nVERSION_CODENAME=wilma\nUBUNTU_CODENAME=noble\n",
+            ("ubuntu", "debian"),
+            "noble",
+        ),
+        (
+            "ID=linuxmint\nID_LIKE=debian\nVERSION_CODENAME=faye\nDEBIAN_CODENAME=bookworm\n",
+            ("debian",),
+            "bookworm",
+        ),
+        ("ID=kali\nID_LIKE=debian\nVERSION_CODENAME=kali-rolling\n", ("debian",), "kali-rolling"),
+        ("ID=arch\n", (), ""),
+    ],
+)
+def test_a_derived_system_has_the_codename_of_the_packages_it_takes(
+    tmp_path: Path, release: str, like: tuple[str, ...], codename: str
+) -> None:
+    (tmp_path / "release").write_text(release)
+    found = facts(tmp_path, os_release=tmp_path / "release")
+    assert (found.os_like, found.os_codename) == (like, codename)
+
+
+@pytest.mark.parametrize(
+    ("routes", "uplink", "mtu"),
+    [
+        ([{"dst": "default", "dev": "eth0"}], "eth0", 1500),
+        (
+            [
+                {"dst": "default", "dev": "wlan0", "metric": 600},
+                {"dst": "default", "dev": "eth0", "metric": 100},
+            ],
+            "eth0",
+            1500,
+        ),
+        ([{"dst": "default", "dev": "eth0"}, {"dst": "0.0.0.0/1", "dev": "tun0"}], "tun0", 1400),
+        ([{"dst": "default", "dev": "gone0"}], "gone0", 0),
+        ([], "", 0),
+    ],
+)
+def test_the_way_out_is_what_packets_take(
+    tmp_path: Path, routes: list[dict[str, object]], uplink: str, mtu: int
+) -> None:
+    links = [{"ifname": "eth0", "mtu": 1500, "addr_info": []}, {"ifname": "tun0", "mtu": 1400}, {}]
+    found = facts(tmp_path, run=ip(links, routes))
+    assert (found.uplink, found.mtu) == (uplink, mtu)
+
+
 def test_a_file_is_no_kvm(tmp_path: Path) -> None:
     (tmp_path / "kvm").touch()
-    assert not creates_vm(tmp_path / "kvm")
-    assert not creates_vm(tmp_path / "gone")
-    assert not creates_vm(tmp_path)
+    assert vm_error(tmp_path / "kvm") == ENOTTY
+    assert vm_error(tmp_path / "gone") == ENOENT
+    assert vm_error(tmp_path) == EISDIR
     assert not facts(tmp_path, "vmx").kvm_usable
 
 
@@ -165,5 +223,5 @@ def test_the_probe_leaves_no_file_open(tmp_path: Path) -> None:
     device = tmp_path / "kvm"
     device.touch()
     before = set(Path("/proc/self/fd").iterdir())
-    creates_vm(device)
+    vm_error(device)
     assert set(Path("/proc/self/fd").iterdir()) == before
