@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
+from provision.artifacts.bundle import Bundle
 from provision.cni.base import Site
+from provision.cni.calico_probes import ask_felix_only
 from provision.cni.documents import Document, changeable, container, find, set_env, slow_probes
-from provision.cni.manifest import ManifestCni
+from provision.cni.manifest import ManifestCni, required_file
 
 URL = "https://raw.githubusercontent.com/projectcalico/calico/{version}/manifests/calico.yaml"
 DEFAULT = "vxlan"
@@ -19,8 +22,6 @@ MODES = {
     "bgp": ("bird", "Never", "Never"),
     "none": ("vxlan", "Never", "CrossSubnet"),
 }
-BIRD_FLAGS = ("-bird-live", "-bird-ready")
-HEALTH_PORT = 9099
 # Felix calls itself dead when one of its loops did not come round for so long, in seconds.
 WATCHDOGS = {"InternalDataplaneMainLoop": 90, "CalculationGraph": 20}
 
@@ -37,15 +38,21 @@ class Calico(ManifestCni):
     # Its CRDs keep the API server busy for ten seconds, and calico-node restarts until it answers at once.
     settle_seconds = 90.0
 
+    def check(self, bundle: Bundle) -> None:
+        """Raise ConfigError if the bundle lacks the file or an image, or its probes are not understood."""
+        super().check(bundle)
+        if not self._runs_bird:
+            ask_felix_only(_node(changeable(self.read(partial(required_file, bundle)))))
+
     def documents(self, site: Site, published: Sequence[Document]) -> list[Document]:
         """Return the objects with the pod range, encapsulation, addresses and times of this lab."""
         documents = changeable(published)
-        backend, ipip, vxlan = MODES[self.settings.values.get("encapsulation", DEFAULT)]
+        backend, ipip, vxlan = self._mode
         find(documents, "ConfigMap", "calico-config")["data"]["calico_backend"] = backend
-        node = container(find(documents, "DaemonSet", "calico-node"), "calico-node")
+        node = _node(documents)
         set_env(
             node,
-            CLUSTER_TYPE="k8s,bgp" if backend == "bird" else "k8s",
+            CLUSTER_TYPE="k8s,bgp" if self._runs_bird else "k8s",
             IP="autodetect",
             # The NIC is found by the address that the kubelet was told to report.
             IP_AUTODETECTION_METHOD="kubernetes-internal-ip",
@@ -55,28 +62,23 @@ class Calico(ManifestCni):
             # kube-proxy runs in nftables mode: rules of both kinds on one node get into each other's way.
             FELIX_NFTABLESMODE="Enabled",
         )
-        if backend != "bird":
-            _without_bird(node)
+        if not self._runs_bird:
+            ask_felix_only(node)
         factor = site.acceleration.factor
         if factor > 1:
             overrides = [f"{name}={int(seconds * factor)}s" for name, seconds in WATCHDOGS.items()]
             set_env(node, FELIX_HEALTHTIMEOUTOVERRIDES=",".join(overrides))
-            if backend != "bird":
-                _ask_felix(node)
             slow_probes(documents, factor)
         return documents
 
+    @property
+    def _mode(self) -> tuple[str, str, str]:
+        return MODES[self.settings.values.get("encapsulation", DEFAULT)]
 
-def _without_bird(node: Document) -> None:
-    """Ask the probes nothing about a BIRD that does not run."""
-    for kind in ("livenessProbe", "readinessProbe"):
-        command = node.get(kind, {}).get("exec", {}).get("command", [])
-        command[:] = [word for word in command if word not in BIRD_FLAGS]
+    @property
+    def _runs_bird(self) -> bool:
+        return self._mode[0] == "bird"
 
 
-def _ask_felix(node: Document) -> None:
-    """Let the kubelet ask Felix itself: the probe's program, 126 MB to start each time, does the same."""
-    for kind, path in (("livenessProbe", "/liveness"), ("readinessProbe", "/readiness")):
-        probe = node.get(kind, {})
-        if probe.pop("exec", None):
-            probe["httpGet"] = {"host": "127.0.0.1", "path": path, "port": HEALTH_PORT}
+def _node(documents: Sequence[Document]) -> Document:
+    return container(find(documents, "DaemonSet", "calico-node"), "calico-node")

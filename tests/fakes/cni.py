@@ -16,67 +16,105 @@ from tests.fakes.config import make_config
 
 KVM, TCG = Acceleration("kvm", 1.0), Acceleration("tcg", 10.0)
 
-CALICO = """
+_CALICO = """
 kind: ConfigMap
 apiVersion: v1
-metadata: {name: calico-config, namespace: kube-system}
-data: {calico_backend: bird, veth_mtu: "0", cni_network_config: '{"name": "k8s-pod-network"}'}
+metadata: {{name: calico-config, namespace: kube-system}}
+data: {{calico_backend: bird, veth_mtu: "0", cni_network_config: '{{"name": "k8s-pod-network"}}'}}
 ---
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {name: ippools.crd.projectcalico.org}
-spec: {group: crd.projectcalico.org, names: {kind: IPPool, plural: ippools}}
+metadata: {{name: ippools.crd.projectcalico.org}}
+spec: {{group: crd.projectcalico.org, names: {{kind: IPPool, plural: ippools}}}}
 ---
 kind: DaemonSet
 apiVersion: apps/v1
-metadata: {name: calico-node, namespace: kube-system}
+metadata: {{name: calico-node, namespace: kube-system}}
 spec:
   template:
     spec:
       hostNetwork: true
       initContainers:
-        - {name: install-cni, image: "quay.io/calico/cni:v3.33.1"}
+{init}
       containers:
         - name: calico-node
-          image: quay.io/calico/node:v3.33.1
+          image: quay.io/calico/node:{version}
           env:
-            - {name: DATASTORE_TYPE, value: kubernetes}
+            - {{name: DATASTORE_TYPE, value: kubernetes}}
             - name: CALICO_NETWORKING_BACKEND
-              valueFrom: {configMapKeyRef: {name: calico-config, key: calico_backend}}
-            - {name: CLUSTER_TYPE, value: "k8s,bgp"}
-            - {name: CALICO_IPV4POOL_IPIP, value: Always}
-            - {name: CALICO_IPV4POOL_VXLAN, value: Never}
-            - {name: FELIX_HEALTHENABLED, value: "true"}
+              valueFrom: {{configMapKeyRef: {{name: calico-config, key: calico_backend}}}}
+            - {{name: CLUSTER_TYPE, value: "k8s,bgp"}}
+            - {{name: CALICO_IPV4POOL_IPIP, value: Always}}
+            - {{name: CALICO_IPV4POOL_VXLAN, value: Never}}
+            - {{name: FELIX_HEALTHENABLED, value: "true"}}
           livenessProbe:
-            exec: {command: [/bin/calico-node, -felix-live, -bird-live]}
+            exec: {{command: [{health}, {dash}felix-live, {dash}bird-live]}}
             periodSeconds: 10
             initialDelaySeconds: 10
             failureThreshold: 6
             timeoutSeconds: 10
           readinessProbe:
-            exec: {command: [/bin/calico-node, -felix-ready, -bird-ready]}
+            exec: {{command: [{health}, {dash}felix-ready, {dash}bird-ready]}}
             periodSeconds: 10
             timeoutSeconds: 10
 ---
 apiVersion: apps/v1
 kind: Deployment
-metadata: {name: calico-kube-controllers, namespace: kube-system}
+metadata: {{name: calico-kube-controllers, namespace: kube-system}}
 spec:
   template:
     spec:
       containers:
         - name: calico-kube-controllers
-          image: quay.io/calico/kube-controllers:v3.33.1
+          image: quay.io/calico/{controllers}:{version}
           livenessProbe:
-            exec: {command: [/usr/bin/check-status, -l]}
+            exec: {{command: [{check}, -l]}}
             periodSeconds: 10
             initialDelaySeconds: 10
             failureThreshold: 6
             timeoutSeconds: 10
           readinessProbe:
-            exec: {command: [/usr/bin/check-status, -r]}
+            exec: {{command: [{check}, -r]}}
             periodSeconds: 10
 """
+
+# Up to v3.32 each part of Calico has a program and an image of its own, and its flags have one dash.
+CALICO_3_32 = _CALICO.format(
+    version="v3.32.4",
+    init="""
+        - {name: upgrade-ipam, image: "quay.io/calico/cni:v3.32.4"}
+        - {name: install-cni, image: "quay.io/calico/cni:v3.32.4"}
+        - {name: ebpf-bootstrap, image: "quay.io/calico/node:v3.32.4", command: [calico-node, -init]}
+""".strip("\n"),
+    health="/bin/calico-node",
+    dash="-",
+    controllers="kube-controllers",
+    check="/usr/bin/check-status",
+)
+CALICO_3_32_IMAGES = (
+    "quay.io/calico/cni:v3.32.4",
+    "quay.io/calico/kube-controllers:v3.32.4",
+    "quay.io/calico/node:v3.32.4",
+)
+# From v3.33 on one program does all of it: other images, and flags with two dashes.
+CALICO = _CALICO.format(
+    version="v3.33.1",
+    init="""
+        - {name: upgrade-ipam, image: "quay.io/calico/calico:v3.33.1"}
+        - {name: install-cni, image: "quay.io/calico/calico:v3.33.1", args: [component, cni, install]}
+        - {name: install-plugins, image: "quay.io/calico/third-party-cni-plugins:v3.33.1"}
+        - {name: ebpf-bootstrap, image: "quay.io/calico/node:v3.33.1"}
+""".strip("\n"),
+    health="calico, component, node, health",
+    dash="--",
+    controllers="calico",
+    check="/usr/bin/calico, component, kube-controllers, kube-controllers-health",
+)
+CALICO_IMAGES = (
+    "quay.io/calico/calico:v3.33.1",
+    "quay.io/calico/node:v3.33.1",
+    "quay.io/calico/third-party-cni-plugins:v3.33.1",
+)
 
 FLANNEL = """
 kind: Namespace

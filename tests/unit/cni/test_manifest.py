@@ -17,12 +17,6 @@ from provision.errors import ConfigError
 from tests.fakes import cni
 from tests.fakes.cluster.kubectl import StubKubectl
 
-CALICO_IMAGES = (
-    "quay.io/calico/cni:v3.33.1",
-    "quay.io/calico/kube-controllers:v3.33.1",
-    "quay.io/calico/node:v3.33.1",
-)
-
 # Of a version that no checksum is known of, as the objects are our own.
 STAND_IN = CniConfig(name="calico", version="v3.33.1")
 
@@ -107,13 +101,13 @@ def test_a_checksum_of_ones_own_comes_first(tmp_path: Path) -> None:
     wanted = hashlib.sha256(cni.CALICO.encode()).hexdigest()
     own = Calico(CniConfig(name="calico", sha256=wanted))
     (file,) = own.wanted().files
-    own.check(cni.make_cni_bundle(tmp_path, {file.name: cni.CALICO}, *CALICO_IMAGES))
+    own.check(cni.make_cni_bundle(tmp_path, {file.name: cni.CALICO}, *cni.CALICO_IMAGES))
 
 
 def test_a_bundle_with_another_manifest_is_refused(tmp_path: Path) -> None:
     calico = Calico(CniConfig(name="calico"))
     (file,) = calico.wanted().files
-    bundle = cni.make_cni_bundle(tmp_path, {file.name: cni.CALICO}, *CALICO_IMAGES)
+    bundle = cni.make_cni_bundle(tmp_path, {file.name: cni.CALICO}, *cni.CALICO_IMAGES)
     got = hashlib.sha256(cni.CALICO.encode()).hexdigest()
     with pytest.raises(
         ConfigError, match=f"{file.name} is not .* expected sha256:{file.sha256}, got sha256:{got}"
@@ -121,13 +115,13 @@ def test_a_bundle_with_another_manifest_is_refused(tmp_path: Path) -> None:
         calico.check(bundle)
 
 
-@pytest.mark.parametrize("lacking", [*CALICO_IMAGES, "the file"])
+@pytest.mark.parametrize("lacking", [*cni.CALICO_IMAGES, "the file"])
 def test_a_bundle_that_lacks_something_is_refused_by_name(tmp_path: Path, lacking: str) -> None:
     calico = Calico(STAND_IN)
     (file,) = calico.wanted().files
-    calico.check(cni.make_cni_bundle(tmp_path / "whole", {file.name: cni.CALICO}, *CALICO_IMAGES))
+    calico.check(cni.make_cni_bundle(tmp_path / "whole", {file.name: cni.CALICO}, *cni.CALICO_IMAGES))
     files = {} if lacking == "the file" else {file.name: cni.CALICO}
-    images = [image for image in CALICO_IMAGES if image != lacking]
+    images = [image for image in cni.CALICO_IMAGES if image != lacking]
     with pytest.raises(ConfigError) as caught:
         calico.check(cni.make_cni_bundle(tmp_path / "part", files, *images))
     assert (caught.value.exit_code, caught.value.key) == (2, "cni")
