@@ -35,10 +35,16 @@ def ruby(value: object) -> str:
     return f"'{text}'"
 
 
-def environment() -> jinja2.Environment:
-    """Return the environment all templates are rendered in: an undefined name is an error."""
+def environment(package: str = "") -> jinja2.Environment:
+    """Return the environment all templates are rendered in: an undefined name is an error.
+
+    What is not found here is looked for in the folder of the Python package `package`.
+    """
+    loaders: list[jinja2.BaseLoader] = [jinja2.FileSystemLoader(data("Vagrantfile.j2").parent)]
+    if package:
+        loaders.append(jinja2.PackageLoader(package, ""))
     env = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(data("Vagrantfile.j2").parent),
+        loader=jinja2.ChoiceLoader(loaders),
         undefined=jinja2.StrictUndefined,
         autoescape=False,
         trim_blocks=True,

@@ -35,6 +35,7 @@ class Calico(ManifestCni):
         "v3.33.0": "2de8f47595fb9c41b3f47d7b767a1f8e72ecf84057af834738ff12689a234da5",
         "v3.32.2": "a8c828a06a87c629a282ebbc424895b77f3a030251993e41ea400a743675bb02",
     }
+    enforces_policies = True
     # Its CRDs keep the API server busy for ten seconds, and calico-node restarts until it answers at once.
     settle_seconds = 90.0
 

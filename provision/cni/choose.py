@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from provision import extensions
 from provision.artifacts.wanted import Wanted
 from provision.cni.base import Cni
+from provision.cni.custom import Custom
 from provision.config.cni import CniConfig
+from provision.extensions import CNIS
 
 BEST, FALLBACK = "calico", "bridge"
 
 
 def cni_of(settings: CniConfig) -> Cni:
     """Return the CNI for settings whose name is decided."""
-    reference = extensions.OWN_CNI if settings.is_own else extensions.CNIS[settings.name]
-    cni: Cni = extensions.load(reference)(settings)
+    if settings.is_own:
+        return Custom(settings)
+    cni: Cni = CNIS.make(settings.name, Cni, settings)
     return cni
 
 

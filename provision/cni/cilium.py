@@ -39,6 +39,7 @@ class Cilium(ManifestCni):
     checksums: ClassVar[Mapping[str, str]] = {
         "v1.20.0": "c5f013912360d1a334f44ef25f36da59ba3414cdb48f466ee12d0c4fdff27883",
     }
+    enforces_policies = True
     settle_seconds = 90.0
 
     def file(self) -> WantedFile:

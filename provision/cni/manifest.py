@@ -14,7 +14,7 @@ from provision.cluster.kubectl import Kubectl
 from provision.cni.base import Files, Site
 from provision.cni.documents import Document, images_of, parse, workloads_of
 from provision.cni.installed import Record, look, refuse_change
-from provision.config.cni import POLICIES, CniConfig
+from provision.config.cni import CniConfig
 from provision.config.inventory import Inventory, Node
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigError
@@ -50,12 +50,12 @@ class ManifestCni:
     url = ""
     default_version = ""
     checksums: ClassVar[Mapping[str, str]] = {}
+    enforces_policies = False
     settle_seconds = 60.0
 
     def __init__(self, settings: CniConfig) -> None:
         self.settings = settings
         self.name = settings.name
-        self.enforces_policies = settings.name in POLICIES
 
     @property
     def version(self) -> str:

@@ -24,7 +24,6 @@ VALUES: dict[str, dict[str, tuple[str, ...]]] = {
     "calico": {"encapsulation": ("vxlan", "ipip", "bgp", "none")},
     "flannel": {"backend": ("vxlan", "host-gw")},
 }
-POLICIES = frozenset({"calico", "cilium"})
 
 _KEYS = ("name", "version", "sha256", "manifest", "images", "values")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
@@ -119,17 +118,22 @@ def _problems(value: dict[object, object]) -> Iterator[tuple[str, str]]:
     yield from _value_problems(name, value)
 
 
+def _has_versions(name: object) -> bool:
+    """Return whether a CNI takes a version and values; one of another package sees to them itself."""
+    return name in VERSIONED or name in CNIS.added()
+
+
 def _text_problems(name: object, value: dict[object, object]) -> Iterator[tuple[str, str]]:
     version, manifest = value.get("version"), value.get("manifest")
     if version is not None:
-        if manifest is None and name not in VERSIONED:
+        if manifest is None and not _has_versions(name):
             yield "version", f"{name} has none; allowed: for {', '.join(VERSIONED)}"
         elif not isinstance(version, str) or not _VERSION.fullmatch(version):
             yield "version", str(values.refusal(version, "an exact version such as v3.33.0"))
     sha256 = value.get("sha256")
     if sha256 is not None:
         own = isinstance(manifest, str) and values.is_url(manifest)
-        fetched = own or (manifest is None and name in VERSIONED)
+        fetched = own or (manifest is None and _has_versions(name))
         if not fetched:
             yield "sha256", "is of a file that is fetched; allowed: beside a version or the URL of a manifest"
         elif not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
@@ -162,7 +166,7 @@ def _value_problems(name: object, value: dict[object, object]) -> Iterator[tuple
         yield "values", "are for a CNI known here; your manifest is applied as it is: change it there"
     elif not isinstance(given, dict) or not _is_plain(given):
         yield "values", str(values.refusal(given, "a mapping of texts, numbers, lists and mappings"))
-    elif name not in VERSIONED:
+    elif not _has_versions(name):
         yield "values", f"{name} takes none; allowed: for {', '.join(VERSIONED)}"
     elif name in VALUES:
         known = VALUES[str(name)]

@@ -94,7 +94,7 @@ class ClusterConfig(_Model):
 
     name: Annotated[str, values.name()]
     kubernetes: Annotated[str, values.kubernetes()] = "1.36"
-    provider: Annotated[str, values.one_of("auto", *PROVIDERS)] = "auto"
+    provider: Annotated[str, values.one_of("auto", PROVIDERS)] = "auto"
     runtime: Annotated[str, BeforeValidator(_runtime)] = "containerd"
     cni: CniConfig = CniConfig(name="auto")
     control_planes: ControlPlanes = ControlPlanes()

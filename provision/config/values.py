@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -96,10 +97,11 @@ def mtu() -> BeforeValidator:
     return whole(f"{SMALLEST_MTU} to {LARGEST_MTU}", *range(SMALLEST_MTU, LARGEST_MTU + 1))
 
 
-def one_of(*names: str) -> BeforeValidator:
-    """Return the validator of a name that is one of `names`."""
+def one_of(own: str, registry: Iterable[str]) -> BeforeValidator:
+    """Return the validator of a name that is `own` or one of the `registry`, read when asked."""
 
     def check(value: object) -> str:
+        names = (own, *registry)
         if not isinstance(value, str) or value not in names:
             near = did_you_mean(value, names) if isinstance(value, str) else ""
             raise ValueError(f"{show(value)} is unknown{near}; allowed: {', '.join(names)}")

@@ -6,12 +6,12 @@ import dataclasses
 import threading
 from pathlib import Path
 
-from provision import extensions
 from provision.box.recipe import BoxRecipe
 from provision.cni.choose import cni_of, decide
 from provision.config.inventory import Node, inventory_of
 from provision.config.schema import ClusterConfig, load_config
 from provision.errors import ConfigError
+from provision.extensions import PROVIDERS, SNAPSHOTS
 from provision.host.facts import HostFacts, acceleration, gather
 from provision.host.fit import check_host
 from provision.lab.artifacts import artifacts_of
@@ -52,7 +52,7 @@ def open_lab(
         raise ConfigError(
             "more than one control plane is not there yet", key="controlPlanes.count", hint="use 1"
         )
-    provider: Provider = extensions.load(extensions.PROVIDERS[config.provider])(report, cancel)
+    provider: Provider = PROVIDERS.make(config.provider, Provider, report, cancel)
     artifacts = artifacts_of(config)
     config = config.model_copy(update={"cni": decide(config.cni, artifacts.has)})
     speed = acceleration(facts or gather())
@@ -79,13 +79,13 @@ def open_lab(
 
 
 def _snapshots(config: ClusterConfig, cancel: threading.Event) -> SnapshotBackend:
-    if config.provider not in extensions.SNAPSHOTS:
+    if config.provider not in SNAPSHOTS:
         raise ConfigError(
             f"{config.provider} has no snapshots",
             key="provider",
-            hint=f"these have: {', '.join(extensions.SNAPSHOTS)}",
+            hint=f"these have: {', '.join(SNAPSHOTS)}",
         )
-    backend: SnapshotBackend = extensions.load(extensions.SNAPSHOTS[config.provider])(cancel)
+    backend: SnapshotBackend = SNAPSHOTS.make(config.provider, SnapshotBackend, cancel)
     return backend
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory, bridge_name, network_name
 from provision.config.schema import ClusterConfig
+from provision.extensions import PROVIDERS
 from provision.host.facts import Acceleration
 from provision.templates import environment
 
@@ -22,10 +23,13 @@ def vagrantfile(
     box: BoxReference,
     key_file: str,
 ) -> str:
-    """Return the Vagrantfile; `key_file` is relative to the folder it will stand in."""
+    """Return the Vagrantfile; `key_file` is relative to the folder it will stand in.
+
+    The part of a provider from another Python package is templates/vagrant/NAME.rb.j2 in that package.
+    """
     emulated = acceleration.name == "tcg"
     return (
-        environment()
+        environment(PROVIDERS.template_package(provider))
         .get_template("Vagrantfile.j2")
         .render(
             **_names(config, inventory),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from provision import extensions
 from provision.errors import SnapshotError
+from provision.extensions import SNAPSHOTS
 from provision.lab.context import Context
 from provision.snapshots import actions
 from provision.snapshots.manifests import READY
@@ -20,7 +20,7 @@ class SnapshotStep:
         return 4.0 + len(ctx.inventory.nodes)
 
     def is_done(self, ctx: Context) -> bool:
-        if ctx.config.provider not in extensions.SNAPSHOTS:
+        if ctx.config.provider not in SNAPSHOTS:
             return True
         try:
             restorable(ctx, ctx.snapshots(ctx.cancel), READY)

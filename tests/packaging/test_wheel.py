@@ -61,7 +61,8 @@ def test_every_module_of_the_installed_package_can_be_imported(installed: Path, 
         "    if '.checks' not in module.name and '__main__' not in module.name:\n"
         "        importlib.import_module(module.name)\n"
         "from provision import extensions\n"
-        "for reference in [*extensions.PROVIDERS.values(), *extensions.CNIS.values()]:\n"
-        "    extensions.load(reference)\n"
+        "for registry in (extensions.PROVIDERS, extensions.SNAPSHOTS, extensions.CNIS):\n"
+        "    for reference in registry.own.values():\n"
+        "        pkgutil.resolve_name(reference)\n"
     )
     run(installed, tmp_path, "python", "-W", "error", "-c", script)

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 import yaml
 
-from provision import extensions
 from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory, inventory_of
 from provision.config.schema import ClusterConfig, parse_config
 from provision.engine.waiting import Clock
 from provision.errors import ConfigDrift, ConfigError, MissingTool, ResourceError, ToolFailed, WaitTimeout
+from provision.extensions import PROVIDERS
 from provision.host.facts import HostFacts
+from provision.providers.base import Provider
 from provision.providers.virtualbox.provider import VirtualBox
 from provision.report.base import RecordingReporter
 from tests.fakes.stubs import STUBS
@@ -121,7 +122,8 @@ def link(name: str, ip: str, mask: str = "255.255.255.0") -> dict[str, str]:
 
 
 def test_the_registry_knows_it() -> None:
-    assert extensions.load(extensions.PROVIDERS["virtualbox"]) is VirtualBox
+    made = PROVIDERS.make("virtualbox", Provider, RecordingReporter(), threading.Event())
+    assert isinstance(made, VirtualBox)
 
 
 def test_states_are_told_by_id_and_what_is_gone_is_left_out(stub: Stub, provider: VirtualBox) -> None:
