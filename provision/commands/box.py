@@ -21,6 +21,7 @@ def build(options: Options) -> None:
     from provision.box.recipe import BoxRecipe
     from provision.lab.artifacts import artifacts_of
     from provision.lab.opening import read_lab
+    from provision.report.text import size
 
     with reporting(options) as report:
         config, _ = read_lab(options.file)
@@ -29,7 +30,7 @@ def build(options: Options) -> None:
         recipe = BoxRecipe(artifacts.kubernetes, artifacts.key)
         file = BoxBuilder(report, options.cancel).find_or_build(recipe, bundle)
         write_catalog(recipe)
-        report.info(f"{recipe.name}: {file} ({file.stat().st_size // 2**20} MiB)")
+        report.info(f"{recipe.name}: {file} ({size(file.stat().st_size)})")
         report.result({"name": recipe.name, "file": str(file)})
 
 

@@ -24,6 +24,7 @@ def create(options: Options, kubernetes: str | None, into: Path | None) -> None:
 
     from provision.errors import ConfigError
     from provision.lab.artifacts import artifacts_of
+    from provision.report.text import size
 
     with reporting(options) as report:
         artifacts = artifacts_of(_config(options, kubernetes))
@@ -33,7 +34,7 @@ def create(options: Options, kubernetes: str | None, into: Path | None) -> None:
         if into is not None:
             shutil.copytree(bundle.root, into)
         folder = into or bundle.root
-        report.info(f"Kubernetes {bundle.kubernetes}: {folder} ({bundle.size // 2**20} MiB)")
+        report.info(f"Kubernetes {bundle.kubernetes}: {folder} ({size(bundle.size)})")
         report.result({"folder": str(folder), "kubernetes": bundle.kubernetes, "digest": bundle.digest})
 
 
@@ -46,6 +47,7 @@ def show(options: Options, folder: Path | None, kubernetes: str | None) -> None:
     from provision.artifacts.bundle import Bundle
     from provision.errors import LabError
     from provision.lab.artifacts import artifacts_of
+    from provision.report.text import size
 
     with reporting(options) as report:
         bundle = Bundle.open(folder) if folder else artifacts_of(_config(options, kubernetes)).find()
@@ -53,11 +55,11 @@ def show(options: Options, folder: Path | None, kubernetes: str | None) -> None:
             raise LabError("the lab's bundle is not in the cache", hint="kubelab bundle create")
         bundle.verify()
         rows = [
-            [entry.kind, entry.ref or entry.path, entry.version, str(entry.size // 2**20), entry.sha256[:12]]
+            [entry.kind, entry.ref or entry.path, entry.version, size(entry.size), entry.sha256[:12]]
             for entry in bundle.entries
         ]
-        report.table(f"Kubernetes {bundle.kubernetes}", ["kind", "name", "version", "MiB", "sha256"], rows)
-        report.info(f"{bundle.root}: {bundle.size // 2**20} MiB from {bundle.source}, all digests right")
+        report.table(f"Kubernetes {bundle.kubernetes}", ["kind", "name", "version", "size", "sha256"], rows)
+        report.info(f"{bundle.root}: {size(bundle.size)} from {bundle.source}, all digests right")
         names = ("path", "ref", "sha256", "digest")
         files = [{name: getattr(entry, name) for name in names} for entry in bundle.entries]
         report.result({"folder": str(bundle.root), "digest": bundle.digest, "files": files})

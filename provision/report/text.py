@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
 # Terminal sequences first (colours, titles), then every control character but newline and tab.
@@ -16,6 +17,8 @@ _CONTROL = re.compile(
 )
 _MINUTE = 60
 _ROUGH_FROM = 90
+_AGES = ((86400, "d"), (3600, "h"), (60, "min"))
+_MIB = 2**20
 
 
 def printable(text: str) -> str:
@@ -29,6 +32,20 @@ def duration(seconds: float) -> str:
     if whole < _MINUTE:
         return f"{seconds:.1f} s"
     return f"{whole // _MINUTE} min {whole % _MINUTE:02d} s"
+
+
+def size(count: int) -> str:
+    """Return "1400 MiB" for a number of bytes."""
+    return f"{count // _MIB} MiB"
+
+
+def age(then: dt.datetime, now: dt.datetime) -> str:
+    """Return how long ago something was: "3 d", as short as kubectl's."""
+    seconds = max(0, int((now - then).total_seconds()))
+    for length, unit in _AGES:
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
 
 
 def estimate(seconds: float | None, pace: str = "") -> str:

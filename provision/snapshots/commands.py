@@ -7,8 +7,9 @@ from pathlib import Path
 
 from provision.errors import SnapshotError
 from provision.lab.context import Context
+from provision.report.text import size
 from provision.snapshots import actions
-from provision.snapshots.listing import descendants, dump, size, survey
+from provision.snapshots.listing import descendants, dump, survey
 from provision.snapshots.manifests import READY, check_name
 from provision.snapshots.preconditions import manifests_of, restorable
 from provision.verify.examine import prove
@@ -21,7 +22,7 @@ def save(ctx: Context, name: str, note: str) -> None:
     seconds = ctx.clock.now() - start
     if manifest.live:
         ctx.report.info(
-            f"saved `{name}` in {seconds:.1f} s, {size(manifest)}: the machines stopped within "
+            f"saved `{name}` in {seconds:.1f} s, {size(manifest.size)}: the machines stopped within "
             f"{manifest.pause_spread * 1000:.0f} ms and stood still for {manifest.stand_still:.1f} s"
         )
         if not manifest.verified:

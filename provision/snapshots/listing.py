@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from provision.lab.context import Context
+from provision.report.text import age, size
 from provision.snapshots.manifests import Manifest, children
 from provision.snapshots.preconditions import current_of, manifests_of
-
-MIB = 2**20
-_STEPS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def show_all(ctx: Context) -> None:
         mark = "*" if name == found.current else ""
         label = f"{'  ' * (depth - 1)}└ {name}" if depth else name
         state = found.problems.get(name) or _state(manifest)
-        rows.append([label, mark, age(manifest.time, now), size(manifest), state, manifest.note])
+        rows.append([label, mark, age(manifest.time, now), size(manifest.size), state, manifest.note])
     strange = sorted(set(found.problems) - set(found.manifests))
     rows += [[name, "", "", "", found.problems[name], ""] for name in strange]
     if rows:
@@ -99,10 +97,10 @@ def show_one(ctx: Context, name: str) -> None:
         ["cluster", "healthy" if manifest.verified else "not proven healthy"],
         ["kubernetes", manifest.kubernetes],
         ["box", manifest.box],
-        ["size", size(manifest)],
+        ["size", size(manifest.size)],
         ["stood still", f"{manifest.stand_still:.1f} s"],
         ["stopped within", f"{manifest.pause_spread * 1000:.0f} ms"],
-        *([node.name, f"{node.id}, {node.size // MIB} MiB"] for node in manifest.nodes),
+        *([node.name, f"{node.id}, {size(node.size)}"] for node in manifest.nodes),
         ["can be restored", f"no: {problem}" if problem else "yes"],
     ]
     ctx.report.table(f"Snapshot {name}", ["", ""], rows)
@@ -136,20 +134,6 @@ def descendants(known: Mapping[str, Manifest], names: Sequence[str]) -> list[str
 def dump(manifest: Manifest) -> dict[str, object]:
     """Return a manifest for programs."""
     return {**manifest.model_dump(mode="json", by_alias=True), "size": manifest.size}
-
-
-def size(manifest: Manifest) -> str:
-    """Return the size of a snapshot for people."""
-    return f"{manifest.size // MIB} MiB"
-
-
-def age(then: dt.datetime, now: dt.datetime) -> str:
-    """Return how long ago something was, for people."""
-    seconds = max(0, int((now - then).total_seconds()))
-    for length, unit in _STEPS:
-        if seconds >= length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
 
 
 def _has_root(known: Mapping[str, Manifest], name: str) -> bool:

@@ -11,8 +11,8 @@ import click
 from provision.cluster.health import pod_problem
 from provision.lab.context import Context
 from provision.providers.base import RUNNING
+from provision.report.text import age
 from provision.snapshots.journal import tell
-from provision.snapshots.listing import age
 from provision.status.data import data
 from provision.status.gather import gather
 from provision.status.model import Status

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import subprocess
@@ -20,7 +21,7 @@ from provision.report.json_events import JsonReporter
 from provision.report.plain import PlainReporter
 from provision.report.tee import TeeReporter
 from provision.report.terminal import RichReporter
-from provision.report.text import duration, estimate, printable, table_lines
+from provision.report.text import age, duration, estimate, printable, table_lines
 
 CHECKOUT = Path(__file__).parents[3]
 TOKEN = "abcdef.0123456789abcdef"
@@ -383,6 +384,15 @@ def test_durations(seconds: float, words: str) -> None:
 )
 def test_estimates(seconds: float | None, words: str) -> None:
     assert estimate(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "0 s"), (0, "0 s"), (59, "59 s"), (60, "1 min"), (7199, "1 h"), (86399, "23 h"), (200000, "2 d")],
+)
+def test_ages(seconds: int, text: str) -> None:
+    now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    assert age(now - dt.timedelta(seconds=seconds), now) == text
 
 
 def test_a_table_without_rows_is_its_head() -> None:

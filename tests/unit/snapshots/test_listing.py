@@ -9,7 +9,7 @@ import pytest
 from provision.errors import SnapshotError
 from provision.snapshots import actions, preconditions
 from provision.snapshots import journal as snapshot_journal
-from provision.snapshots.listing import age, descendants, show_all, show_one, survey, tree
+from provision.snapshots.listing import descendants, show_all, show_one, survey, tree
 from provision.snapshots.manifests import Manifest, Manifests
 from tests.fakes.lab import Lab
 from tests.fakes.snapshots import manifest, running_lab
@@ -118,15 +118,6 @@ def test_descendants_come_before_their_ancestors() -> None:
         assert sorted(order) == ["a", "b", "c", "d"]
         assert order.index("c") < order.index("b") < order.index("a")
         assert order.index("d") < order.index("a")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(-5, "0 s"), (0, "0 s"), (59, "59 s"), (60, "1 min"), (7199, "1 h"), (86399, "23 h"), (200000, "2 d")],
-)
-def test_ages(seconds: int, text: str) -> None:
-    now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    assert age(now - dt.timedelta(seconds=seconds), now) == text
 
 
 def test_an_interrupted_command_is_told_and_one_under_way_is_not_called_so(lab: Lab) -> None:
