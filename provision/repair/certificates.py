@@ -12,8 +12,7 @@ from provision.kubeadm.unit import CONFIG
 from provision.lab.context import Context
 from provision.node.certificates import CLIENT_PEM, KUBELET_PKI, SERVING_CRT
 from provision.repair.services import RESTART_CONTROL_PLANE, RESTART_KUBELET, START_SECONDS, run_on
-from provision.repair.state import NodeState
-from provision.repair.survey import Survey
+from provision.repair.survey import NodeState, Survey
 
 PKI = "/etc/kubernetes/pki"
 AUTHORITIES = (f"{PKI}/ca.crt", f"{PKI}/front-proxy-ca.crt", f"{PKI}/etcd/ca.crt")

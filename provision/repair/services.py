@@ -15,8 +15,7 @@ from provision.errors import LabError, WaitTimeout
 from provision.lab.context import Context
 from provision.node.certificates import certificate_end
 from provision.node.kubelet import HEALTHZ
-from provision.repair.state import NodeState
-from provision.repair.survey import Survey
+from provision.repair.survey import NodeState, Survey
 
 # Enough for a kubelet that starts on an emulated CPU.
 START_SECONDS = 12

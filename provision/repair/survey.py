@@ -1,4 +1,4 @@
-"""What the nodes are like after time travel: one fat round trip to all at once."""
+"""The nodes after time travel: one fat round trip to all at once, and what they said, parsed."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import datetime as dt
 import functools
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from provision.config.inventory import Node
 from provision.engine.parallel import on_all
 from provision.lab.context import Context
-from provision.node.certificates import CERTIFICATES, MARGIN
-from provision.node.clock import SHOW, measure
+from provision.node.certificates import CERTIFICATES, MARGIN, certificates
+from provision.node.clock import SHOW, Offset, measure
 from provision.node.kubelet import HEALTHZ
 from provision.node.runner import run_in
-from provision.node.tokens import TOKENS, PodToken
-from provision.repair.state import UNITS, NodeState, parse_state
+from provision.node.sections import sections
+from provision.node.tokens import TOKENS, PodToken, tokens
 
 RTC = "/sys/class/rtc/rtc0/since_epoch"
-
-
+UNITS = ("containerd", "kubelet", "lab-network", "lab-clock")
 SURVEY = f"""
 echo "== units"
 systemctl is-active {" ".join(UNITS)} 2>/dev/null || true
@@ -39,6 +39,25 @@ echo "== tokens"
 echo "== rtc"
 if [ -r {RTC} ]; then cat {RTC}; fi
 """
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """What one node said. `certificates` maps a file to the end of what it holds.
+
+    `clock` is how far the node's clock is from the host's, `rtc_behind` how many seconds its hardware clock
+    is behind, which counts whole ones.
+    """
+
+    clock: Offset
+    rtc_behind: float | None
+    units: Mapping[str, str]
+    has_keeper: bool
+    healthy: bool
+    routes: tuple[str, ...]
+    tables: frozenset[str]
+    certificates: Mapping[str, dt.datetime]
+    tokens: tuple[PodToken, ...]
 
 
 class Survey:
@@ -83,9 +102,25 @@ class Survey:
 
         self._states = on_all(ctx.inventory.nodes, ask, ctx.cancel)
         now = self.wall()
-        tokens = (token for state in self._states.values() for token in state.tokens)
-        self.expired |= {token for token in tokens if token.expires < now}
+        held = (token for state in self._states.values() for token in state.tokens)
+        self.expired |= {token for token in held if token.expires < now}
 
     def forget(self) -> None:
         """Let the next question be asked of the nodes."""
         self._states = None
+
+
+def parse_state(text: str, now: float, clock: Offset) -> NodeState:
+    """Return the state that a survey's output describes, given the host's time when it had arrived."""
+    parts = sections(text)
+    return NodeState(
+        clock=clock,
+        rtc_behind=now - int(parts["rtc"][0]) if parts["rtc"] else None,
+        units=dict(zip(UNITS, parts["units"], strict=False)),
+        has_keeper=bool(parts["keeper"]),
+        healthy=any(" 200 " in line for line in parts["healthz"]),
+        routes=tuple(parts["routes"]),
+        tables=frozenset(line.removeprefix("table ").strip() for line in parts["tables"]),
+        certificates=certificates(parts["certificates"]),
+        tokens=tokens(parts["tokens"]),
+    )

@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from provision.node.clock import Offset
 from provision.node.sections import sections
 from provision.repair import certificates, clocks, services, survey
-from provision.repair.state import NodeState, parse_state
+from provision.repair.survey import NodeState, parse_state
 from tests.fakes.node.credentials import CLIENT, PKI, SERVING, at, certificate, kubeconfig, token
 from tests.fakes.node.sandbox import Sandbox
 
