@@ -6,8 +6,7 @@ import pytest
 
 from provision.checks import facts as node_facts
 from provision.checks import state
-from provision.checks.facts import AllFacts
-from provision.checks.facts_script import CNI_FOLDER
+from provision.checks.facts import CNI_FOLDER, AllFacts
 from provision.checks.state import ClusterState
 from provision.checks.walk import pytest_collection_modifyitems, walk  # noqa: F401
 from provision.testing.kubectl import LabKubectl

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from provision.checks.answers import ended, etcd_fault, plugins, tag
-from provision.checks.facts import AllFacts
-from provision.checks.facts_script import CNI_FOLDER
+from provision.checks.facts import CNI_FOLDER, AllFacts
 from provision.checks.state import ClusterState, last_step
 from provision.cluster.api_health import PATIENCE, failing_checks
 from provision.cluster.health import COMPONENTS, KUBE_SYSTEM, condition, pod_problem, problems, role_of

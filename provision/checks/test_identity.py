@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from provision.checks.facts import AllFacts
-from provision.checks.facts_script import HOSTNAME, MACHINE_ID
+from provision.checks.facts import HOSTNAME, MACHINE_ID, AllFacts
 from provision.checks.state import ClusterState
 from provision.cluster.health import internal_ips
 from provision.testing.lab import LabUnderTest

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from provision.checks.facts import AllFacts
-from provision.checks.facts_script import CONTAINERD_CONFIG, KUBELET_CONFIG
+from provision.checks.facts import CONTAINERD_CONFIG, KUBELET_CONFIG, AllFacts
 from provision.checks.state import ClusterState
 from provision.cluster.health import version_of
 from provision.testing.lab import LabUnderTest

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from provision.checks.facts import AllFacts, NodeFacts
-from provision.checks.facts_script import BRIDGE_FILTER, BRIDGE_FILTER_6, CONNECTION_TRACKING, IP_FORWARD
+from provision.checks.facts import (
+    BRIDGE_FILTER,
+    BRIDGE_FILTER_6,
+    CONNECTION_TRACKING,
+    IP_FORWARD,
+    AllFacts,
+    NodeFacts,
+)
 from provision.checks.state import ClusterState
 from provision.testing.node import LabNode
 

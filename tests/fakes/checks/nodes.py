@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from provision.checks.facts_script import (
+from provision.checks.facts import (
     BRIDGE_FILTER,
     BRIDGE_FILTER_6,
     CNI_FOLDER,

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from provision.checks import test_access as access
-from provision.checks.facts import gather
-from provision.checks.facts_script import (
+from provision.checks.facts import (
     BRIDGE_FILTER,
     BRIDGE_FILTER_6,
     CONNECTION_TRACKING,
@@ -20,6 +19,7 @@ from provision.checks.facts_script import (
     KUBELET_CONFIG,
     MACHINE_ID,
     SCRIPT,
+    gather,
 )
 from provision.errors import CommandFailed, ConnectFailed
 from provision.node.clock import Offset
