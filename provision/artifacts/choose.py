@@ -14,7 +14,8 @@ from provision.artifacts.release import origin as release
 from provision.artifacts.release import versions
 from provision.artifacts.source import origin as source
 from provision.artifacts.wanted import NOTHING, Wanted
-from provision.artifacts.web.client import Patience, Web
+from provision.artifacts.web.client import Web
+from provision.artifacts.web.retry import Patience
 from provision.artifacts.web.time_limit import ANSWER_WITHIN, within
 from provision.config.kubernetes_versions import numbers
 from provision.engine.waiting import RealClock

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import email.utils
 import http.client
 import netrc
 import os
@@ -12,8 +10,6 @@ import re
 import ssl
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,27 +17,13 @@ from urllib.parse import urlsplit
 
 from provision import __version__
 from provision.artifacts.web.errors import FetchFailed, broken, refused
+from provision.artifacts.web.retry import ORDINARY, Patience, Tries, retry_after
 from provision.errors import ConfigError, LabError
 
 if TYPE_CHECKING:
     from provision.engine.waiting import Clock
 
 LARGEST_TEXT = 1 << 20
-AGAIN_HINT = "run the same command again: it goes on from here"
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long a server is borne with; all but `attempts` in seconds.
-
-    `attempts` in a row may bring nothing; `stall` is how long it may be silent, `longest` how long it may
-    ask us to wait, `deadline` how long one file may take in all.
-    """
-
-    attempts: int = 5
-    stall: float = 30.0
-    longest: float = 120.0
-    deadline: float = 3600.0
 
 
 class Web:
@@ -51,7 +33,7 @@ class Web:
     for a `ca` that is none.
     """
 
-    def __init__(self, clock: Clock, *, ca: Path | None = None, patience: Patience = Patience()) -> None:
+    def __init__(self, clock: Clock, *, ca: Path | None = None, patience: Patience = ORDINARY) -> None:
         self.clock = clock
         self.patience = patience
         self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_trust(ca)))
@@ -69,7 +51,7 @@ class Web:
             response: http.client.HTTPResponse = self._opener.open(request, timeout=self.patience.stall)
         except urllib.error.HTTPError as error:
             with error:
-                pause = _pause(error.headers.get("Retry-After"))
+                pause = retry_after(error.headers.get("Retry-After"))
             raise refused(url, error.code, pause=pause, had_password=bool(known)) from None
         except (OSError, http.client.HTTPException) as error:
             raise self.broken(url, error) from error
@@ -90,30 +72,6 @@ class Web:
                 tries.wait_after(error)
             except (OSError, http.client.HTTPException) as error:
                 tries.wait_after(self.broken(url, error))
-
-
-class Tries:
-    """Counts the attempts that brought nothing, and pauses between them."""
-
-    def __init__(self, patience: Patience, clock: Clock) -> None:
-        self._patience = patience
-        self._clock = clock
-        self._made = 0
-
-    def wait_after(self, error: FetchFailed, *, gained: bool = False) -> None:
-        """Pause before the next attempt; raises `error` when there is to be none.
-
-        `gained` says that the attempt brought something, though not all.
-        """
-        self._made = 1 if gained else self._made + 1
-        if error.pause is None:
-            raise error
-        if error.pause > self._patience.longest:
-            raise error.but(f"and asks to come back in {error.pause:.0f} s")
-        if self._made >= self._patience.attempts:
-            error.hint = error.hint or AGAIN_HINT
-            raise error.but(f"also at attempt {self._made}") if self._made > 1 else error
-        self._clock.sleep(max(error.pause, 2.0 ** (self._made - 1)))
 
 
 def proxy_for(url: str) -> str:
@@ -157,17 +115,6 @@ def _password(url: str) -> str:
     if found is None:
         return ""
     return base64.b64encode(f"{found[0]}:{found[2]}".encode()).decode()
-
-
-def _pause(header: str | None) -> float | None:
-    """Return the seconds of a Retry-After, which are a number or a date."""
-    if header is None:
-        return None
-    if header.strip().isdigit():
-        return float(header)
-    with contextlib.suppress(ValueError):
-        return max(0.0, (email.utils.parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
-    return None
 
 
 def is_missing(error: FetchFailed) -> bool:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.artifacts.bundle import sha256_of
-from provision.artifacts.web.client import AGAIN_HINT, Tries, Web
+from provision.artifacts.web.client import Web
 from provision.artifacts.web.errors import FetchFailed
+from provision.artifacts.web.retry import AGAIN_HINT, Tries
 from provision.errors import Cancelled, LabError
 
 if TYPE_CHECKING:

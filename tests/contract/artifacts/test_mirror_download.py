@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from provision.artifacts.web.client import Patience, Web, proxy_for
+from provision.artifacts.web.client import Web, proxy_for
 from provision.artifacts.web.download import Download, Meter, fetch
 from provision.artifacts.web.errors import FetchFailed
+from provision.artifacts.web.retry import Patience
 from provision.errors import Cancelled, ConfigError, LabError
 from provision.report.base import RecordingReporter
 from tests.fakes.artifacts.mirror import Fault, Mirror, answer, certificates, cut, hang, serving, wrong_byte
