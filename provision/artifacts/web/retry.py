@@ -60,8 +60,10 @@ def retry_after(header: str | None) -> float | None:
     """Return the seconds of a Retry-After, which are a number or a date."""
     if header is None:
         return None
-    if header.strip().isdigit():
+    if header.strip().isdecimal():
         return float(header)
     with contextlib.suppress(ValueError):
-        return max(0.0, (email.utils.parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+        when = email.utils.parsedate_to_datetime(header)
+        # All dates of HTTP are in UTC, also where a server forgets to say so.
+        return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
     return None

@@ -159,7 +159,10 @@ def test_a_server_that_asks_for_too_long_is_given_up(mirror: Mirror, client: Cli
     assert client.clock.time == 0
 
 
-@pytest.mark.parametrize("when", ["soon", "Wed, 21 Oct 2015 07:28:00 GMT"])
+@pytest.mark.parametrize(
+    "when",
+    ["soon", "\u00b2", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:00", "Wed, 21 Oct 2015"],
+)
 def test_a_time_that_is_past_or_none_means_now(mirror: Mirror, client: Client, when: str) -> None:
     mirror.faults["/kubelet"] = [answer(503, Retry_After=when)]
     assert client.get(mirror) == CONTENT
