@@ -1,4 +1,4 @@
-"""What a command tells its user while it works, and the one place that picks how it is told."""
+"""What a command tells its user while it works."""
 
 from __future__ import annotations
 

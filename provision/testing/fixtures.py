@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provision.testing.opening import fail, lab_of
+from provision.testing.failures import fail
+from provision.testing.opening import lab_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import pytest
 
+from provision.testing.failures import fail, text
+
 if TYPE_CHECKING:
     from provision.config.inventory import Inventory
-    from provision.errors import LabError
     from provision.testing.lab import LabUnderTest
     from provision.testing.snapshot import LabSnapshots
 
@@ -69,25 +70,3 @@ def put_back(config: pytest.Config) -> None:
         snapshots_of(config).restore(name)
     except LabError as error:
         fail(error)
-
-
-def fail(error: LabError) -> NoReturn:
-    """Fail the test without a traceback, which would lead into kubelab."""
-    raise pytest.fail.Exception(text(error), pytrace=False) from None
-
-
-def text(error: LabError) -> str:
-    """Return an error for people: what failed, with which words, what to do."""
-    hint = f"hint: {error.hint}" if error.hint else ""
-    return "\n".join(part for part in (error.message, error.details, hint) if part)
-
-
-def explain(error: BaseException) -> None:
-    """Let pytest show what a LabError knows beyond its message."""
-    from provision.errors import LabError
-
-    # One that a wider fixture raised comes again with each of its tests.
-    if isinstance(error, LabError) and not getattr(error, "__notes__", None):
-        for part in (error.details, f"hint: {error.hint}" if error.hint else ""):
-            if part:
-                error.add_note(part)

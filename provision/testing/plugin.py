@@ -21,11 +21,10 @@ from collections.abc import Generator
 
 import pytest
 
+from provision.testing.failures import explain, fail
 from provision.testing.opening import (
     PROBLEM,
     RESTORES,
-    explain,
-    fail,
     inventory_for,
     lab_file,
     put_back,
