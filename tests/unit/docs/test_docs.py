@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +83,15 @@ def test_every_page_is_linked_from_the_readme() -> None:
 def test_every_room_is_on_the_map() -> None:
     rooms = [file.parent.name for file in (ROOT / "provision").glob("*/__init__.py")]
     assert [room for room in rooms if f"{room}/ " not in text("architecture.md")] == []
+
+
+def test_the_map_has_the_arrows_of_the_import_contract() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    page = text("architecture.md")
+    arrows = re.findall(r"^`.+?(?=\n\n)", page.partition("From top to bottom")[2], re.M | re.S)[0]
+    said = [re.findall(r"[a-z]+", layer) for layer in arrows.split("→")]
+    assert said == [layer.split(" | ") for layer in layers if layer != "__main__"]
 
 
 def test_every_command_and_option_is_described() -> None:
