@@ -20,7 +20,8 @@ BACKPORTS_FILE = "/etc/apt/sources.list.d/kubelab-backports.sources"
 _LOCK = ("-o", "DPkg::Lock::Timeout=300")
 _INSTALL = (
     *("env", "DEBIAN_FRONTEND=noninteractive"),
-    *("apt-get", "install", "-y", "--no-install-recommends", *_LOCK),
+    # On a host with another QEMU than Debian's, apt might remove that, and what needs it.
+    *("apt-get", "install", "-y", "--no-install-recommends", "--no-remove", *_LOCK),
 )
 _UPDATE = Command(("apt-get", "update", *_LOCK), deadline=600)
 _INSTALL_DEADLINE = 3600.0
@@ -77,7 +78,10 @@ def _add_suite(host: Host, suite: str) -> tuple[Command, ...]:
     own = source_of(host.facts.os_codename, known)
     if own is None or source_of(suite, known):
         return ()
-    return (Command(("tee", str(host.path(BACKPORTS_FILE))), stdin=own.with_suite(suite)),)
+    # An address may hold a password.
+    mode = "600" if "@" in own.uris else "644"
+    argv = ("install", "-m", mode, "/dev/stdin", str(host.path(BACKPORTS_FILE)))
+    return (Command(argv, stdin=own.with_suite(suite)),)
 
 
 def _has_backports(host: Host) -> bool:

@@ -6,7 +6,6 @@ The mirror that already serves the machine serves backports too, so no host name
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,9 +44,9 @@ def sources(apt: Path) -> list[Source]:
         if not path.is_file():
             continue
         if path.suffix == ".list":
-            found += _one_line(path.read_text())
+            found += _one_line(path.read_text(errors="replace"))
         elif path.suffix == ".sources":
-            found += _deb822(path.read_text())
+            found += _deb822(path.read_text(errors="replace"))
     return found
 
 
@@ -77,7 +76,7 @@ def _one_line(text: str) -> Iterator[Source]:
     for line in text.splitlines():
         match = re.match(r"^\s*deb\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)", line)
         if match:
-            options = dict(word.split("=", 1) for word in shlex.split(match["options"] or "") if "=" in word)
+            options = dict(word.split("=", 1) for word in (match["options"] or "").split() if "=" in word)
             yield Source(match["uri"], (match["suite"],), _kept(options))
 
 

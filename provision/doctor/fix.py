@@ -27,7 +27,6 @@ class Report(Protocol):
 
     def info(self, text: str) -> None: ...
     def warn(self, text: str) -> None: ...
-    def progress(self, text: str) -> None: ...
 
 
 def fix(
@@ -63,9 +62,9 @@ def _mend(check: Check, host: Host, report: Report, clock: Clock) -> Finding:
         report.info(f"{finding.title}: {finding.message}")
         start = time.monotonic()
         for command in finding.fixes:
-            if not command.root:
-                # What is done as root is told where it is done.
-                report.progress(command.line(is_root=host.facts.is_root))
+            if host.facts.is_root or not command.root:
+                # What goes through sudo is told where it does.
+                report.info(command.line(is_root=host.facts.is_root))
             try:
                 _run(command, host, clock)
             except LabError as error:

@@ -113,31 +113,39 @@ def _open_to_qemu(device: Path) -> bool:
 
 
 def _fixes(host: Host, emulators: list[str]) -> tuple[Command, ...]:
-    """Return what makes libvirt learn QEMU anew with /dev/kvm out of its sight."""
-    if host.facts.has_systemd:
-        units = ("libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket", "libvirtd.service")
-        stop = Command(("systemctl", "stop", *units), deadline=120)
-    else:
-        stop = shell(_stop(host.path(_PID)), deadline=120)
+    """Return what makes libvirt learn QEMU anew with /dev/kvm out of its sight, and proves it.
+
+    libvirtd is off meanwhile, so whatever ends the script starts it again.
+    """
     virsh = shlex.join(VIRSH)
     ask = " && ".join(
         f"{virsh} domcapabilities --virttype qemu --emulatorbin {name} --arch {EMULATORS[name]} >/dev/null"
         for name in emulators
     )
     device, private = shlex.quote(str(host.path("/dev/kvm"))), host.path(_PRIVATE_PID)
+    # A mount namespace of its own: nobody else loses sight of /dev/kvm.
     learn = (
-        'empty=$(mktemp) && chmod 0 "$empty" && mount --bind "$empty" '
-        f"{device} && libvirtd -d -p {shlex.quote(str(private))} {QUIET} && {ask}; code=$?; "
-        f'{_stop(private)}; rm -f "$empty"; exit $code'
+        f"trap {shlex.quote(_stop(private))} EXIT; trap 'exit 1' TERM INT; "
+        f'empty=$(mktemp) && chmod 0 "$empty" && mount --bind "$empty" {device} && rm -f "$empty" && '
+        f"libvirtd -d -p {shlex.quote(str(private))} {QUIET} && {ask}"
+    )
+    start = shlex.join(starters(host)["libvirtd"].argv)
+    script = (
+        f"trap {shlex.quote(start)} EXIT; trap 'exit 1' TERM INT; "
+        f"{_stop_all(host)}; unshare -m sh -c {shlex.quote(learn)}"
     )
     prove = f"{virsh} define /dev/stdin && {virsh} undefine kubelab-doctor"
     return (
-        stop,
-        # A mount namespace of its own: nobody else loses sight of /dev/kvm.
-        Command(("unshare", "-m", "sh", "-c", learn), deadline=300),
-        starters(host)["libvirtd"],
+        shell(script, deadline=420),
         Command(("sh", "-c", prove), deadline=PROOF_DEADLINE, stdin=_PROOF),
     )
+
+
+def _stop_all(host: Host) -> str:
+    if host.facts.has_systemd:
+        units = ("libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket", "libvirtd.service")
+        return shlex.join(("systemctl", "stop", *units))
+    return _stop(host.path(_PID))
 
 
 def _stop(pid_file: Path) -> str:

@@ -50,7 +50,7 @@ def _unsaid(text: str) -> None:
 class HostTools:
     """The host's real programs; what needs root goes through `sudo -n`, which never asks.
 
-    `say` is told before what is run as root.
+    `say` is told before what is run through sudo.
     """
 
     def __init__(self, say: Callable[[str], None] = _unsaid, *, is_root: bool | None = None) -> None:
@@ -74,7 +74,7 @@ class HostTools:
             return run_tool(argv, deadline=deadline, stdin=stdin, env=env, on_line=on_line)
         return run_as_root(
             argv,
-            say=self.say,
+            say=_unsaid if self.is_root else self.say,
             deadline=deadline,
             stdin=stdin,
             env=env,

@@ -9,15 +9,17 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from provision.errors import LabError
+from provision.host.facts import gather
 from tests.newcomer.command import Failed, Session, run
 from tests.newcomer.log import Log
 
-# From the range for benchmarks of networks: neither a lab's nor, likely, this host's.
-HERE, THERE, PREFIX = "198.18.213.1", "198.18.213.2", 30
-RANGE = f"198.18.213.0/{PREFIX}"
+# From the range for benchmarks of networks: neither a lab's nor, likely, this host's. Each run has its own part.
+RANGE = list(IPv4Network("198.18.213.0/24").subnets(new_prefix=30))[os.getpid() % 64]
+HERE, THERE = map(str, RANGE.hosts())
 BOOT_DEADLINE = 180.0
 END_DEADLINE = 30.0
 # Debian 13's systemd wants to be told where the host has control groups of version 1 only.
@@ -39,10 +41,14 @@ def make_network(name: str, log: Log, undo: contextlib.ExitStack) -> None:
     ip("netns", "add", name)
     undo.callback(quietly, "ip", "link", "delete", f"{name}-h")
     ip("link", "add", f"{name}-h", "type", "veth", "peer", "name", "host0", "netns", name)
-    ip("address", "add", f"{HERE}/{PREFIX}", "dev", f"{name}-h")
+    ip("address", "add", f"{HERE}/{RANGE.prefixlen}", "dev", f"{name}-h")
+    if size := gather().mtu:
+        # The machine is to send no larger packets than this host can pass on.
+        ip("link", "set", f"{name}-h", "mtu", str(size))
+        ip("-netns", name, "link", "set", "host0", "mtu", str(size))
     ip("link", "set", f"{name}-h", "up")
     for words in (
-        ("address", "add", f"{THERE}/{PREFIX}", "dev", "host0"),
+        ("address", "add", f"{THERE}/{RANGE.prefixlen}", "dev", "host0"),
         ("link", "set", "host0", "up"),
         ("link", "set", "lo", "up"),
         ("route", "add", "default", "via", HERE),
@@ -53,9 +59,9 @@ def make_network(name: str, log: Log, undo: contextlib.ExitStack) -> None:
     undo.callback(forwarding.write_text, before)
     forwarding.write_text("1")
     for table, rule in (
-        ("nat", ("POSTROUTING", "-s", RANGE, "!", "-d", RANGE, "-j", "MASQUERADE")),
-        ("filter", ("FORWARD", "-s", RANGE, "-j", "ACCEPT")),
-        ("filter", ("FORWARD", "-d", RANGE, "-j", "ACCEPT")),
+        ("nat", ("POSTROUTING", "-s", str(RANGE), "!", "-d", str(RANGE), "-j", "MASQUERADE")),
+        ("filter", ("FORWARD", "-s", str(RANGE), "-j", "ACCEPT")),
+        ("filter", ("FORWARD", "-d", str(RANGE), "-j", "ACCEPT")),
     ):
         undo.callback(quietly, "iptables", "-w", "-t", table, "-D", *rule)
         run(["iptables", "-w", "-t", table, "-I", *rule], log)

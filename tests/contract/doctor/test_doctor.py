@@ -35,7 +35,7 @@ FACTS = HostFacts(
 )
 SOURCE = "deb http://mirror.example/debian bookworm main\n"
 # Real programs that the scripts under test and the stubs need; everything else is a stub or absent.
-BORROWED = ("sh", "cat", "env", "tee", "mkdir", "rm", "touch", "grep", "id")
+BORROWED = ("sh", "cat", "env", "tee", "mkdir", "rm", "touch", "grep", "id", "install", "sleep")
 
 APT_GET = """\
 [ "$1" = install ] || exit 0
@@ -226,15 +226,37 @@ def test_a_dead_bus_leaves_no_pid_file_in_the_way(host: Host) -> None:
     assert not pid.exists()
 
 
-def test_a_libvirtd_of_another_name_is_never_killed(host: Host) -> None:
-    """A stale pid file may name any process: here, the one that runs this test."""
+@pytest.fixture
+def trapped(host: Host) -> Host:
+    """Return a host whose libvirt asks QEMU again and again."""
     machine = replace(host, facts=replace(FACTS, kvm_present=True))
     for name in ("usr/bin/qemu-system-x86_64", "dev/kvm", "run/libvirtd.pid"):
         machine.path(name).parent.mkdir(parents=True, exist_ok=True)
         machine.path(name).touch(0o600)
-    machine.path("/run/libvirtd.pid").write_text(f"{os.getpid()}\n")
+    return machine
+
+
+def learn(machine: Host, deadline: float) -> None:
+    """Run what lets libvirt learn QEMU anew."""
     trap = next(finding for finding in diagnose(machine) if finding.id == "probe-trap")
-    machine.tools.run(trap.fixes[0].argv, deadline=20)
+    machine.tools.run(trap.fixes[0].argv, deadline=deadline)
+
+
+def test_a_libvirtd_of_another_name_is_never_killed(trapped: Host, stub: Callable[[str, str], None]) -> None:
+    """A stale pid file may name any process: here, the one that runs this test."""
+    stub("unshare", "")
+    trapped.path("/run/libvirtd.pid").write_text(f"{os.getpid()}\n")
+    learn(trapped, 20)
+
+
+@pytest.mark.parametrize("script", ["exit 1", "sleep 60"])
+def test_libvirtd_is_started_again_whatever_ends_the_learning(
+    trapped: Host, stub: Callable[[str, str], None], script: str
+) -> None:
+    stub("unshare", script)
+    with pytest.raises(ToolFailed):
+        learn(trapped, 1)
+    assert [line for line in log(trapped) if line.startswith(("unshare", "libvirtd"))][-1] == "libvirtd -d"
 
 
 def test_only_a_socket_somebody_listens_on_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,16 +97,12 @@ class Told:
     def __init__(self) -> None:
         self.infos: list[str] = []
         self.warnings: list[str] = []
-        self.lines: list[str] = []
 
     def info(self, text: str) -> None:
         self.infos.append(text)
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
-
-    def progress(self, text: str) -> None:
-        self.lines.append(text)
 
 
 class StoppedClock:
@@ -252,7 +248,8 @@ def test_the_backports_suite_comes_from_the_machines_own_source(etc: Path) -> No
     tools = FakeTools({**dpkg(), "apt-cache madison": MADISON})
     answer = probe_qemu(host(tools, etc))
     write, update, install = answer.fixes
-    assert write.argv == ("tee", str(etc / "etc/apt/sources.list.d/kubelab-backports.sources"))
+    file = str(etc / "etc/apt/sources.list.d/kubelab-backports.sources")
+    assert write.argv == ("install", "-m", "644", "/dev/stdin", file)
     assert write.stdin.splitlines()[1:] == [
         "Types: deb",
         "URIs: http://mirror.example/debian",
@@ -464,6 +461,21 @@ def test_both_kinds_of_source_are_understood(tmp_path: Path, name: str, text: st
     own = source_of("bookworm", sources(tmp_path))
     assert own is not None
     assert expected in own.with_suite("bookworm-backports")
+
+
+def test_a_password_in_a_source_stays_unreadable_to_others(etc: Path) -> None:
+    (etc / "etc/apt/sources.list.d/debian.sources").write_text(DEB822.replace("http://", "http://me:secret@"))
+    tools = FakeTools({**dpkg(), "apt-cache madison": MADISON})
+    assert probe_qemu(host(tools, etc)).fixes[0].argv[:3] == ("install", "-m", "600")
+
+
+def test_a_source_with_odd_bytes_and_quotes_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "sources.list").write_bytes(
+        b"# caf\xe9\ndeb [arch='amd64] http://m.example/d bookworm main\n"
+    )
+    own = source_of("bookworm", sources(tmp_path))
+    assert own is not None
+    assert own.uris == "http://m.example/d"
 
 
 @pytest.mark.parametrize(
@@ -690,7 +702,7 @@ def test_every_installed_emulator_needs_an_answer(trap: Path) -> None:
     (trap / "usr/bin/qemu-system-i386").touch()
     answer = probe_trap(host(cached(trap), trap))
     assert answer.level == "warn"
-    assert "qemu-system-i386 --arch i686" in lines(answer)[1]
+    assert "qemu-system-i386 --arch i686" in lines(answer)[0]
 
 
 @pytest.mark.parametrize("facts", [{"kvm_usable": True}, {"kvm_present": False}])
@@ -705,13 +717,12 @@ def test_there_is_no_trap_where_qemus_user_may_open_kvm(trap: Path, monkeypatch:
 
 
 def test_libvirtd_is_stopped_before_and_started_after_it_learnt(trap: Path) -> None:
-    stop, learn, start, prove = probe_trap(host(cached(trap, kvm=True), trap)).fixes
-    assert f"{trap}/run/libvirtd.pid" in stop.argv[-1]
-    assert learn.argv[:2] == ("unshare", "-m")
-    assert start.argv[-1].startswith("libvirtd -d")
+    learn, prove = probe_trap(host(cached(trap, kvm=True), trap)).fixes
+    script = learn.argv[-1]
+    assert script.index("libvirtd -d") < script.index(f"{trap}/run/libvirtd.pid") < script.index("unshare -m")
     assert "undefine" in prove.argv[-1]
     systemd = probe_trap(host(cached(trap, kvm=True), trap, has_systemd=True)).fixes
-    assert "libvirtd.socket" in systemd[0].argv
+    assert "systemctl stop libvirtd.socket" in systemd[0].argv[-1]
 
 
 def test_cache_files_without_the_expected_fields_are_skipped() -> None:
@@ -771,7 +782,8 @@ def test_what_is_run_without_root_is_shown() -> None:
     tools.state = {"on": False}
     told = Told()
     fix(host(tools), told, [Check("x", "X", switch(tools.state, Command(("mend", "it"), root=False)))])
-    assert (tools.calls, told.lines) == (["mend it"], ["mend it"])
+    assert tools.calls == ["mend it"]
+    assert "mend it" in told.infos
 
 
 def test_a_fix_that_did_not_help_is_an_error_and_not_repeated() -> None:
