@@ -76,6 +76,8 @@ def newcomer(root: Path, suite: str, log: Log, *, doctor_only: bool) -> None:
             return
         readme(user)
         _nothing_left(user)
+        for number, code in (("TERM", 130), ("KILL", 137)):
+            _ended_in_roots_work(user, number, code)
 
 
 def readme(user: Session) -> None:
@@ -102,6 +104,21 @@ def _nothing_left(user: Session) -> None:
         raise Failed("`kubelab destroy` left something")
     user.run("pgrep -l qemu-system", 60, expected=1)
     user.run("find . -user root -not -path './.venv/*' | head; find ~/.cache -not -readable | head", 60)
+
+
+def _ended_in_roots_work(user: Session, number: str, code: int) -> None:
+    """Raise Failed where what sudo began for a kubelab that is ended runs on."""
+    user.run(
+        "export KUBELAB_CACHE=$HOME/other; kubelab bundle create & pid=$!; "
+        "until pgrep -x mmdebstrap; do sleep 0.1; done; "
+        f"kill -s {number} $pid; wait $pid",
+        300,
+        expected=code,
+    )
+    user.run(
+        "for i in $(seq 100); do pgrep -x mmdebstrap || break; sleep 0.2; done; ! pgrep -x mmdebstrap", 60
+    )
+    user.run("rm -rf ~/other 2>/dev/null || sudo rm -rf ~/other; unset KUBELAB_CACHE", 60)
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

@@ -17,7 +17,7 @@ from provision.host.facts import gather
 from tests.newcomer.command import Failed, Session, run
 from tests.newcomer.log import Log
 
-# From the range for benchmarks of networks: neither a lab's nor, likely, this host's. Each run has its own part.
+# A part, for each run its own, of the range for benchmarks: neither a lab's nor, likely, this host's.
 RANGE = list(IPv4Network("198.18.213.0/24").subnets(new_prefix=30))[os.getpid() % 64]
 HERE, THERE = map(str, RANGE.hosts())
 BOOT_DEADLINE = 180.0
