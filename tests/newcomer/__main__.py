@@ -115,9 +115,8 @@ def _ended_in_roots_work(user: Session, number: str, code: int) -> None:
         300,
         expected=code,
     )
-    user.run(
-        "for i in $(seq 100); do pgrep -x mmdebstrap || break; sleep 0.2; done; ! pgrep -x mmdebstrap", 60
-    )
+    user.run("for i in $(seq 100); do pgrep -x mmdebstrap || break; sleep 0.2; done", 60)
+    user.run("pgrep -x mmdebstrap", 10, expected=1)
     user.run("rm -rf ~/other 2>/dev/null || sudo rm -rf ~/other; unset KUBELAB_CACHE", 60)
 
 
