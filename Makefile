@@ -1,6 +1,7 @@
 # Each target is one line; `make lab` and `make test` work on a fresh Debian machine.
 .PHONY: lab check test e2e e2e-sabotage e2e-mirror e2e-newcomer bench lock clean
 PYTHON ?= python3
+SUITE ?= bookworm
 BIN = .venv/bin
 STAMP = .venv/.installed
 
@@ -23,9 +24,9 @@ e2e-sabotage: $(STAMP)
 e2e-mirror: $(STAMP)
 	$(BIN)/kubelab doctor --fix --file tests/e2e/lab.yaml && $(BIN)/python -m tests.e2e.real_mirror --cluster
 
-# A fresh Debian 12 in systemd-nspawn, and an ordinary user's first hour on it. Needs root.
+# A fresh Debian 12 in systemd-nspawn (SUITE=trixie: 13), and an ordinary user's first hour on it. Needs root.
 e2e-newcomer: $(STAMP)
-	$(BIN)/python -m tests.newcomer
+	$(BIN)/python -m tests.newcomer --suite $(SUITE)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench --cluster
