@@ -22,14 +22,17 @@ UMASK = 0o022
 NO_SUDO = "let this user's sudo ask for no password, or run this command as root"
 _KILL = 'kill -s "$1" -- "-$2"'
 _KILL_DEADLINE = 10.0
-# Runs a command through sudo. Root's processes are out of the user's reach, and the kernel drops the wish to
-# die with one's parent at a setuid program: so this shell, which is the user's, is what notices that kubelab
-# is gone. The polite signal is for the command, whose end the shell awaits.
+# Runs a command as root, with all that it starts in one process group. Root's processes are out of a user's
+# reach, and the kernel drops the wish to die with one's parent at a setuid program such as sudo: so it is this
+# shell, the user's own, that notices when kubelab is gone. The polite signal is for the command, whose end the
+# shell awaits.
 _GUARD = f"""
+sudo=$1
+shift
 trap : TERM
-trap 'setsid sudo -n sh -c "kill -s TERM -- -$$; sleep {KILL_GRACE:.0f}; kill -s KILL -- -$$" &' USR1
+trap 'setsid $sudo sh -c "kill -s TERM -- -$$; sleep {KILL_GRACE:.0f}; kill -s KILL -- -$$" &' USR1
 exec 3<&0
-sudo -n "$@" <&3 3<&- &
+$sudo "$@" <&3 3<&- &
 pid=$!
 exec 3<&-
 while :; do
@@ -63,33 +66,31 @@ def run_as_root(
     where sudo refuses.
     """
     say(f"as root: {what or shlex.join(argv)}")
-    if os.geteuid() == 0 if is_root is None else is_root:
-        return run_tool(
-            argv,
-            deadline=deadline,
-            stdin=stdin,
-            env=env,
-            on_line=on_line,
-            cancel=cancel,
-            hint=hint,
-            umask=UMASK,
-        )
-    if shutil.which("sudo", path=(env or {}).get("PATH")) is None:
-        raise MissingTool("root is needed, and there is no sudo", hint="run this command as root")
+    root = os.geteuid() == 0 if is_root is None else is_root
+    _must_exist(argv[0] if root else "sudo", (env or {}).get("PATH"))
     try:
         return run_tool(
-            ["sh", "-c", _GUARD, "sh", *argv],
+            ["sh", "-c", _GUARD, "sh", "" if root else "sudo -n", *argv],
             deadline=deadline,
             stdin=stdin,
             env=env,
             on_line=on_line,
             cancel=cancel,
             umask=UMASK,
-            kill=_kill_group,
+            kill=os.killpg if root else _kill_group,
             orphaned=signal.SIGUSR1,
         )
     except ToolFailed as error:
+        if root:
+            raise ToolFailed(argv, error.code, error.output, hint=hint) from None
         raise _through_sudo(argv, error, hint) from None
+
+
+def _must_exist(program: str, path: str | None) -> None:
+    if shutil.which(program, path=path) is None:
+        if program == "sudo":
+            raise MissingTool("root is needed, and there is no sudo", hint="run this command as root")
+        raise MissingTool(f"the program `{program}` is not installed", hint="kubelab doctor --fix")
 
 
 def _through_sudo(argv: Sequence[str], error: ToolFailed, hint: str) -> LabError:

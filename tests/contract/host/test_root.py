@@ -78,10 +78,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def start(folder: Path, script: str, deadline: float = 60) -> subprocess.Popen[str]:
-    """Run a script through run_as_root in a process of an ordinary user."""
+def start(folder: Path, script: str, deadline: float = 60, user: int = USER) -> subprocess.Popen[str]:
+    """Run a script through run_as_root in a process of `user`, an ordinary one or root."""
     argv = [sys.executable, "-B", str(folder / "program.py"), str(deadline), "sh", "-c", script]
-    lowered = ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups", "--", *argv]
+    lowered = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups", "--", *argv]
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     return subprocess.Popen(lowered, env=environment, stdout=subprocess.PIPE, text=True, cwd=folder)
 
@@ -135,8 +135,9 @@ def test_ctrl_c_ends_roots_processes_and_is_the_error(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("readable")
-def test_roots_processes_end_when_kubelab_is_killed(folder: Path) -> None:
-    program = start(folder, f"trap '' TERM; sleep 60 & echo $! > {folder}/pid; wait")
+@pytest.mark.parametrize("user", [USER, 0])
+def test_roots_processes_end_when_kubelab_is_killed(folder: Path, user: int) -> None:
+    program = start(folder, f"trap '' TERM; sleep 60 & echo $! > {folder}/pid; wait", user=user)
     pid = running(folder)
     program.send_signal(signal.SIGKILL)
     assert gone_soon(pid)
@@ -195,6 +196,14 @@ def test_what_sudo_itself_says_is_told_apart(
     with pytest.raises(error, match=text) as caught:
         plainly(["rm", "x"])
     assert type(caught.value) is error
+
+
+def test_to_root_its_own_errors_are_told_as_they_are() -> None:
+    with pytest.raises(ToolFailed) as caught:
+        run_as_root(["sh", "-c", "echo why >&2; exit 37"], say=lambda text: None, deadline=30)
+    assert (caught.value.argv[0], caught.value.code, caught.value.details) == ("sh", 37, "why")
+    with pytest.raises(MissingTool, match="no-such-program"):
+        run_as_root(["no-such-program"], say=lambda text: None, deadline=30)
 
 
 def test_no_sudo_at_all_is_said(folder: Path) -> None:
