@@ -23,9 +23,9 @@ NO_SUDO = "let this user's sudo ask for no password, or run this command as root
 _KILL = 'kill -s "$1" -- "-$2"'
 _KILL_DEADLINE = 10.0
 # Runs a command as root, with all that it starts in one process group. Root's processes are out of a user's
-# reach, and the kernel drops the wish to die with one's parent at a setuid program such as sudo: so it is this
-# shell, the user's own, that notices when kubelab is gone. The polite signal is for the command, whose end the
-# shell awaits.
+# reach, and the kernel drops the wish to die with one's parent at a setuid program such as sudo: so this
+# shell, the user's own, is what notices when kubelab is gone. The polite signal is for the command, whose
+# end the shell awaits.
 _GUARD = f"""
 sudo=$1
 shift
