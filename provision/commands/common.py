@@ -46,8 +46,8 @@ def common_options(function: F) -> F:
 
     def gather(file: Path, json: bool, debug: bool, **rest: Any) -> Any:
         groups.join()
-        if missing := groups.lacking():
-            sys.exit(groups.run_again(missing))
+        if groups.must_run_again():
+            sys.exit(groups.run_again())
         return function(options=Options(file, json, debug), **rest)
 
     gather.__doc__ = function.__doc__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -42,11 +43,12 @@ def command(options: Options, mend: bool, from_hashicorp: bool) -> None:
         config = read_lab(options.file)[0] if options.file.exists() else parse_config(sample())
         checks = checks_for(_needs(config), from_hashicorp=from_hashicorp)
         if mend and not host.facts.is_root:
-            # The checks behind these speak to libvirt, and the user may have come into its group just now.
+            # The checks behind these speak to libvirt, and the user may have come into a group just now.
             fix(host, report, group_checks(checks))
-            if missing := groups.lacking():
+            if groups.must_run_again():
                 report.close()
-                sys.exit(groups.run_again(missing))
+                sys.exit(groups.run_again())
+            host = replace(host, facts=gather())
         findings = fix(host, report, checks) if mend else diagnose(host, checks)
         rows = [[finding.level, finding.title, finding.message] for finding in findings]
         report.table("This host", ["", "check", "finding"], rows)

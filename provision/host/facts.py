@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.errors import LabError, MissingTool
+from provision.host import groups
 from provision.host.files import cache_dir
 from provision.host.process import run_tool
 
@@ -22,6 +24,7 @@ EMULATION_FACTOR = 10.0
 _MIB = 2**20
 _KVM_CREATE_VM = 0xAE01
 _IP_DEADLINE = 10.0
+_PROBE_DEADLINE = 30.0
 VIRTUALISATION_FLAGS = frozenset({"vmx", "svm"})
 _LIBVIRT_IMAGES = Path("/var/lib/libvirt/images")
 # A VPN may replace the default route by two halves of the address space: these are no networks either.
@@ -94,6 +97,20 @@ def vm_error(device: Path) -> int:
     return 0
 
 
+def _vm_error_of_user(device: Path) -> int:
+    """Return what `vm_error` says, also in a session older than the user's place in the device's group."""
+    found = vm_error(device)
+    if found != errno.EACCES or not groups.is_late(groups.KVM):
+        return found
+    code = "import pathlib, sys; from provision.host.facts import vm_error; "
+    code += "print(vm_error(pathlib.Path(sys.argv[1])))"
+    try:
+        argv = groups.with_group(groups.KVM, [sys.executable, "-c", code, str(device)])
+        return int(run_tool(argv, deadline=_PROBE_DEADLINE))
+    except (LabError, ValueError):
+        return found
+
+
 def gather(
     *,
     cpuinfo: Path = Path("/proc/cpuinfo"),
@@ -103,7 +120,7 @@ def gather(
     kvm: Path = Path("/dev/kvm"),
     storage: Iterable[Path] = (),
     run: Callable[..., str] = run_tool,
-    probe_kvm: Callable[[Path], int] = vm_error,
+    probe_kvm: Callable[[Path], int] = _vm_error_of_user,
 ) -> HostFacts:
     """Return the facts of this host; `storage` are the folders whose free space counts.
 

@@ -18,56 +18,43 @@ import sys
 import threading
 from collections.abc import Sequence
 
-GROUPS = ("libvirt", "kvm")
+LIBVIRT, KVM = "libvirt", "kvm"
 # Set for the second run: the number of the pipe by which the first one passes signals on.
-MARK = "KUBELAB_NEW_GROUPS"
+MARK = "KUBELAB_NEW_GROUP"
 _DONE = "done"
 _SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
-def is_member(group: str) -> bool:
-    """Return whether the group database names this user as a member of `group`."""
+def is_late(group: str) -> bool:
+    """Return whether this user came into `group` after this process's session began, and `sg` can help."""
+    if os.geteuid() == 0 or shutil.which("sg") is None:
+        return False
     try:
-        return pwd.getpwuid(os.getuid()).pw_name in grp.getgrnam(group).gr_mem
+        entry, user = grp.getgrnam(group), pwd.getpwuid(os.getuid())
     except KeyError:
         return False
+    return user.pw_name in entry.gr_mem and entry.gr_gid not in (os.getegid(), *os.getgroups())
 
 
-def has(group: str) -> bool:
-    """Return whether this very process is in `group`."""
-    try:
-        return grp.getgrnam(group).gr_gid in (os.getegid(), *os.getgroups())
-    except KeyError:
-        return False
+def must_run_again() -> bool:
+    """Return whether a command has to begin anew to speak to libvirt; once is enough."""
+    return MARK not in os.environ and is_late(LIBVIRT)
 
 
-def lacking() -> tuple[str, ...]:
-    """Return the groups that this process should be in, and is not yet; none where nothing can be done."""
-    if os.geteuid() == 0 or MARK in os.environ or shutil.which("sg") is None:
-        return ()
-    return tuple(group for group in GROUPS if is_member(group) and not has(group))
+def with_group(group: str, argv: Sequence[str]) -> list[str]:
+    """Return the command that runs `argv` in `group`."""
+    return ["sg", group, "-c", f"exec {shlex.join(argv)}"]
 
 
-def command(groups: Sequence[str], argv: Sequence[str]) -> list[str]:
-    """Return the command that runs `argv` with these groups beside those it has."""
-    # Each `sg` makes its group the one that new files get; the last one puts the user's own back.
-    own = grp.getgrgid(os.getgid()).gr_name
-    words = list(argv)
-    for group in (own, *groups):
-        words = ["sg", group, "-c", f"exec {shlex.join(words)}"]
-    return words
-
-
-def run_again(groups: Sequence[str]) -> int:
-    """Run this very command again with `groups`, and return its exit code.
+def run_again() -> int:
+    """Run this very command again in libvirt's group, and return its exit code.
 
     It shares the terminal, so Ctrl-C reaches it by itself; a signal sent to this process alone is passed on.
     It is ended when this process is killed.
     """
     read, write = os.pipe()
-    argv = command(groups, [sys.executable, *sys.orig_argv[1:]])
-    environment = {**os.environ, MARK: str(read)}
-    process = subprocess.Popen(argv, env=environment, pass_fds=[read])
+    argv = with_group(LIBVIRT, [sys.executable, *sys.orig_argv[1:]])
+    process = subprocess.Popen(argv, env={**os.environ, MARK: str(read)}, pass_fds=[read])
     os.close(read)
     watched = _SIGNALS | {signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, watched)
@@ -86,6 +73,8 @@ def join() -> None:
         return
     # Not for the programs that are started from here.
     os.environ[MARK] = _DONE
+    # `sg` makes the group the one that new files get: its other members are not to write to them.
+    os.umask(os.umask(0o022) | 0o022)
     with contextlib.suppress(OSError):
         os.set_inheritable(int(number), False)
         threading.Thread(target=_listen, args=(int(number),), daemon=True).start()

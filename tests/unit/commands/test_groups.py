@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,30 +17,28 @@ from provision.host.facts import HostFacts
 
 
 @pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
-    """Return the groups of each time that the command was run again; it ends with exit code 7 then."""
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a mark for each time that the command was run again; it ends with exit code 7 then."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(groups, "lacking", lambda: ("libvirt", "kvm"))
-    runs: list[Sequence[str]] = []
+    monkeypatch.setattr(groups, "must_run_again", lambda: True)
+    runs: list[str] = []
 
-    def run_again(wanted: Sequence[str]) -> int:
-        runs.append(wanted)
+    def run_again() -> int:
+        runs.append("again")
         return 7
 
     monkeypatch.setattr(groups, "run_again", run_again)
     return runs
 
 
-def test_a_command_runs_again_with_the_groups_and_does_nothing_itself(
-    runs: list[Sequence[str]], tmp_path: Path
-) -> None:
+def test_a_command_runs_again_in_the_group_and_does_nothing_itself(runs: list[str], tmp_path: Path) -> None:
     assert CliRunner().invoke(group, ["init"]).exit_code == 7
-    assert runs == [("libvirt", "kvm")]
+    assert runs == ["again"]
     assert not (tmp_path / "lab.yaml").exists()
 
 
 def test_a_group_that_the_doctor_gave_is_used_for_the_checks_behind_it(
-    runs: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+    runs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
     facts = HostFacts(
@@ -56,12 +53,12 @@ def test_a_group_that_the_doctor_gave_is_used_for_the_checks_behind_it(
 
         return Check(id, id, probe)
 
-    found = iter([(), ("libvirt",)])
-    monkeypatch.setattr(groups, "lacking", lambda: next(found))
+    found = iter([False, True])
+    monkeypatch.setattr(groups, "must_run_again", lambda: next(found))
     monkeypatch.setattr(provision.host.facts, "gather", lambda: facts)
     checks = tuple(check(id) for id in ("os", "group", "daemons"))
     monkeypatch.setattr(provision.doctor, "checks_for", lambda *unused, **options: checks)
     monkeypatch.setattr("provision.lab.artifacts.tools_of", lambda config: [])
     assert CliRunner().invoke(group, ["doctor", "--fix"]).exit_code == 7
-    assert runs == [("libvirt",)]
+    assert runs == ["again"]
     assert asked == ["os", "group"]

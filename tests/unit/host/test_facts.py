@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from errno import EBUSY, EISDIR, ENOENT, ENOTTY
+from errno import EACCES, EBUSY, EISDIR, ENOENT, ENOTTY
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from provision.errors import LabError, MissingTool, ToolFailed
+from provision.host import groups
 from provision.host.facts import HostFacts, HostNetwork, acceleration, gather, vm_error
 
 ADDRESSES = [
@@ -217,6 +218,17 @@ def test_a_file_is_no_kvm(tmp_path: Path) -> None:
     assert vm_error(tmp_path / "gone") == ENOENT
     assert vm_error(tmp_path) == EISDIR
     assert not facts(tmp_path, "vmx").kvm_usable
+
+
+@pytest.mark.parametrize(("late", "usable"), [(True, True), (False, False)])
+def test_a_user_who_came_into_kvms_group_just_now_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool, usable: bool
+) -> None:
+    (tmp_path / "kvm").touch()
+    monkeypatch.setattr("provision.host.facts.vm_error", lambda device: EACCES)
+    monkeypatch.setattr(groups, "is_late", lambda group: late and group == "kvm")
+    monkeypatch.setattr(groups, "with_group", lambda group, argv: ["echo", "0"])
+    assert facts(tmp_path, "vmx").kvm_usable is usable
 
 
 def test_the_probe_leaves_no_file_open(tmp_path: Path) -> None:

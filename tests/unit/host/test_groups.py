@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +20,7 @@ import os, signal, sys, time
 from provision.host import groups
 groups.join()
 if groups.MARK not in os.environ:
-    sys.exit(groups.run_again(["libvirt", "kvm"]))
+    sys.exit(groups.run_again())
 {body}
 """
 
@@ -60,9 +61,7 @@ def test_arguments_environment_and_exit_code_are_kept(tmp_path: Path) -> None:
     second = Second(tmp_path, "print(sys.argv[1:], os.environ['LAB'], flush=True); sys.exit(37)")
     assert second.line() == f"{['a b', chr(39).join(['it', 's']), '$HOME;']} it's; $HOME"
     assert second.end() == 37
-    own = subprocess.run(["id", "-gn"], capture_output=True, text=True, check=True).stdout.strip()
-    # The user's own group comes last, so that new files are of it.
-    assert second.log.read_text().split() == ["kvm", "libvirt", own]
+    assert second.log.read_text().split() == ["libvirt"]
 
 
 def test_a_program_that_is_ended_by_a_signal_has_the_shells_exit_code(tmp_path: Path) -> None:
@@ -101,23 +100,45 @@ def test_the_second_run_ends_when_the_first_is_killed(tmp_path: Path) -> None:
     second.end()
 
 
-def test_commands_are_quoted_for_every_shell_between() -> None:
-    words = groups.command(["libvirt"], ["kubelab", "it's", "a b"])
+def test_others_in_the_group_may_not_write_to_what_is_made(tmp_path: Path) -> None:
+    second = Second(tmp_path, "print(oct(os.umask(0)), flush=True)")
+    assert int(second.line(), 8) & 0o022 == 0o022
+    second.end()
+
+
+def test_a_command_is_quoted_for_the_shell_between() -> None:
+    words = groups.with_group("libvirt", ["kubelab", "it's", "a b"])
     assert words[:3] == ["sg", "libvirt", "-c"]
-    inner = shlex.split(words[3])
-    assert inner[:2] == ["exec", "sg"]
-    assert shlex.split(inner[4]) == ["exec", "kubelab", "it's", "a b"]
+    assert shlex.split(words[3]) == ["exec", "kubelab", "it's", "a b"]
 
 
-def test_nothing_is_lacking_to_root_nor_in_the_second_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups, "is_member", lambda group: True)
-    monkeypatch.setattr(groups, "has", lambda group: group == "kvm")
+@pytest.mark.parametrize(
+    ("user", "members", "own", "late"),
+    [
+        (1000, ["bob", "ann"], [1000], True),
+        (1000, ["bob", "ann"], [1000, 64], False),
+        (1000, ["bob"], [1000], False),
+        (0, ["bob", "ann"], [0], False),
+    ],
+)
+def test_a_group_is_late_where_the_database_has_it_and_the_session_has_not(
+    monkeypatch: pytest.MonkeyPatch, user: int, members: list[str], own: list[int], late: bool
+) -> None:
+    monkeypatch.setattr("grp.getgrnam", lambda name: SimpleNamespace(gr_gid=64, gr_mem=members))
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: SimpleNamespace(pw_name="ann"))
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    monkeypatch.setattr("os.getegid", lambda: own[0])
+    monkeypatch.setattr("os.getgroups", lambda: own)
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     monkeypatch.delenv(groups.MARK, raising=False)
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert groups.lacking() == ("libvirt",)
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    assert groups.lacking() == ()
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert groups.must_run_again() is late
+    # Once is enough.
     monkeypatch.setenv(groups.MARK, "done")
-    assert groups.lacking() == ()
+    assert not groups.must_run_again()
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert not groups.is_late("libvirt")
+
+
+def test_a_group_that_is_not_there_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert not groups.is_late("no-such-group-anywhere")
