@@ -70,6 +70,8 @@ def extract(
             *debian_sources(suite),
         ],
         say=say,
+        # What it unpacks may not fit into /tmp, which may be in memory.
+        variables={"TMPDIR": str(tar.parent)},
         what=f"mmdebstrap unpacks Debian's {', '.join(packages)}",
         deadline=EXTRACT_DEADLINE,
         on_line=on_line,

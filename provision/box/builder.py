@@ -11,7 +11,7 @@ import shutil
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +94,9 @@ class BoxBuilder:
                 f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("man", "doc", "locale", "info")
             ]
             argv += [SUITE, str(unfinished), *debian_sources(SUITE)]
-            self._run_as_root(argv, f"mmdebstrap makes a Debian {SUITE} for the nodes", BASE_DEADLINE)
+            what = f"mmdebstrap makes a Debian {SUITE} for the nodes"
+            # What it unpacks may not fit into /tmp, which may be in memory.
+            self._run_as_root(argv, what, BASE_DEADLINE, {"TMPDIR": str(work)})
             unfinished.rename(tar)
         return tar
 
@@ -126,9 +128,12 @@ class BoxBuilder:
         contents = {"kubernetes": recipe.kubernetes, "bundle": recipe.bundle_key, "name": recipe.name}
         (folder / "contents.json").write_text(json.dumps(contents, indent=2) + "\n")
 
-    def _run_as_root(self, argv: list[str], what: str, deadline: float) -> None:
+    def _run_as_root(
+        self, argv: list[str], what: str, deadline: float, variables: Mapping[str, str] | None = None
+    ) -> None:
         run_as_root(
             argv,
+            variables=variables or {},
             say=self.report.info,
             what=what,
             deadline=deadline,

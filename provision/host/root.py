@@ -8,6 +8,8 @@ import shlex
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from provision.errors import LabError, MissingTool, ToolFailed
@@ -15,11 +17,14 @@ from provision.host.process import KILL_GRACE, run_tool
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 # What root makes here is read by the user, and parts of it by daemons of the guest.
 UMASK = 0o022
 NO_SUDO = "let this user's sudo ask for no password, or run this command as root"
+# The exit code of `env` where there is no such program.
+NOT_FOUND = 127
+NOTHING: Mapping[str, str] = MappingProxyType({})
 _KILL = 'kill -s "$1" -- "-$2"'
 _KILL_DEADLINE = 10.0
 # Runs a command as root, with all that it starts in one process group. Root's processes are out of a user's
@@ -53,6 +58,7 @@ def run_as_root(
     what: str = "",
     stdin: str = "",
     env: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] = NOTHING,
     on_line: Callable[[str], None] | None = None,
     cancel: threading.Event | None = None,
     hint: str = "",
@@ -60,7 +66,8 @@ def run_as_root(
 ) -> str:
     """Run a program as root, through `sudo -n` for others, and return its standard output.
 
-    `say` is told before what is going to be run, in the words of `what` or as the command itself.
+    `say` is told before what is going to be run, in the words of `what` or as the command itself. `env` is
+    what sudo itself gets, which hands hardly any of it on; `variables` are set for the command.
     The rest is as for `run_tool`: at the deadline (seconds), on `cancel`, on Ctrl-C and when kubelab is
     killed the program is ended. Its umask is 022. Raises MissingTool, ToolFailed, Cancelled, and LabError
     where sudo refuses.
@@ -68,9 +75,10 @@ def run_as_root(
     say(f"as root: {what or shlex.join(argv)}")
     root = os.geteuid() == 0 if is_root is None else is_root
     _must_exist(argv[0] if root else "sudo", (env or {}).get("PATH"))
+    settings = ["env", *(f"{name}={value}" for name, value in variables.items())] if variables else []
     try:
         return run_tool(
-            ["sh", "-c", _GUARD, "sh", "" if root else "sudo -n", *argv],
+            ["sh", "-c", _GUARD, "sh", "" if root else "sudo -n", *settings, *argv],
             deadline=deadline,
             stdin=stdin,
             env=env,
@@ -98,7 +106,8 @@ def _through_sudo(argv: Sequence[str], error: ToolFailed, hint: str) -> LabError
     said = [line for line in error.output.splitlines() if line.startswith("sudo: ")]
     if any(sign in line for sign in _REFUSED for line in said):
         return LabError(f"root is needed, and sudo refuses: {said[-1].removeprefix('sudo: ')}", hint=NO_SUDO)
-    if f"sudo: {argv[0]}: command not found" in said:
+    lost = error.code == NOT_FOUND and "No such file or directory" in error.output
+    if f"sudo: {argv[0]}: command not found" in said or lost:
         return MissingTool(f"the program `{argv[0]}` is not installed", hint="kubelab doctor --fix")
     return ToolFailed(["sudo", *argv], error.code, error.output, hint=hint)
 

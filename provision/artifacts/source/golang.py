@@ -65,12 +65,15 @@ def build(
     for file in module.iterdir():
         shutil.copyfile(file, copy / file.name)
     out.mkdir(parents=True, exist_ok=True)
+    # Some GiB come and go, and /tmp may be in memory.
+    temporary = work / f"{module.name}.tmp"
+    temporary.mkdir()
     begun = time.monotonic()
     reporter.progress(f"{module.name}: building")
     run_tool(
         ["go", "build", "-v", "-ldflags", " ".join(("-s", "-w", *ldflags)), "-o", f"{out}/", what],
         deadline=BUILD_DEADLINE,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, "GOTMPDIR": str(temporary)},
         cwd=copy,
         on_line=lambda line: reporter.progress(f"{module.name}: {line}"),
         cancel=cancel,

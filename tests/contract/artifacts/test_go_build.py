@@ -34,6 +34,7 @@ with log.open("a") as file:
 if here.name == os.environ.get("STUB_FAILS"):
     print("undefined: Cluster", file=sys.stderr)
     sys.exit(2)
+assert pathlib.Path(os.environ["GOTMPDIR"]).is_dir()
 out = pathlib.Path(arguments[arguments.index("-o") + 1])
 tools = {
     "kubernetes": "kubeadm kubectl kubelet kube-apiserver kube-controller-manager kube-proxy kube-scheduler",
@@ -46,7 +47,8 @@ for tool in tools[here.name].split():
     (out / tool).chmod(0o755)
 """
 MMDEBSTRAP = """
-import io, pathlib, sys, tarfile
+import io, os, pathlib, sys, tarfile
+assert pathlib.Path(os.environ["TMPDIR"]).name == "work"
 suite, out, *sources = sys.argv[sys.argv.index("trixie"):]
 assert sources[0] == "deb mirror:/debian trixie main", sys.argv
 busybox = b"#!/bin/sh\\necho busybox sh [\\nexit\\nBusyBox v1.37.0 (Debian 1:1.37.0-6) multi-call"

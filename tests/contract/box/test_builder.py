@@ -146,7 +146,7 @@ def test_after_a_failure_nothing_half_made_is_left_and_the_next_build_works(
 
 
 def test_a_program_that_is_missing_is_named(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("sh", "grep", "mkdir", "mktemp", "tar", "cp", "rm"):
+    for name in ("sh", "env", "grep", "mkdir", "mktemp", "tar", "cp", "rm"):
         (builder.bin / name).symlink_to(shutil.which(name) or "/missing")
     (builder.bin / "qemu-img").unlink()
     monkeypatch.setenv("PATH", str(builder.bin))

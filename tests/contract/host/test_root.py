@@ -20,11 +20,15 @@ from provision.host.root import run_as_root
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a setuid program")
 
 USER = 65534
-# Runs its arguments as an ordinary user, with the stand-in for sudo first on PATH.
+# Runs its arguments as root, with the stand-in for sudo first on PATH; at the line "late" time has passed.
 PROGRAM = """
-import signal, sys, threading
-from pathlib import Path
+import signal, sys, types
+from provision.host import process
 from provision.host.root import run_as_root
+
+def seen(line):
+    if line == "late":
+        process.time = types.SimpleNamespace(monotonic=lambda: 1e12)
 
 def end(*unused):
     raise KeyboardInterrupt
@@ -32,7 +36,7 @@ def end(*unused):
 signal.signal(signal.SIGTERM, end)
 said = []
 try:
-    out = run_as_root(sys.argv[2:], say=said.append, deadline=float(sys.argv[1]))
+    out = run_as_root(sys.argv[1:], say=said.append, deadline=600, on_line=seen)
     print("out", repr(out), flush=True)
 except BaseException as error:
     print(type(error).__name__, repr(str(error)), flush=True)
@@ -48,7 +52,7 @@ def alive(pid: int) -> bool:
 
 
 def gone_soon(pid: int) -> bool:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while alive(pid) and time.monotonic() < end:
         time.sleep(0.01)
     return not alive(pid)
@@ -78,9 +82,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def start(folder: Path, script: str, deadline: float = 60, user: int = USER) -> subprocess.Popen[str]:
+def start(folder: Path, script: str, user: int = USER) -> subprocess.Popen[str]:
     """Run a script through run_as_root in a process of `user`, an ordinary one or root."""
-    argv = [sys.executable, "-B", str(folder / "program.py"), str(deadline), "sh", "-c", script]
+    argv = [sys.executable, "-B", str(folder / "program.py"), "sh", "-c", script]
     lowered = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups", "--", *argv]
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     return subprocess.Popen(lowered, env=environment, stdout=subprocess.PIPE, text=True, cwd=folder)
@@ -88,7 +92,7 @@ def start(folder: Path, script: str, deadline: float = 60, user: int = USER) -> 
 
 def running(folder: Path) -> int:
     """Return the process id that the script writes into the file `pid`, once it did."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     file = folder / "pid"
     while not (file.exists() and file.read_text().strip()):
         assert time.monotonic() < end, "the script did not begin"
@@ -111,16 +115,17 @@ def readable() -> None:
 @pytest.mark.usefixtures("readable")
 def test_what_runs_is_roots_and_is_told_before(folder: Path) -> None:
     program = start(folder, "id -u")
-    out, _ = program.communicate(timeout=60)
+    out, _ = program.communicate(timeout=120)
     assert out.splitlines() == [r"out '0\n'", str(["as root: sh -c 'id -u'"])]
 
 
 @pytest.mark.usefixtures("readable")
 def test_the_deadline_ends_roots_processes_and_is_the_error(folder: Path) -> None:
-    program = start(folder, f"trap '' TERM; sleep 60 & echo $! > {folder}/pid; wait", deadline=2)
+    program = start(folder, f"sleep 60 & echo $! > {folder}/pid; echo late; wait")
     pid = running(folder)
-    out, _ = program.communicate(timeout=60)
+    out, _ = program.communicate(timeout=120)
     assert out.startswith("ToolFailed"), out
+    assert "exit code 124" in out
     assert gone_soon(pid)
 
 
@@ -129,7 +134,7 @@ def test_ctrl_c_ends_roots_processes_and_is_the_error(folder: Path) -> None:
     program = start(folder, f"sleep 60 & echo $! > {folder}/pid; wait")
     pid = running(folder)
     program.terminate()
-    out, _ = program.communicate(timeout=60)
+    out, _ = program.communicate(timeout=120)
     assert out.startswith("KeyboardInterrupt"), out
     assert gone_soon(pid)
 
@@ -141,7 +146,7 @@ def test_roots_processes_end_when_kubelab_is_killed(folder: Path, user: int) -> 
     pid = running(folder)
     program.send_signal(signal.SIGKILL)
     assert gone_soon(pid)
-    program.communicate(timeout=60)
+    program.communicate(timeout=120)
 
 
 def plainly(argv: list[str], **options: object) -> str:
@@ -155,6 +160,12 @@ def test_input_output_and_exit_code_pass_through(folder: Path) -> None:
         plainly(["sh", "-c", "echo why >&2; exit 37"], hint="try that")
     assert (caught.value.code, caught.value.details, caught.value.hint) == (37, "why", "try that")
     assert caught.value.argv[:2] == ("sudo", "sh")
+
+
+def test_variables_reach_the_command_and_a_program_that_is_missing_is_named(folder: Path) -> None:
+    assert plainly(["sh", "-c", "echo $TMPDIR"], variables={"TMPDIR": "/a b"}) == "/a b\n"
+    with pytest.raises(MissingTool, match="no-such-program"):
+        plainly(["no-such-program"], variables={"TMPDIR": "/a b"})
 
 
 def test_a_signal_that_ends_the_command_is_its_exit_code(folder: Path) -> None:
