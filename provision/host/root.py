@@ -47,7 +47,13 @@ while :; do
     [ $code -gt 128 ] && [ -e "/proc/$pid" ] || exit $code
 done
 """
-_REFUSED = ("a password is required", "is not in the sudoers", "is not allowed to", "a terminal is required")
+_REFUSED = (
+    "a password is required",
+    "is not in the sudoers",
+    "is not allowed to",
+    "a terminal is required",
+    "must have a tty",
+)
 
 
 def run_as_root(
