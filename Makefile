@@ -1,5 +1,5 @@
 # Each target is one line; `make lab` and `make test` work on a fresh Debian machine.
-.PHONY: lab check test e2e e2e-sabotage e2e-mirror e2e-newcomer bench lock clean
+.PHONY: lab check test e2e e2e-busy e2e-mirror e2e-newcomer e2e-sabotage bench lock clean
 PYTHON ?= python3
 SUITE ?= bookworm
 BIN = .venv/bin
@@ -19,6 +19,10 @@ e2e: $(STAMP)
 
 e2e-sabotage: $(STAMP)
 	$(BIN)/kubelab doctor --fix --file tests/e2e/lab.yaml && $(BIN)/pytest tests/sabotage
+
+# As much other work as the host has cores; 20 to 40 minutes on two cores without hardware virtualisation.
+e2e-busy: $(STAMP)
+	$(BIN)/kubelab doctor --fix --file tests/busy/lab.yaml && $(BIN)/pytest -s tests/busy
 
 # Needs the Debian packages skopeo and docker-registry.
 e2e-mirror: $(STAMP)

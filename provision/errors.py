@@ -22,8 +22,10 @@ LabError                 1   something failed; carries a hint
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+from provision import reasons
 
 LAST_LINES = 10
 
@@ -59,7 +61,12 @@ class LabError(Exception):
 
     @property
     def details(self) -> str:
-        """Return the last lines of output that explain the error, or an empty string."""
+        """Return the lines of output that say why, or an empty string."""
+        return reasons.why(self.output)
+
+    @property
+    def output(self) -> str:
+        """Return all that was said by what failed, for the run log; or an empty string."""
         return ""
 
 
@@ -86,21 +93,25 @@ class MissingTool(LabError):
 
 
 class ToolFailed(LabError):
-    """A program on the host failed: carries its argv, exit code and last lines."""
+    """A program on the host failed: carries its argv, its exit code and what it said."""
 
     def __init__(self, argv: Sequence[str], code: int, output: str, *, hint: str = "") -> None:
         super().__init__(f"`{' '.join(argv[:6])}` ended with exit code {code}", hint=hint)
         self.argv = tuple(argv)
         self.code = code
-        self.output = output
+        self._output = output
 
     @property
-    def details(self) -> str:
-        return last_lines(self.output)
+    def output(self) -> str:
+        return self._output
 
 
 class VagrantError(ToolFailed):
     """Vagrant failed."""
+
+    @property
+    def details(self) -> str:
+        return reasons.why(self.output, message=True)
 
 
 class RemoteError(LabError):
@@ -124,8 +135,8 @@ class CommandFailed(RemoteError):
         self.result = result
 
     @property
-    def details(self) -> str:
-        return last_lines(self.result.stderr) or last_lines(self.result.stdout)
+    def output(self) -> str:
+        return self.result.stderr if self.result.stderr.strip() else self.result.stdout
 
 
 class CommandTimeout(RemoteError):
@@ -134,11 +145,11 @@ class CommandTimeout(RemoteError):
     def __init__(self, node: str, what: str, deadline: float, output: str = "") -> None:
         super().__init__(node, f"`{what}` did not end within {deadline:.0f} s")
         self.what = what
-        self.output = output
+        self._output = output
 
     @property
-    def details(self) -> str:
-        return last_lines(self.output)
+    def output(self) -> str:
+        return self._output
 
 
 class NodesError(LabError):
@@ -152,8 +163,15 @@ class NodesError(LabError):
 
     @property
     def details(self) -> str:
+        return self._of_each(lambda error: error.details)
+
+    @property
+    def output(self) -> str:
+        return self._of_each(lambda error: error.output)
+
+    def _of_each(self, text: Callable[[LabError], str]) -> str:
         return "\n".join(
-            f"[{node}] {line}" for node, error in self.errors.items() for line in error.details.splitlines()
+            f"[{node}] {line}" for node, error in self.errors.items() for line in text(error).splitlines()
         )
 
 
@@ -179,6 +197,10 @@ class StepFailed(LabError):
     @property
     def details(self) -> str:
         return self.cause.details
+
+    @property
+    def output(self) -> str:
+        return self.cause.output
 
 
 class VerifyFailed(LabError):

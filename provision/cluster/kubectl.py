@@ -12,6 +12,7 @@ from typing import Any
 from provision.errors import ToolFailed
 from provision.host.process import run_tool
 
+WRITE = ("--server-side", "--force-conflicts", "--field-manager=kubelab")
 HINT = "kubelab status; the journals: kubelab ssh NODE -- sudo journalctl -u kubelet -e"
 
 
@@ -45,8 +46,25 @@ class Kubectl:
         found: list[dict[str, Any]] = self.json("get", *arguments)["items"]
         return found
 
+    def write(
+        self,
+        objects: Sequence[dict[str, Any]],
+        *,
+        validate: bool = False,
+        deadline: float | None = None,
+    ) -> None:
+        """Make objects as given, whoever wrote them before; with `validate` unknown fields are refused.
+
+        On the server's side: a client would write each once more into its own annotation, too large for
+        some CRDs. To validate, it first downloads what the API server knows of all kinds, which takes a
+        busy one longer than all the rest.
+        """
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        check = f"--validate={'strict' if validate else 'ignore'}"
+        self("apply", *WRITE, check, "-f", "-", stdin=text, deadline=deadline)
+
     def apply(self, document: str | Sequence[dict[str, Any]]) -> None:
-        """Apply YAML text, or objects."""
+        """Apply YAML text, or objects, as a user would."""
         text = (
             document
             if isinstance(document, str)

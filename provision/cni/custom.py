@@ -21,6 +21,8 @@ EVERYWHERE = {"docker.io/library/busybox:1.37"} | {minor.images[-1] for minor in
 class Custom(ManifestCni):
     """The objects of a file beside lab.yaml, or of a URL whose file is in the bundle."""
 
+    validate = True
+
     @property
     def is_local(self) -> bool:
         """Return whether the manifest is a file on this host."""

@@ -38,7 +38,7 @@ class Record:
         """Write it into the cluster."""
         data = {"cni": json.dumps(asdict(self), sort_keys=True)}
         metadata = {"name": NAME, "namespace": NAMESPACE}
-        kubectl.apply([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}])
+        kubectl.write([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}])
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -40,7 +39,7 @@ def required_file(bundle: Bundle, name: str) -> Path:
 
 
 class ManifestCni:
-    """A CNI of one version whose objects come from a file of the bundle.
+    """A CNI of one version whose objects come from a file of the bundle; `validate` where a user wrote it.
 
     `checksums` are those of the file at `url`, by version with its v. None are published beside it: these are
     what several public projects pin for it, each on its own. `default_version` is one of them.
@@ -52,6 +51,7 @@ class ManifestCni:
     checksums: ClassVar[Mapping[str, str]] = {}
     enforces_policies = False
     settle_seconds = 60.0
+    validate: ClassVar[bool] = False
 
     def __init__(self, settings: CniConfig) -> None:
         self.settings = settings
@@ -142,7 +142,7 @@ class ManifestCni:
         first = [item for item in documents if item["kind"] in FIRST]
         rest = [item for item in documents if item["kind"] not in FIRST]
         for group in filter(None, (first, rest)):
-            _apply(kubectl, group)
+            kubectl.write(group, validate=self.validate, deadline=kubectl.deadline * APPLY_TURNS)
             definitions = [item for item in group if item["kind"] == "CustomResourceDefinition"]
             if _uses(definitions, rest):
                 names = [f"crd/{item['metadata']['name']}" for item in definitions]
@@ -161,13 +161,6 @@ class ManifestCni:
 
     def _hint(self, there: set[str]) -> str:
         return HINT
-
-
-def _apply(kubectl: Kubectl, documents: Sequence[Document]) -> None:
-    """Apply on the server's side: a client would write each CRD once more into its own annotation."""
-    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(documents)})
-    argv = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubelab", "-f", "-")
-    kubectl(*argv, stdin=text, deadline=kubectl.deadline * APPLY_TURNS)
 
 
 def _uses(definitions: Sequence[Document], documents: Sequence[Document]) -> bool:

@@ -8,10 +8,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from provision.errors import Cancelled, LabError, NodesError
+from provision.errors import Cancelled, LabError, NodesError, in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from provision.report.base import Reporter
 
 T = TypeVar("T")
 
@@ -37,7 +39,8 @@ class Jobs(Generic[T]):
 
     `results` and `failures` fill while they run; `failures` is in the order of time. The first
     failure sets `cancel` if `stop_on_error`; one that is no LabError is a fault of ours and always
-    does. A job that has not begun when `cancel` is set ends as Cancelled.
+    does. A job that has not begun when `cancel` is set ends as Cancelled. `on_failure` is told of each
+    failure as it happens, with the names of the jobs that go on.
     """
 
     def __init__(
@@ -47,11 +50,14 @@ class Jobs(Generic[T]):
         *,
         stop_on_error: bool,
         most: int = MOST_THREADS,
+        on_failure: Callable[[BaseException, list[str]], None] = lambda error, others: None,
     ) -> None:
         self.results: dict[str, T] = {}
         self.failures: dict[str, BaseException] = {}
         self._cancel = cancel
         self._stop_on_error = stop_on_error
+        self._on_failure = on_failure
+        self._names = tuple(jobs)
         self._lock = threading.Lock()
         self._left = len(jobs)
         # Held until the last job ended. Neither Thread.join nor a Condition: Ctrl-C in the middle of
@@ -118,7 +124,13 @@ class Jobs(Generic[T]):
                     self.failures[name] = error
                     if self._stop_on_error or not isinstance(error, LabError):
                         self._cancel.set()
-                    self._ended()
+                    ended = {*self.results, *self.failures}
+                # Before the job counts as ended: what is told of it must not come after the end of all.
+                try:
+                    self._on_failure(error, [other for other in self._names if other not in ended])
+                finally:
+                    with self._lock:
+                        self._ended()
             else:
                 with self._lock:
                     self.results[name] = result
@@ -131,17 +143,32 @@ class Jobs(Generic[T]):
             self._gate.release()
 
 
-def on_all(nodes: Sequence[N], work: Callable[[N], T], cancel: threading.Event) -> dict[str, T]:
+def on_all(
+    nodes: Sequence[N],
+    work: Callable[[N], T],
+    cancel: threading.Event,
+    report: Reporter | None = None,
+) -> dict[str, T]:
     """Do `work` on all nodes at once and return its results by node name, in the nodes' order.
 
-    A node that fails does not stop the others. Raises the error of the one node that failed, or
-    NodesError; Cancelled if there was no other failure; anything but a LabError as it is.
+    A node that fails does not stop the others; `report` is told of it while they go on. Raises the error
+    of the one node that failed, or NodesError; Cancelled if there was no other failure; anything but a
+    LabError as it is.
     """
 
     def bound(node: N) -> Callable[[], T]:
         return lambda: work(node)
 
-    jobs = Jobs({node.name: bound(node) for node in nodes}, cancel, stop_on_error=False)
+    def tell(error: BaseException, others: list[str]) -> None:
+        if report is not None and others and isinstance(error, LabError) and not isinstance(error, Cancelled):
+            report.warn(f"{in_one_line(error)} ({', '.join(others)} {'go' if others[1:] else 'goes'} on)")
+
+    jobs = Jobs(
+        {node.name: bound(node) for node in nodes},
+        cancel,
+        stop_on_error=False,
+        on_failure=tell,
+    )
     jobs.run()
     jobs.raise_fault()
     failures = {

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from provision.engine.parallel import Jobs
+from provision.engine.patience import Patience
+from provision.engine.transient import passing
 from provision.errors import Cancelled, ConfigError, LabError, StepFailed
 
 if TYPE_CHECKING:
@@ -22,15 +24,18 @@ if TYPE_CHECKING:
 C_contra = TypeVar("C_contra", contravariant=True)
 C = TypeVar("C")
 
-# An API server that has just come up, on a busy machine, does not answer every question.
-PROBES, PROBE_PAUSE = 5, 2.0
+# An API server that has just come up, on a busy machine, does not answer every question: seconds in which
+# what a step brought about is looked for. A step that has more patience is given a share of it.
+SETTLE, SETTLE_SHARE, PROBE_PAUSE = 8.0, 0.1, 2.0
 RESUME_HINT = "run `kubelab up` again: it goes on from here"
 
 
 class Step(Protocol[C_contra]):
     """One thing `up` brings about.
 
-    A step may also have `estimate(ctx) -> float | None`: how many seconds it usually takes.
+    A step may also have `estimate(ctx) -> float | None`: how many seconds it usually takes; and
+    `patience(ctx) -> float`: for how many seconds it is tried again when it failed for a reason that
+    passes by itself. Without, its first failure is its last.
     """
 
     @property
@@ -185,18 +190,39 @@ class _Engine(Generic[C]):
 
     def _apply(self, step: Step[C]) -> bool:
         """Bring `step` about; return whether there was anything to do."""
-        if step.is_done(self.ctx):
-            return False
-        step.apply(self.ctx)
-        for left in reversed(range(PROBES)):
+        patience = getattr(step, "patience", None)
+        seconds = patience(self.ctx) if patience else 0.0
+        applied = False
+
+        def attempt(left: float) -> None:
+            nonlocal applied
             if step.is_done(self.ctx):
-                return True
-            if left:
-                self.clock.sleep(PROBE_PAUSE)
-        raise LabError(
-            f"“{step.title}” ran to its end, but what it should bring about is not there",
-            hint=f"see the run log, then: kubelab up --from {step.id}",
-        )
+                return
+            applied = True
+            step.apply(self.ctx)
+
+        Patience(seconds, self.clock, self.reporter).insist(attempt, step.title)
+        if applied:
+            self._see(step, max(SETTLE, seconds * SETTLE_SHARE), patient=seconds > 0)
+        return applied
+
+    def _see(self, step: Step[C], seconds: float, *, patient: bool) -> None:
+        """Raise LabError unless what `step` brought about is seen within `seconds`."""
+        end = self.clock.now() + seconds
+        while True:
+            late = self.clock.now() + PROBE_PAUSE > end
+            try:
+                if step.is_done(self.ctx):
+                    return
+            except LabError as error:
+                if late or not patient or not passing(error):
+                    raise
+            if late:
+                raise LabError(
+                    f"“{step.title}” ran to its end, but what it should bring about is not there",
+                    hint=f"see the run log, then: kubelab up --from {step.id}",
+                )
+            self.clock.sleep(PROBE_PAUSE)
 
 
 def _select(

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 
 from provision.kubeadm.documents import SOCKET
+from provision.kubeadm.runtime import wait_for_runtime
 from provision.node.files import File, unpack_script
 from provision.node.runner import Runner
 
@@ -57,8 +58,11 @@ exit "$code"
 def run_kubeadm(
     runner: Runner, argv: list[str], *, files: Mapping[str, File], deadline: float, reset: bool
 ) -> None:
-    """Run kubeadm on a node, after removing what an unfinished run left when `reset` is true."""
-    steps = []
+    """Run kubeadm on a node, after removing what an unfinished run left when `reset` is true.
+
+    kubeadm gives the container runtime a few seconds to answer, so it is asked before.
+    """
+    steps = [wait_for_runtime()]
     if reset:
         steps.append(
             f"if ! systemctl --quiet is-active {UNIT}; then "

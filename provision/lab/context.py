@@ -13,10 +13,12 @@ from provision.cni.base import Cni, Site
 from provision.cni.manifest import required_file
 from provision.config.inventory import Inventory, Node
 from provision.config.schema import ClusterConfig
+from provision.engine.patience import Patience
 from provision.engine.waiting import RealClock
 from provision.errors import LabError
 from provision.host.facts import Acceleration
 from provision.node.runner import Runner
+from provision.node.speed import Pace
 from provision.providers.base import Provider, SnapshotBackend
 from provision.providers.vagrant import Machines
 from provision.report.base import Reporter
@@ -45,6 +47,7 @@ class Context:
     disconnect: Callable[[], None]
     snapshots: Callable[[threading.Event], SnapshotBackend]
     cancel: threading.Event = field(default_factory=threading.Event)
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def clock(self) -> RealClock:
@@ -96,4 +99,8 @@ class Context:
 
     def scaled(self, seconds: float) -> float:
         """Return a deadline that suits the speed of the machines, in seconds."""
-        return seconds * self.acceleration.factor
+        return seconds * self.acceleration.factor * self.pace.slowness
+
+    def patience(self, seconds: float) -> Patience:
+        """Return what tries again, for so many seconds on fast machines, what fails in passing."""
+        return Patience(self.scaled(seconds), self.clock, self.report)

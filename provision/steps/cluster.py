@@ -13,6 +13,9 @@ class CniStep:
     id = "cni"
     title = "Pod network"
 
+    def patience(self, ctx: Context) -> float:
+        return ctx.scaled(120)
+
     def is_done(self, ctx: Context) -> bool:
         if not ctx.workspace.kubeconfig.exists():
             return False

@@ -15,6 +15,8 @@ from provision.node.files import PRIVATE, File
 FINALIZED = "kubelet-client-current.pem"
 DNS, PROXY = "deployment/coredns", "daemonset/kube-proxy"
 INIT_SECONDS = 100.0
+# How long kubeadm may take on fast machines, all tries together.
+KUBEADM_SECONDS = 300.0
 # How long the parts of the control plane of which one leads may take to agree, on fast machines.
 LEADER_SECONDS = 60.0
 
@@ -28,18 +30,21 @@ class ControlPlaneStep:
     def estimate(self, ctx: Context) -> float | None:
         return INIT_SECONDS if ctx.acceleration.factor > 1 else 30.0
 
+    def patience(self, ctx: Context) -> float:
+        return ctx.scaled(KUBEADM_SECONDS)
+
     def is_done(self, ctx: Context) -> bool:
         finished = ctx.kubectl.answers() and _has_addons(ctx)
         return finished and kubeadm_state(ctx, ctx.inventory.first) == "finished"
 
     def apply(self, ctx: Context) -> None:
         first = ctx.inventory.first
-        state, runner = kubeadm_state(ctx, first), ctx.connect(first)
-        if state == "working":
-            ctx.report.info("kubeadm init is still at work on the node: waiting for it")
-            runner.run(wait_for_unit(), deadline=ctx.scaled(300), what="kubeadm init")
-        elif state in ("empty", "unfinished"):
-            self._init(ctx, reset=state == "unfinished")
+        runner = ctx.connect(first)
+        # The same for each try: a worker that waits to join by it need not learn of another.
+        token = new_token()
+        ctx.patience(KUBEADM_SECONDS).insist(
+            lambda left: self._init(ctx, token, left), f"{first.name}: kubeadm init"
+        )
         fetch_kubeconfig(runner, ctx.config.name, ctx.workspace.kubeconfig)
         kubectl = ctx.kubectl
         poll_until(kubectl.answers, what="the API server", deadline=ctx.scaled(60), clock=ctx.clock)
@@ -52,14 +57,21 @@ class ControlPlaneStep:
     def plan(self, ctx: Context) -> str:
         return f"kubeadm init {ctx.version} on {ctx.inventory.first.name}"
 
-    def _init(self, ctx: Context, *, reset: bool) -> None:
-        token = new_token()
+    def _init(self, ctx: Context, token: str, seconds: float) -> None:
+        """Bring kubeadm init to its end within `seconds`, from wherever it stands."""
+        runner = ctx.connect(ctx.inventory.first)
+        state = kubeadm_state(ctx, ctx.inventory.first)
+        if state == "finished":
+            return
+        if state == "working":
+            ctx.report.info("kubeadm init is still at work on the node: waiting for it")
+            runner.run(wait_for_unit(), deadline=seconds, what="kubeadm init")
+            return
         images = [image.ref for image in ctx.bundle.images()]
         documents = init_documents(ctx.config, ctx.inventory, ctx.version, images, ctx.acceleration, token)
         files = {CONFIG: File(documents, PRIVATE), TOKEN: File(token, PRIVATE)}
         argv = ["kubeadm", "init", f"--config={CONFIG}", "--skip-token-print"]
-        runner = ctx.connect(ctx.inventory.first)
-        run_kubeadm(runner, argv, files=files, deadline=ctx.scaled(300), reset=reset)
+        run_kubeadm(runner, argv, files=files, deadline=seconds, reset=state == "unfinished")
 
 
 def kubeadm_state(ctx: Context, node: Node) -> str:

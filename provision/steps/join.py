@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+from collections.abc import Sequence
 
 from provision.config.inventory import Node
 from provision.engine.parallel import on_all
@@ -12,7 +14,7 @@ from provision.kubeadm.documents import TOKEN_HOURS, ca_hash, join_document, new
 from provision.kubeadm.unit import KUBELET_CONF, TOKEN, UNIT, run_kubeadm
 from provision.lab.context import Context
 from provision.node.files import PRIVATE, File
-from provision.steps.control_plane import FINALIZED, kubeadm_state
+from provision.steps.control_plane import FINALIZED, KUBEADM_SECONDS, kubeadm_state
 
 CONFIG = "/etc/kubernetes/kubelab-join.yaml"
 CA = "/etc/kubernetes/pki/ca.crt"
@@ -27,31 +29,29 @@ class JoinStep:
     def estimate(self, ctx: Context) -> float | None:
         return 120.0 if ctx.acceleration.factor > 1 else 40.0
 
+    def patience(self, ctx: Context) -> float:
+        return ctx.scaled(KUBEADM_SECONDS)
+
     def is_done(self, ctx: Context) -> bool:
-        return not self._outside(ctx)
+        return not _outside(ctx, ctx.inventory.workers)
 
     def apply(self, ctx: Context) -> None:
-        token, pin = poll_until(
-            lambda: _credentials(ctx),
-            what="the control plane's certificate authority",
-            deadline=ctx.scaled(120),
-            clock=ctx.clock,
-        )
+        credentials = _await_credentials(ctx)
 
         def join(node: Node) -> None:
-            first = ctx.inventory.first
-            document = join_document(node, first, token, pin, ctx.acceleration)
-            argv = ["kubeadm", "join", f"--config={CONFIG}"]
-            files = {CONFIG: File(document, PRIVATE)}
-            state = kubeadm_state(ctx, node)
-            if state != "working" and ctx.kubectl.answers():
-                # A machine made anew joins under a name the cluster may still know.
-                ctx.kubectl("delete", "node", node.name, "--ignore-not-found")
-            reset = state in ("unfinished", "finished")
-            run_kubeadm(ctx.connect(node), argv, files=files, deadline=ctx.scaled(300), reset=reset)
+            tries = itertools.count()
+
+            def attempt(left: float) -> None:
+                if next(tries) == 0:
+                    _join(ctx, node, credentials, left)
+                elif _outside(ctx, [node]):
+                    # The control plane may have been made anew meanwhile.
+                    _join(ctx, node, _await_credentials(ctx), left)
+
+            ctx.patience(KUBEADM_SECONDS).insist(attempt, f"{node.name}: kubeadm join")
 
         # Asked only now: before, an API server that was merely slow made every worker look outside.
-        on_all(self._outside(ctx), join, ctx.cancel)
+        on_all(_outside(ctx, ctx.inventory.workers), join, ctx.cancel, ctx.report)
         names = {node.name for node in ctx.inventory.workers}
         poll_until(
             lambda: _members(ctx) >= names,
@@ -64,14 +64,14 @@ class JoinStep:
     def plan(self, ctx: Context) -> str:
         return f"kubeadm join on {', '.join(node.name for node in ctx.inventory.workers) or 'no node'}"
 
-    def _outside(self, ctx: Context) -> list[Node]:
-        """Return the workers that are not in the cluster."""
-        workers = list(ctx.inventory.workers)
-        members = _members(ctx) if workers else set()
-        if not members:
-            return workers
-        states = on_all(workers, lambda node: kubeadm_state(ctx, node), ctx.cancel)
-        return [node for node in workers if node.name not in members or states[node.name] != "finished"]
+
+def _outside(ctx: Context, workers: Sequence[Node]) -> list[Node]:
+    """Return those of `workers` that are not in the cluster."""
+    members = _members(ctx) if workers else set()
+    if not members:
+        return list(workers)
+    states = on_all(workers, lambda node: kubeadm_state(ctx, node), ctx.cancel)
+    return [node for node in workers if node.name not in members or states[node.name] != "finished"]
 
 
 def _members(ctx: Context) -> set[str]:
@@ -79,6 +79,32 @@ def _members(ctx: Context) -> set[str]:
     if not ctx.kubectl.answers():
         return set()
     return {item["metadata"]["name"] for item in ctx.kubectl.items("nodes")}
+
+
+def _join(ctx: Context, node: Node, credentials: tuple[str, str], seconds: float) -> None:
+    """Run kubeadm join on a node, or wait for one that is at work there."""
+    state = kubeadm_state(ctx, node)
+    if state != "working" and ctx.kubectl.answers():
+        # A machine made anew joins under a name the cluster may still know.
+        ctx.kubectl("delete", "node", node.name, "--ignore-not-found")
+    document = join_document(node, ctx.inventory.first, *credentials, ctx.acceleration)
+    run_kubeadm(
+        ctx.connect(node),
+        ["kubeadm", "join", f"--config={CONFIG}"],
+        files={CONFIG: File(document, PRIVATE)},
+        deadline=seconds,
+        reset=state in ("unfinished", "finished"),
+    )
+
+
+def _await_credentials(ctx: Context) -> tuple[str, str]:
+    """Return a bootstrap token and the CA's pin once the control plane has both; raises WaitTimeout."""
+    return poll_until(
+        lambda: _credentials(ctx),
+        what="the control plane's certificate authority",
+        deadline=ctx.scaled(KUBEADM_SECONDS),
+        clock=ctx.clock,
+    )
 
 
 def _credentials(ctx: Context) -> tuple[str, str] | None:
@@ -120,5 +146,5 @@ def _fresh_token(ctx: Context) -> str:
     }
     metadata = {"name": f"bootstrap-token-{ident}", "namespace": "kube-system"}
     kind = {"apiVersion": "v1", "kind": "Secret", "type": "bootstrap.kubernetes.io/token"}
-    ctx.kubectl.apply([{**kind, "metadata": metadata, "stringData": data}])
+    ctx.kubectl.write([{**kind, "metadata": metadata, "stringData": data}])
     return token

@@ -53,6 +53,9 @@ class MachinesStep:
     def estimate(self, ctx: Context) -> float | None:
         return 10.0 + 4.0 * ctx.acceleration.factor
 
+    def patience(self, ctx: Context) -> float:
+        return ctx.scaled(60)
+
     def is_done(self, ctx: Context) -> bool:
         states = ctx.machines.states()
         running = all(states.get(node.name) == RUNNING for node in ctx.inventory.nodes)

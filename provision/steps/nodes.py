@@ -9,10 +9,12 @@ from provision.cni.leftovers import removal_script
 from provision.config.inventory import Node
 from provision.engine.parallel import on_all
 from provision.kubeadm.documents import PATCHES
+from provision.kubeadm.runtime import wait_for_runtime
 from provision.kubeadm.tuning import patches
 from provision.lab.context import Context
 from provision.node.clock import set_clock
 from provision.node.files import File, same_files_script, unpack_script
+from provision.node.speed import MEASURE, WORTH_TELLING
 
 
 class NodesStep:
@@ -24,15 +26,24 @@ class NodesStep:
     def estimate(self, ctx: Context) -> float | None:
         return 1.0 * ctx.acceleration.factor
 
+    def patience(self, ctx: Context) -> float:
+        return ctx.scaled(120)
+
     def is_done(self, ctx: Context) -> bool:
         def probe(node: Node) -> bool:
-            return (
-                ctx.connect(node)
-                .run(probe_script(ctx, node), deadline=ctx.scaled(30), check=False, what="probe the node")
-                .ok
-            )
+            script = f"{MEASURE}{probe_script(ctx, node)}"
+            found = ctx.connect(node).run(script, deadline=ctx.scaled(30), check=False, what="probe the node")
+            ctx.pace.note(found.stdout, ctx.acceleration.factor)
+            return found.ok
 
-        return all(on_all(ctx.inventory.nodes, probe, ctx.cancel).values())
+        before = ctx.pace.slowness
+        done = all(on_all(ctx.inventory.nodes, probe, ctx.cancel).values())
+        if ctx.pace.slowness >= WORTH_TELLING > before:
+            ctx.report.info(
+                f"the machines are {ctx.pace.slowness:.1f} times slower than usual:"
+                " each may take that much longer before it counts as failed"
+            )
+        return done
 
     def apply(self, ctx: Context) -> None:
         def prepare(node: Node) -> None:
@@ -40,7 +51,7 @@ class NodesStep:
             with contextlib.closing(ctx.connect(node).shell()) as shell:
                 set_clock(shell, node.name, deadline=ctx.scaled(20))
 
-        on_all(ctx.inventory.nodes, prepare, ctx.cancel)
+        on_all(ctx.inventory.nodes, prepare, ctx.cancel, ctx.report)
 
     def plan(self, ctx: Context) -> str:
         return "write hosts, resolver, CNI and routes on every node"
@@ -84,12 +95,7 @@ systemctl --quiet mask swap.target
 modprobe -a overlay br_netfilter
 sysctl --quiet -w net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
 if [ -f /etc/kubelab/network.sh ]; then systemctl restart lab-network; fi
-tries=0
-until ctr version >/dev/null 2>&1; do
-    tries=$((tries + 1))
-    if [ $tries -ge 60 ]; then journalctl -u containerd --no-pager -n 20 >&2; exit 1; fi
-    sleep 0.5
-done
+{wait_for_runtime()}
 """
 
 

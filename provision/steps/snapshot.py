@@ -19,6 +19,9 @@ class SnapshotStep:
     def estimate(self, ctx: Context) -> float | None:
         return 4.0 + len(ctx.inventory.nodes)
 
+    def patience(self, ctx: Context) -> float:
+        return ctx.scaled(60)
+
     def is_done(self, ctx: Context) -> bool:
         if ctx.config.provider not in SNAPSHOTS:
             return True

@@ -40,7 +40,8 @@ def test_calico_is_applied_and_written_down(tmp_path: Path, stub: StubKubectl) -
     crds, rest, record = stub.calls
     assert "--server-side" in crds
     assert "--server-side" in rest
-    assert record == "apply -f -"
+    # Nothing of ours is worth the download that a validation begins with.
+    assert all("--validate=ignore" in call for call in (crds, rest, record))
     (written,) = json.loads(stub.stdin)["items"]
     found = json.loads(written["data"]["cni"])
     assert (found["name"], found["version"]) == ("calico", "v3.33.1")

@@ -38,7 +38,7 @@ class Machine(Sandbox):
 
     def __init__(self, node: str, root: Path) -> None:
         super().__init__(node, root)
-        for name in ("modprobe", "sysctl", "ctr", "journalctl"):
+        for name in ("modprobe", "sysctl"):
             self.program(name, "")
         self.program("systemctl", SYSTEMCTL)
         self.program("date", DATE)
@@ -123,7 +123,8 @@ def test_what_a_node_lost_it_gets_again(tmp_path: Path, damage: object) -> None:
 def test_containerd_is_waited_for(tmp_path: Path) -> None:
     # kubeadm's own deadline for it is too short on a machine that has just booted.
     lab, nodes = make(tmp_path)
-    nodes["lab-w1"].program("ctr", 'test "$(wc -l < pauses)" -ge 5')
+    answer = (nodes["lab-w1"].bin / "curl").read_text()
+    nodes["lab-w1"].program("curl", f'test "$(wc -l < pauses)" -ge 5 || exit 7\n{answer}')
     nodes["lab-w1"].write("/pauses")
     assert lab.run(NodesStep()) == ["nodes"]
     assert nodes["lab-w1"].pauses == 5
@@ -131,7 +132,7 @@ def test_containerd_is_waited_for(tmp_path: Path) -> None:
 
 def test_a_containerd_that_never_answers_is_an_error_with_its_journal(tmp_path: Path) -> None:
     lab, nodes = make(tmp_path)
-    nodes["lab-w1"].program("ctr", "exit 1")
+    nodes["lab-w1"].program("curl", "printf 'HTTP/2 200\\r\\n\\r\\ngrpc-status: 12\\r\\n'")
     nodes["lab-w1"].program("journalctl", "echo containerd: no space left on device")
     with pytest.raises(StepFailed, match="lab-w1") as caught:
         lab.run(NodesStep())
