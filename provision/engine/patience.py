@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from provision.engine.transient import passing
 from provision.errors import LabError
+from provision.report.error_view import outputs
 
 if TYPE_CHECKING:
     from provision.engine.waiting import Clock
@@ -39,6 +40,8 @@ class Patience:
                 reason = passing(error)
                 if not reason or self.clock.now() + pause >= end:
                     raise
+                for source, text in outputs(error):
+                    self.report.said(source, text)
                 self.report.info(f"{what} is tried again: {reason}")
             self.clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)

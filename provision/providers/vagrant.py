@@ -104,13 +104,15 @@ class VagrantMachines:
                     lines.append(line)
                     self.report.progress(line.rstrip())
             except subprocess.CalledProcessError as failed:
-                errors.seek(0)
-                output = "".join(lines) + errors.read()
+                # On its standard output it tells what it does, on the other one what went wrong.
+                output = _text(errors) or "".join(lines)
                 raise VagrantError(["vagrant", *arguments], failed.returncode, output, hint=HINT) from None
             except FileNotFoundError as error:
                 raise MissingTool(
                     f"the program `{error.filename}` is not installed", hint=TOOL_HINT
                 ) from None
+            finally:
+                self.report.said("vagrant", _text(errors))
 
     def _client(self, errors: IO[str]) -> VagrantClient:
         # At import it looks for Vagrant, and prints a warning where there is none.
@@ -126,3 +128,9 @@ class VagrantMachines:
         environment["VAGRANT_DOTFILE_PATH"] = str(self.workspace.root / ".vagrant")
         environment["VAGRANT_VAGRANTFILE"] = self.workspace.vagrantfile.name
         return VagrantClient(root=str(self.workspace.root), env=environment, err_cm=keep)
+
+
+def _text(file: IO[str]) -> str:
+    """Return all that stands in a file."""
+    file.seek(0)
+    return file.read()

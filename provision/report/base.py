@@ -55,6 +55,9 @@ class Reporter(Protocol):
     ) -> None:
         """Why the command failed; `resume` is the command that goes on from here."""
 
+    def said(self, source: str, text: str) -> None:
+        """Everything that a tool or a node said, for the run log alone."""
+
     def next_commands(self, commands: Sequence[str]) -> None:
         """What the user may want to type next."""
 
@@ -110,6 +113,9 @@ class EventReporter:
         resume: str | None = None,
     ) -> None:
         self.event("error", {"error": error, "step": step, "log": log, "resume": resume})
+
+    def said(self, source: str, text: str) -> None:
+        self.event("said", {"source": source, "text": text})
 
     def next_commands(self, commands: Sequence[str]) -> None:
         self.event("next_commands", {"commands": commands})

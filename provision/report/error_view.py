@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.errors import (
@@ -17,7 +18,6 @@ from provision.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,17 @@ class ErrorView:
             *(f"| {line}" for line in self.details.splitlines()),
             *(f"{label}: {text}" for label, text in after if text),
         ]
+
+
+def outputs(error: BaseException) -> list[tuple[str, str]]:
+    """Return what failed and everything it said, of an error and of those that it wraps."""
+    if isinstance(error, StepFailed):
+        return outputs(error.cause)
+    if isinstance(error, NodesError):
+        return [found for each in error.errors.values() for found in outputs(each)]
+    if isinstance(error, ToolFailed):
+        return [(Path(error.argv[0]).name, error.output)]
+    return [(error.node, error.output)] if isinstance(error, RemoteError) else []
 
 
 class ShownError(LabError):

@@ -24,6 +24,9 @@ class JsonReporter(EventReporter):
         self._lock = threading.Lock()
         self._progress: dict[str, str] = {}
 
+    def said(self, source: str, text: str) -> None:
+        """Nothing: a program reads it in the run log."""
+
     def event(self, name: str, fields: dict[str, Any]) -> None:
         with self._lock:
             if name == "progress":

@@ -94,6 +94,9 @@ class PlainReporter:
         text = "\n".join([f"error: {view.message}", *view.lines(step, log, resume)])
         self._say(text, self._errors)
 
+    def said(self, source: str, text: str) -> None:
+        """Nothing: it is for the run log."""
+
     def next_commands(self, commands: Sequence[str]) -> None:
         for command in commands:
             self._say(f"next: {command}")

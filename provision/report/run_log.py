@@ -66,6 +66,11 @@ class RunLog(EventReporter):
         written = event_fields(name, self.redactor.value(fields))
         self._write(f"{name} {json.dumps(written, default=str, ensure_ascii=False)}")
 
+    def said(self, source: str, text: str) -> None:
+        """Write all lines of `source`."""
+        for line in text.splitlines():
+            self.output(source, line)
+
     def output(self, source: str, line: str) -> None:
         """Write one line of output of `source`, a tool or a node."""
         with self._lock:

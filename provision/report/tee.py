@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from provision.report.base import EventReporter
+from provision.report.error_view import outputs
 from provision.report.redact import Redactor
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class TeeReporter(EventReporter):
         self._lock = threading.Lock()
         self._durations: dict[str, float] = {}
         self._told_broken = False
+        self._said: set[tuple[str, str]] = set()
 
     @property
     def durations(self) -> dict[str, float]:
@@ -46,11 +48,22 @@ class TeeReporter(EventReporter):
         elif name in ("step_done", "step_failed"):
             with self._lock:
                 self._durations[fields["id"]] = fields["seconds"]
+        elif name == "error":
+            for source, text in outputs(fields["error"]):
+                self.said(source, text)
         clean = self.redactor.value(fields)
         if self.log is not None:
             self.log.event(name, clean)
             self._tell_broken(self.log)
         getattr(self.screen, name)(**clean)
+
+    def said(self, source: str, text: str) -> None:
+        """Write what a tool said into the log, unless the same stands there."""
+        with self._lock:
+            new = (source, text) not in self._said
+            self._said.add((source, text))
+        if self.log is not None and new:
+            self.log.said(source, text)
 
     def sink(self, source: str) -> Callable[[str], None]:
         """Return a function that takes the output lines of `source` for the log."""

@@ -124,6 +124,9 @@ class RichReporter:
             text.append(f"\n  {printable(line)}", f"not bold {style}")
         self._print(text)
 
+    def said(self, source: str, text: str) -> None:
+        """Nothing: it is for the run log."""
+
     def next_commands(self, commands: Sequence[str]) -> None:
         if commands:
             text = Text("next:", "bold")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -108,12 +109,15 @@ def test_each_line_is_told_while_vagrant_works(machines: VagrantMachines, stub: 
     VagrantMachines(machines.workspace, machines.inventory, machines.provider, Answering()).up()
 
 
-def test_a_failure_carries_the_last_lines_of_both_streams(machines: VagrantMachines, stub: Stub) -> None:
-    stub("echo '==> lab-cp1: Creating'; echo 'no space left' >&2; exit 3")
+def test_a_failure_says_why_and_the_run_log_gets_all_of_it(machines: VagrantMachines, stub: Stub) -> None:
+    frame = "/usr/lib/ruby/vagrant/action/warden.rb:48:in `call'"
+    stub(f"echo '==> lab-cp1: Creating'; printf '%s\\n' 'no space left' {shlex.quote(frame)} >&2; exit 3")
     with pytest.raises(VagrantError) as caught:
         machines.up()
     assert caught.value.code == 3
-    assert caught.value.details == "==> lab-cp1: Creating\nno space left"
+    assert caught.value.details == "no space left"
+    assert isinstance(machines.report, RecordingReporter)
+    assert machines.report.of("said") == [{"source": "vagrant", "text": f"no space left\n{frame}\n"}]
     assert "kubelab up" in caught.value.hint
 
 
