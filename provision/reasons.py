@@ -11,8 +11,8 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _KINDS = (
     # kubeadm's checks before it begins.
     re.compile(r"\[ERROR (?P<check>[\w/.-]+)\]: (?P<said>.*)"),
-    # Go's compiler, and its command where it names a file.
-    re.compile(r"\S+\.go:\d+(?::\d+)?: \S"),
+    # Go's compiler.
+    re.compile(r"\S+\.go:\d+:\d+: \S"),
     # kubectl, kubeadm, virsh, helm, dpkg, VBoxManage; apt and mmdebstrap; the go command; skopeo.
     re.compile(
         r"(?:[\w.-]+: )?(?:error|Error|ERROR|fatal): \S|[\w.-]+: error \S"
@@ -42,9 +42,16 @@ def telling(output: str) -> list[str]:
     for kind in _KINDS:
         # kubeadm asks a container runtime that does not answer twice, for two checks.
         found: dict[str, str] = {}
+        follows = False
         for line in lines:
             if match := kind.match(line):
                 found.setdefault(match.groupdict().get("said", line), line)
+            elif follows and line.startswith("- "):
+                found.setdefault(line, line)
+            else:
+                follows = False
+                continue
+            follows = True
         if found:
             return [*found.values(), *late]
     return late

@@ -9,12 +9,18 @@ from dataclasses import dataclass
 import pytest
 
 from provision.engine.parallel import MOST_THREADS, on_all
-from provision.errors import Cancelled, ConnectFailed, LabError, NodesError
+from provision.errors import Cancelled, CommandFailed, ConnectFailed, LabError, NodesError, Result
+from provision.report.base import RecordingReporter
 
 
 @dataclass(frozen=True)
 class Node:
     name: str
+
+
+@pytest.fixture
+def recorder() -> RecordingReporter:
+    return RecordingReporter()
 
 
 NODES = [Node("lab-cp1"), Node("lab-w1"), Node("lab-w2")]
@@ -48,6 +54,40 @@ def test_one_failure_is_raised_as_it_is_after_the_others_ended() -> None:
         on_all(NODES, work, cancel)
     assert sorted(ended) == ["lab-cp1", "lab-w2"]
     assert not cancel.is_set()
+
+
+def test_a_failure_is_told_while_the_others_go_on(recorder: RecordingReporter) -> None:
+    told = threading.Event()
+
+    def work(node: Node) -> None:
+        if node.name == "lab-w1":
+            raise CommandFailed(node.name, "kubeadm join", Result("", "error: port 10250 is in use", 1))
+        assert told.wait(10)
+
+    class Telling(RecordingReporter):
+        def warn(self, text: str) -> None:
+            recorder.warn(text)
+            told.set()
+
+    with pytest.raises(CommandFailed):
+        on_all(NODES, work, threading.Event(), Telling())
+    assert recorder.of("warn") == [
+        {
+            "text": "lab-w1: `kubeadm join` ended with exit code 1: error: port 10250 is in use"
+            " (lab-cp1, lab-w2 go on)"
+        }
+    ]
+
+
+def test_the_last_failure_and_what_was_given_up_are_not_told(recorder: RecordingReporter) -> None:
+    def work(node: Node) -> None:
+        raise Cancelled("given up") if node.name == "lab-cp1" else ConnectFailed(node.name, "no route")
+
+    with pytest.raises(ConnectFailed):
+        on_all(NODES[1:2], work, threading.Event(), recorder)
+    with pytest.raises(Cancelled):
+        on_all(NODES[:1], work, threading.Event(), recorder)
+    assert recorder.events == []
 
 
 def test_several_failures_come_together_in_the_order_of_the_nodes() -> None:

@@ -182,6 +182,62 @@ def test_a_failure_carries_step_details_hint_and_exit_code() -> None:
     assert red.value.exit_code == 3
 
 
+class Patient(Fake):
+    def patience(self, ctx: World) -> float:
+        return 600.0
+
+
+REFUSED = ConnectFailed("lab-cp1", "no SSH connection: connection refused")
+
+
+def fail_times(times: int, error: LabError) -> Callable[..., None]:
+    """Return work, or a probe, that fails so many times and then ends well."""
+    left = [error] * times
+
+    def work(*_: World) -> None:
+        if left:
+            raise left.pop()
+
+    return work
+
+
+def test_a_patient_step_is_tried_again_when_it_failed_in_passing() -> None:
+    world, reporter = World(), RecordingReporter()
+    outcome = run(world, Patient("a", fail_times(2, REFUSED)), reporter=reporter)
+    assert (outcome.changed, world.applied) == (["a"], ["a", "a", "a"])
+    assert [event["text"] for event in reporter.of("info")] == [f"Do a is tried again: {REFUSED}"] * 2
+
+
+def test_a_question_that_fails_in_passing_is_asked_again_before_and_after_the_work() -> None:
+    world = World()
+    step = Patient("a", probe=fail_times(1, REFUSED))
+
+    def work(world: World) -> None:
+        step.probe = fail_times(3, REFUSED)
+
+    step.work = work
+    assert run(world, step).changed == ["a"]
+    assert world.applied == ["a"]
+
+
+def test_a_patient_step_fails_at_once_for_a_reason_that_stays() -> None:
+    world = World()
+    with pytest.raises(StepFailed):
+        run(world, Patient("a", fail(LabError("no such option"))))
+    assert world.applied == ["a"]
+    assert world.clock.now() == 0
+
+
+def test_what_one_try_brought_about_counts_though_another_failed() -> None:
+    world = World()
+
+    def work(world: World) -> None:
+        world.done.add("a")
+        raise REFUSED
+
+    assert run(world, Patient("a", work)).changed == ["a"]
+
+
 def test_a_probe_that_fails_fails_its_step() -> None:
     with pytest.raises(StepFailed, match="no route"):
         run(World(), Fake("a", probe=fail(ConnectFailed("lab-cp1", "no route"))))

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import LabError
+from provision.errors import (
+    CommandFailed,
+    ConnectFailed,
+    LabError,
+    NodesError,
+    Result,
+    StepFailed,
+    VagrantError,
+)
 from provision.report.base import RecordingReporter
 from provision.report.redact import Redactor
 from provision.report.run_log import KEPT_RUNS, RunLog
@@ -243,6 +251,29 @@ def test_the_tee_writes_both(tmp_path: Path) -> None:
     text = (tmp_path / "run.log").read_text()
     assert '"a [redacted]"' in text
     assert "vagrant | b [redacted]" in text
+
+
+def test_the_tee_keeps_all_that_failed_tools_said_for_the_log_alone(tmp_path: Path) -> None:
+    log, screen = RunLog(tmp_path / "run.log"), RecordingReporter()
+    error = NodesError(
+        {
+            "lab-w1": CommandFailed(
+                "lab-w1", "kubeadm join", Result("", "[preflight] begun\nerror: no\n", 1)
+            ),
+            "lab-w2": ConnectFailed("lab-w2", "no route"),
+        }
+    )
+    frame = "/usr/lib/ruby/vagrant/action/warden.rb:48:in `call'"
+    with TeeReporter(screen, log) as tee:
+        tee.said("vagrant", f"no room\n{frame}\n")
+        tee.error(StepFailed("join", error))
+        tee.error(VagrantError(["/usr/bin/vagrant", "up"], 1, f"no room\n{frame}\n"))
+    written = (tmp_path / "run.log").read_text()
+    assert "lab-w1 | [preflight] begun\n" in written
+    assert "lab-w1 | error: no\n" in written
+    # Told twice, written once.
+    assert written.count(f"vagrant | {frame}\n") == 1
+    assert [name for name, _ in screen.events] == ["error", "error"]
 
 
 def test_without_a_log_output_goes_nowhere() -> None:

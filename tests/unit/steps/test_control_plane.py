@@ -71,6 +71,23 @@ def test_an_init_at_work_that_fails_is_an_error_with_its_last_lines(cluster: Clu
     assert cluster.first.verbs == []
 
 
+def test_an_init_that_failed_in_passing_starts_over_at_once_with_the_same_token(cluster: Cluster) -> None:
+    # A worker that waits for this control plane has read its token already.
+    node = cluster.first
+    works = (node.bin / "kubeadm").read_text().partition("calls\n")[2]
+    slow = "echo 'error: error execution phase addon/coredns: etcdserver: leader changed'; exit 1"
+    node.kubeadm(
+        f"if [ $1 = init ]; then cp run/kubelab/token token$(ls | grep -c token); fi\n"
+        f"if [ $1 = init ] && [ ! -e token1 ]; then mkdir -p {node.path(PKI)}; {slow}; fi\n{works}"
+    )
+    assert up(cluster) == UP
+    assert node.verbs == ["init", "reset", "init"]
+    assert node.path("/token0").read_text() == node.path("/token1").read_text()
+    (told,) = [event["text"] for event in cluster.lab.report.of("info")]
+    assert told.startswith("lab-cp1: kubeadm init is tried again: ")
+    assert told.endswith("etcdserver: leader changed")
+
+
 def test_after_a_failure_the_next_up_starts_over(cluster: Cluster) -> None:
     works = (cluster.first.bin / "kubeadm").read_text()
     cluster.first.kubeadm("mkdir -p etc/kubernetes/pki; echo no room; exit 1")

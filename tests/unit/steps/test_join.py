@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from provision.engine.steps import Together
-from provision.errors import StepFailed, WaitTimeout
+from provision.errors import ConnectFailed, Result, StepFailed, WaitTimeout
 from provision.kubeadm.documents import ca_hash
 from provision.kubeadm.unit import CODE, KUBELET_CONF, TOKEN
 from provision.steps.control_plane import FINALIZED, ControlPlaneStep
 from provision.steps.join import CA, CONFIG, JoinStep
+from tests.fakes.kubeadm import certificate
 from tests.fakes.node.sandbox import Sandbox
 from tests.fakes.steps import Cluster, make_cluster
 
@@ -183,6 +184,101 @@ def test_a_worker_that_fails_does_not_stop_the_others_and_joins_next_time(cluste
     assert up(cluster) == UP
     assert broken.verbs == ["join", "reset", "join"]
     assert other.verbs == ["join"]
+
+
+CRI = """
+if [ $1 = join ] && [ ! -e tried ]; then
+    touch tried; {before}
+    echo '[ERROR CRI]: could not connect to the container runtime: code = DeadlineExceeded'
+    echo 'error: error execution phase preflight: preflight checks failed'; exit 1
+fi
+"""
+
+
+def fail_once(worker: Sandbox, before: str = ":") -> None:
+    """Let a worker's first join fail because its container runtime was slow."""
+    works = (worker.bin / "kubeadm").read_text().partition("calls\n")[2]
+    worker.kubeadm(CRI.format(before=before) + works)
+
+
+def test_a_join_that_failed_in_passing_is_tried_again_at_once(cluster: Cluster) -> None:
+    slow, other = cluster.workers()
+    fail_once(slow)
+    assert up(cluster) == UP
+    assert (slow.verbs, other.verbs) == (["join", "join"], ["join"])
+    (told,) = [event["text"] for event in cluster.lab.report.of("info")]
+    assert told.startswith("lab-w1: kubeadm join is tried again: [ERROR CRI]: could not connect")
+    assert cluster.lab.report.of("warn") == []
+
+
+def test_what_a_failed_try_changed_is_removed_before_the_next(cluster: Cluster) -> None:
+    slow = cluster.workers()[0]
+    fail_once(
+        slow, f"mkdir -p etc/kubernetes; touch {slow.path(KUBELET_CONF)} {cluster.api.root}/nodes/lab-w1"
+    )
+    assert up(cluster) == UP
+    assert slow.verbs == ["join", "reset", "join"]
+    assert [call for call in cluster.api.calls if call.startswith("delete node lab-w1")] != []
+
+
+def test_a_new_try_trusts_a_control_plane_that_was_made_anew(cluster: Cluster) -> None:
+    slow = cluster.workers()[0]
+    (cluster.first.root / "new.crt").write_bytes(certificate())
+    fail_once(slow, f"cp {cluster.first.root}/new.crt {cluster.first.path(CA)}")
+    assert up(cluster) == UP
+    (pin,) = document(slow)["discovery"]["bootstrapToken"]["caCertHashes"]
+    assert pin == ca_hash((cluster.first.root / "new.crt").read_bytes())
+
+
+def test_a_join_that_ended_well_though_nobody_heard_of_it_is_not_done_again(cluster: Cluster) -> None:
+    worker = cluster.workers()[0]
+    run = worker.run
+    breaks = [ConnectFailed("lab-w1", "the SSH connection broke during `kubeadm join`: timed out")]
+
+    def broken(command: str, **options: Any) -> Result:
+        result = run(command, **options)
+        if breaks and options.get("what") == "kubeadm join":
+            raise breaks.pop()
+        return result
+
+    worker.run = broken  # type: ignore[method-assign, assignment]
+    assert up(cluster) == UP
+    assert (worker.verbs, breaks) == (["join"], [])
+
+
+def test_a_worker_that_cannot_join_is_told_while_the_others_do(cluster: Cluster) -> None:
+    broken, other = cluster.workers()
+    broken.kubeadm("echo '[ERROR Port-10250]: Port 10250 is in use'; exit 1")
+    told = threading.Event()
+    # The other one does not end before the first is told of.
+    warnings: list[str] = []
+
+    def warn(text: str) -> None:
+        warnings.append(text)
+        told.set()
+
+    cluster.lab.report.warn = warn  # type: ignore[method-assign]
+    other.after = lambda script: None if "join" not in other.verbs else _waited(told)
+    with pytest.raises(StepFailed):
+        up(cluster)
+    assert warnings == [
+        "lab-w1: `kubeadm join` ended with exit code 1: [ERROR Port-10250]: Port 10250 is in use"
+        " (lab-w2 goes on)"
+    ]
+    assert broken.verbs == ["join"]
+
+
+def _waited(event: threading.Event) -> None:
+    assert event.wait(10)
+
+
+def test_a_token_the_api_server_was_too_slow_to_take_is_made_again(cluster: Cluster) -> None:
+    kubectl = cluster.lab.ctx.kubectl.program
+    works = kubectl.read_text()
+    slow = "echo 'error: the server was unable to return a response in the time allotted' >&2; exit 1"
+    kubectl.write_text(works.replace("apply*)", f"apply*) test -e slow || {{ touch slow; {slow}; }};"))
+    assert up(cluster) == UP
+    assert token(cluster.workers()[0]).startswith(secret(cluster)["stringData"]["token-id"])
 
 
 def test_a_control_plane_that_never_comes_is_an_error(tmp_path: Path) -> None:

@@ -120,6 +120,18 @@ def test_what_a_node_lost_it_gets_again(tmp_path: Path, damage: object) -> None:
     assert lab.run(NodesStep()) == []
 
 
+def test_slow_machines_are_told_once_and_every_deadline_grows(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    # Of a clock that runs ahead at each look, the time between two looks is long.
+    nodes["lab-w1"].program("date", 'echo x >> looks; echo "$(wc -l < looks)00000000"')
+    before = lab.ctx.scaled(30)
+    assert NodesStep().is_done(lab.ctx) is False
+    assert lab.ctx.scaled(30) > before
+    assert NodesStep().is_done(lab.ctx) is False
+    (told,) = [event["text"] for event in lab.report.of("info")]
+    assert "times slower than usual" in told
+
+
 def test_containerd_is_waited_for(tmp_path: Path) -> None:
     # kubeadm's own deadline for it is too short on a machine that has just booted.
     lab, nodes = make(tmp_path)
