@@ -16,6 +16,7 @@ from provision.host.facts import HostFacts, acceleration, gather
 from provision.host.fit import check_host
 from provision.lab.artifacts import artifacts_of
 from provision.lab.context import Context
+from provision.lab.refusals import refuse_impossible
 from provision.node.runner import Runner
 from provision.providers.base import Provider, SnapshotBackend
 from provision.providers.vagrant import VagrantMachines
@@ -46,13 +47,20 @@ def open_lab(
     cancel: threading.Event,
     facts: HostFacts | None = None,
 ) -> Context:
-    """Return the Context of a lab; raises ConfigError for what is not there yet."""
+    """Return the Context of a lab; raises ConfigError for what is not there yet.
+
+    `facts` are those of the host that is to make it: what it cannot is refused at once.
+    """
     inventory = inventory_of(config)
     if len(inventory.control_planes) > 1:
         raise ConfigError(
             "more than one control plane is not there yet", key="controlPlanes.count", hint="use 1"
         )
     provider: Provider = PROVIDERS.make(config.provider, Provider, report, cancel)
+    machines = VagrantMachines(workspace, inventory, provider, report)
+    if facts is not None:
+        # Before the network is asked for anything, which may take its time.
+        refuse_impossible(config, inventory, workspace.root, provider, machines)
     artifacts = artifacts_of(config)
     config = config.model_copy(update={"cni": decide(config.cni, artifacts.has)})
     speed = acceleration(facts or gather())
@@ -63,7 +71,7 @@ def open_lab(
         workspace=workspace,
         acceleration=speed,
         provider=provider,
-        machines=VagrantMachines(workspace, inventory, provider, report),
+        machines=machines,
         cni=cni_of(config.cni),
         report=report,
         find_bundle=artifacts.find,

@@ -8,7 +8,7 @@ import time
 from provision.config.inventory import machine_names
 from provision.errors import Cancelled, LabError, MissingTool, VagrantError
 from provision.lab.context import Context
-from provision.steps.host import refuse_another_lab
+from provision.lab.refusals import refuse_another_lab
 
 
 def destroy(ctx: Context) -> None:
@@ -16,7 +16,7 @@ def destroy(ctx: Context) -> None:
 
     Works also on a lab that is half made, or whose machines were removed behind Vagrant's back.
     """
-    refuse_another_lab(ctx)
+    refuse_another_lab(ctx.config, ctx.workspace.root, ctx.provider)
     start = time.monotonic()
     _forget_snapshots(ctx)
     try:

@@ -42,6 +42,9 @@ class Provider(Protocol):
     def network_ready(self, config: ClusterConfig, inventory: Inventory) -> bool:
         """Return whether the lab's own network is up and knows every node's address."""
 
+    def refuse_network(self, config: ClusterConfig, inventory: Inventory) -> None:
+        """Raise ConfigError where the lab's network cannot be made, or is there with another range."""
+
     def make_network(self, config: ClusterConfig, inventory: Inventory) -> None:
         """Make the lab's network so; raises ConfigDrift when a living one has another range."""
 
@@ -56,6 +59,9 @@ class Provider(Protocol):
 
     def elsewhere(self, config: ClusterConfig, folder: Path) -> Mapping[str, str]:
         """Return machine -> Vagrantfile of a lab of this name that another folder than `folder` made."""
+
+    def taken(self, config: ClusterConfig, inventory: Inventory, known: Mapping[str, str]) -> list[str]:
+        """Return the nodes' names that machines have which are neither the lab's nor `known` (name -> id)."""
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove machines and their disks by name."""

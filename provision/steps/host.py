@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from provision.config.inventory import bridge_name
 from provision.doctor import Finding, Host, HostTools, LabNeeds, checks_for, essentials
-from provision.errors import ConfigError, ResourceError
+from provision.errors import ResourceError
 from provision.host.facts import gather
 from provision.lab.context import Context
 
@@ -16,13 +16,6 @@ class HostStep:
     title = "Host"
 
     def is_done(self, ctx: Context) -> bool:
-        if not ctx.provider.builds_boxes:
-            raise ConfigError(
-                f"a box for {ctx.provider.name} is not there yet",
-                key="provider",
-                hint="kubelab render writes its Vagrantfile; provider: libvirt makes clusters",
-            )
-        refuse_another_lab(ctx)
         ctx.provider.preflight(gather())
         return not _wrong(ctx)
 
@@ -32,17 +25,6 @@ class HostStep:
 
     def plan(self, ctx: Context) -> str:
         return "stop: kubelab doctor says what is wrong with this host"
-
-
-def refuse_another_lab(ctx: Context) -> None:
-    """Raise ConfigError where another folder made a lab of the same name: it is not ours to touch."""
-    others = ctx.provider.elsewhere(ctx.config, ctx.workspace.root)
-    for machine, vagrantfile in others.items():
-        raise ConfigError(
-            f"a lab called {ctx.config.name} is there already: {machine} was made from {vagrantfile}",
-            key="name",
-            hint="choose another name, or run kubelab destroy in that folder",
-        )
 
 
 def _wrong(ctx: Context) -> list[Finding]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from provision.errors import ConfigDrift
 from provision.host.files import write_atomic
 from provision.lab.context import Context
+from provision.lab.refusals import refuse_removed_nodes
 from provision.providers.base import PAUSED, RUNNING
 from provision.providers.vagrantfile import vagrantfile
 from provision.ssh.keys import make_key
@@ -81,15 +81,9 @@ class MachinesStep:
 
     def _remove_strays(self, ctx: Context) -> None:
         """Remove what a killed `vagrant up` left half made; refuse where a node left lab.yaml."""
+        # Refused before anything was built, but that may be long ago.
+        refuse_removed_nodes(ctx.config, ctx.inventory, ctx.provider, ctx.machines)
         strays = ctx.provider.strays(ctx.config, ctx.machines.ids())
-        wanted = {node.name for node in ctx.inventory.nodes}
-        removed = sorted(set(strays) - wanted)
-        if removed:
-            raise ConfigDrift(
-                f"{', '.join(removed)} runs, and lab.yaml has it no more",
-                key="workers.count",
-                hint="set the count back, or start over: kubelab destroy, then kubelab up",
-            )
         if strays:
             ctx.report.info(f"removing half-made machines: {', '.join(strays)}")
             ctx.provider.remove(strays)

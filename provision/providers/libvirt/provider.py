@@ -62,6 +62,12 @@ class Libvirt:
             return False
         return attributes(root, "ip/dhcp/host", HOST_KEYS) == _hosts(inventory)
 
+    def refuse_network(self, config: ClusterConfig, inventory: Inventory) -> None:
+        """Raise ConfigDrift where the network is there with another range."""
+        root = self.virsh.xml("net-dumpxml", network_name(config.name))
+        if root is not None:
+            _refuse_drift(root, config, inventory)
+
     def make_network(self, config: ClusterConfig, inventory: Inventory) -> None:
         """Define and start the network, or add and remove addresses of a living one."""
         name = network_name(config.name)
@@ -75,13 +81,7 @@ class Libvirt:
             self.virsh("net-start", name)
 
     def _adapt(self, name: str, found: ET.Element, config: ClusterConfig, inventory: Inventory) -> None:
-        if drift := _drift(found, config, inventory):
-            key, text = drift
-            raise ConfigDrift(
-                text,
-                key=key,
-                hint="a lab cannot move to another network: kubelab destroy, then kubelab up",
-            )
+        _refuse_drift(found, config, inventory)
         (active,) = self.virsh.lists("net-list --name")
         scope = ["--config", "--live"] if name in active else ["--config"]
         wanted, present = _hosts(inventory), attributes(found, "ip/dhcp/host", HOST_KEYS)
@@ -126,6 +126,18 @@ class Libvirt:
         here = f"Source: {folder / 'Vagrantfile'}"
         sources = {name: root.findtext("description") or here for name, root in self._domains(config)}
         return {name: source.removeprefix("Source: ") for name, source in sources.items() if source != here}
+
+    def taken(self, config: ClusterConfig, inventory: Inventory, known: Mapping[str, str]) -> list[str]:
+        """Return the names that domains of other networks have, but for those that Vagrant began to make."""
+        (names,) = self.virsh.lists("list --all --name")
+        found = [node.name for node in inventory.nodes if node.name in names]
+        ours = {name for name, _ in self._domains(config)} if found else set()
+        foreign = {name: self.virsh.xml("dumpxml", name) for name in found if name not in ours}
+        return [
+            name
+            for name, root in foreign.items()
+            if root is not None and root.findtext("uuid") not in known.values()
+        ]
 
     def _domains(self, config: ClusterConfig) -> Iterator[tuple[str, ET.Element]]:
         """Give the domains with a name and on the network of this lab, and their definitions."""
@@ -181,6 +193,16 @@ class Libvirt:
 
 def _box_volume(box: BoxReference) -> str:
     return f"{box.name}_vagrant_box_image_{box.version}_box.img"
+
+
+def _refuse_drift(found: ET.Element, config: ClusterConfig, inventory: Inventory) -> None:
+    if drift := _drift(found, config, inventory):
+        key, text = drift
+        raise ConfigDrift(
+            text,
+            key=key,
+            hint="a lab cannot move to another network: kubelab destroy, then kubelab up",
+        )
 
 
 def _drift(found: ET.Element, config: ClusterConfig, inventory: Inventory) -> tuple[str, str] | None:

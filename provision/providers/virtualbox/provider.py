@@ -80,6 +80,10 @@ class VirtualBox:
         self._check(config, inventory)
         return self.network.ready(config, inventory)
 
+    def refuse_network(self, config: ClusterConfig, inventory: Inventory) -> None:
+        """Raise ConfigError for a network or a disk that VirtualBox cannot have."""
+        self._check(config, inventory)
+
     def make_network(self, config: ClusterConfig, inventory: Inventory) -> None:
         """Make the host-only interface; raises ConfigError, ConfigDrift."""
         self._check(config, inventory)
@@ -104,6 +108,13 @@ class VirtualBox:
     def elsewhere(self, config: ClusterConfig, folder: Path) -> Mapping[str, str]:
         """Return nothing: VirtualBox does not say where a machine was made."""
         return {}
+
+    def taken(self, config: ClusterConfig, inventory: Inventory, known: Mapping[str, str]) -> list[str]:
+        """Return the names that machines outside the lab's group have."""
+        machines = self.vbox.machines()
+        foreign = {name for machine, name in machines.items() if machine not in known.values()}
+        foreign -= set(self.strays(config, known))
+        return [node.name for node in inventory.nodes if node.name in foreign]
 
     def remove(self, names: Sequence[str]) -> None:
         """Power machines off and remove them with their disks; raises WaitTimeout."""

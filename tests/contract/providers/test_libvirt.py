@@ -124,6 +124,11 @@ def test_a_network_is_made_once(host: Host) -> None:
     assert host.calls("net-update") == []
 
 
+def test_a_network_that_is_not_there_yet_is_not_refused(host: Host) -> None:
+    PROVIDER.refuse_network(CONFIG, inventory_of(CONFIG))
+    assert not network_ready()
+
+
 def test_a_stopped_network_is_started_not_made_anew(host: Host) -> None:
     make_network()
     networks = host.state["networks"]
@@ -158,6 +163,9 @@ def test_a_network_of_another_range_is_refused_untouched(host: Host, nodes: str)
         make_network(other)
     assert caught.value.key == "network.nodes"
     assert "kubelab destroy" in caught.value.hint
+    with pytest.raises(ConfigDrift):
+        PROVIDER.refuse_network(other, inventory_of(other))
+    PROVIDER.refuse_network(CONFIG, inventory_of(CONFIG))
     assert host.state["networks"] == before
 
 
@@ -218,6 +226,16 @@ def test_a_lab_of_the_same_name_made_in_another_folder_is_told_apart(host: Host,
     host.domain("lab-cp1", source=str(tmp_path / "Vagrantfile"))
     assert PROVIDER.elsewhere(CONFIG, tmp_path) == {}
     assert PROVIDER.elsewhere(CONFIG, tmp_path / "other") == {"lab-cp1": str(tmp_path / "Vagrantfile")}
+
+
+def test_names_that_other_machines_have_are_taken(host: Host) -> None:
+    host.domain("lab-cp1")
+    half_made = host.domain("lab-w1", "shutoff", network="default")
+    host.domain("lab-w2", network="default")
+    inventory = inventory_of(CONFIG)
+    assert PROVIDER.taken(CONFIG, inventory, {}) == ["lab-w1"]
+    # Vagrant gives a machine its networks after its name.
+    assert PROVIDER.taken(CONFIG, inventory, {"lab-w1": half_made}) == []
 
 
 def test_machines_are_removed_with_their_disks(host: Host) -> None:

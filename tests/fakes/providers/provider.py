@@ -10,6 +10,7 @@ from typing import Any
 from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory
 from provision.config.schema import ClusterConfig
+from provision.errors import LabError
 
 
 class FakeProvider:
@@ -26,6 +27,8 @@ class FakeProvider:
         self.machines: dict[str, str] = {}
         self.stray: list[str] = []
         self.others: dict[str, str] = {}
+        self.foreign: list[str] = []
+        self.drift: LabError | None = None
         self.network = False
         self.boxes: set[str] = set()
         self.calls: list[tuple[str, Any]] = []
@@ -39,12 +42,19 @@ class FakeProvider:
     def network_ready(self, config: ClusterConfig, inventory: Inventory) -> bool:
         return self.network
 
+    def refuse_network(self, config: ClusterConfig, inventory: Inventory) -> None:
+        if self.drift is not None:
+            raise self.drift
+
     def make_network(self, config: ClusterConfig, inventory: Inventory) -> None:
         self.calls.append(("make_network", config.name))
         self.network = True
 
     def elsewhere(self, config: object, folder: Path) -> Mapping[str, str]:
         return self.others
+
+    def taken(self, config: ClusterConfig, inventory: Inventory, known: Mapping[str, str]) -> list[str]:
+        return self.foreign
 
     def has_box(self, box: BoxReference, folder: Path) -> bool:
         return box.name in self.boxes

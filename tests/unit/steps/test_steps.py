@@ -110,12 +110,3 @@ def test_a_warning_of_the_doctor_does_not_stop_the_lab(lab: Lab, monkeypatch: py
     asked = find(monkeypatch, WARNS)
     assert lab.run(HostStep()) == []
     assert asked[0]
-
-
-def test_a_provider_without_boxes_can_only_be_rendered(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    find(monkeypatch)
-    lab.provider.builds_boxes = False
-    with pytest.raises(StepFailed, match="provider") as caught:
-        lab.run(*STEPS[:3])
-    assert caught.value.exit_code == 2
-    assert "kubelab render" in caught.value.hint

@@ -1,0 +1,94 @@
+"""What follows from lab.yaml and this host is told before anything is asked of the network, or built."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from provision import extensions
+from provision.config.inventory import inventory_of
+from provision.errors import ConfigDrift, ConfigError
+from provision.host.facts import gather
+from provision.lab import opening
+from provision.lab.refusals import refuse_impossible
+from provision.report.base import RecordingReporter
+from provision.workspace import Workspace
+from tests.fakes import FakeMachines, FakeProvider, make_config
+
+CONFIG = make_config(workers={"count": 1})
+NAMES = ["lab-cp1", "lab-w1"]
+
+
+@pytest.fixture
+def provider() -> FakeProvider:
+    return FakeProvider()
+
+
+def refuse(provider: FakeProvider, folder: Path = Path("/lab")) -> None:
+    refuse_impossible(CONFIG, inventory_of(CONFIG), folder, provider, FakeMachines(NAMES, running=NAMES))
+
+
+def test_a_lab_that_can_be_made_is_not_refused(provider: FakeProvider) -> None:
+    # One half made by a run that was killed is made anew.
+    provider.stray = ["lab-w1"]
+    refuse(provider)
+    assert provider.calls == []
+
+
+def no_boxes(provider: FakeProvider) -> None:
+    provider.builds_boxes = False
+
+
+def another_lab(provider: FakeProvider) -> None:
+    provider.others = {"lab-cp1": "/elsewhere/Vagrantfile"}
+
+
+def other_machines(provider: FakeProvider) -> None:
+    provider.foreign = ["lab-w1"]
+
+
+def removed_node(provider: FakeProvider) -> None:
+    provider.stray = ["lab-w2"]
+
+
+def other_range(provider: FakeProvider) -> None:
+    provider.drift = ConfigDrift("the network has another range", key="network.nodes", hint="kubelab destroy")
+
+
+REFUSED = {
+    no_boxes: ("provider: ", "kubelab render"),
+    another_lab: ("name: .*/elsewhere/Vagrantfile", "another name"),
+    other_machines: ("name: .*lab-w1", "another name"),
+    removed_node: ("workers.count: lab-w2", "kubelab destroy"),
+    other_range: ("network.nodes: ", "kubelab destroy"),
+}
+
+
+@pytest.mark.parametrize("obstacle", REFUSED, ids=lambda obstacle: obstacle.__name__)
+def test_what_cannot_be_is_refused_with_its_key(provider: FakeProvider, obstacle: object) -> None:
+    obstacle(provider)  # type: ignore[operator]
+    message, hint = REFUSED[obstacle]  # type: ignore[index]
+    with pytest.raises(ConfigError, match=message) as caught:
+        refuse(provider)
+    assert hint in caught.value.hint
+    assert caught.value.exit_code == 2
+    assert provider.calls == []
+
+
+def test_up_is_refused_before_anybody_is_asked_for_kubernetes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def artifacts_of(config: object) -> None:
+        raise AssertionError("the network may have been asked")
+
+    class Provider(FakeProvider):
+        def taken(self, *_: object) -> list[str]:
+            return ["lab-cp1"]
+
+    monkeypatch.setattr(opening, "artifacts_of", artifacts_of)
+    monkeypatch.setattr(extensions, "load", lambda name: Provider)
+    space = Workspace(tmp_path, CONFIG.name)
+    with pytest.raises(ConfigError, match="lab-cp1"):
+        opening.open_lab(CONFIG, space, RecordingReporter(), threading.Event(), gather())
