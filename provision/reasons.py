@@ -38,23 +38,24 @@ _MACHINE = re.compile(r"'(\S+)' machine\. Please report this as a bug:$")
 def telling(output: str) -> list[str]:
     """Return the lines that say by themselves why a tool failed; none where it has no such lines."""
     lines = [_COLOUR.sub("", line).strip() for line in output.splitlines()]
-    late = [line for line in lines if _LATE.match(line)]
     for kind in _KINDS:
-        # kubeadm asks a container runtime that does not answer twice, for two checks.
-        found: dict[str, str] = {}
-        follows = False
-        for line in lines:
-            if match := kind.match(line):
-                found.setdefault(match.groupdict().get("said", line), line)
-            elif follows and line.startswith("- "):
-                found.setdefault(line, line)
-            else:
-                follows = False
-                continue
-            follows = True
-        if found:
-            return [*found.values(), *late]
-    return late
+        if found := _of_kind(kind, lines):
+            return [*found, *(line for line in lines if _LATE.match(line))]
+    return []
+
+
+def _of_kind(kind: re.Pattern[str], lines: list[str]) -> list[str]:
+    """Return the lines of one kind, each with the list that follows it."""
+    # kubeadm asks a container runtime that does not answer twice, for two checks: it is shown once.
+    found: dict[str, str] = {}
+    follows = False
+    for line in lines:
+        match = kind.match(line)
+        follows = bool(match) or (follows and line.startswith("- "))
+        if follows:
+            said = match.groupdict().get("said") if match else None
+            found.setdefault(said or line, line)
+    return list(found.values())
 
 
 def without_noise(output: str) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from provision.cluster.kubectl import Kubectl
 from provision.errors import ToolFailed
-from tests.fakes import StubKubectl
+from tests.fakes.cluster.kubectl import StubKubectl
 
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "one"}}
 

@@ -5,7 +5,7 @@ import pytest
 from provision.engine.patience import Patience
 from provision.errors import CommandFailed, ConnectFailed, LabError, Result
 from provision.report.base import RecordingReporter
-from tests.fakes import FakeClock
+from tests.fakes.engine import FakeClock
 
 REFUSED = CommandFailed(
     "lab-w1", "kubeadm join", Result("", "[preflight] checks\nerror: dial tcp: connection refused\n", 1)

@@ -15,7 +15,9 @@ from provision.lab import opening
 from provision.lab.refusals import refuse_impossible
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
-from tests.fakes import FakeMachines, FakeProvider, make_config
+from tests.fakes.config import make_config
+from tests.fakes.providers.machines import FakeMachines
+from tests.fakes.providers.provider import FakeProvider
 
 CONFIG = make_config(workers={"count": 1})
 NAMES = ["lab-cp1", "lab-w1"]
