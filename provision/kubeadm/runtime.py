@@ -15,7 +15,7 @@ def wait_for_runtime() -> str:
     """
     return f"""
 answers() {{
-    printf '\\0\\0\\0\\0\\0' | curl --silent --max-time 10 --http2-prior-knowledge \\
+    printf '\\0\\0\\0\\0\\0' | curl --silent --max-time 10 --noproxy '*' --http2-prior-knowledge \\
         --unix-socket {SOCKET.removeprefix("unix://")} --data-binary @- --output /dev/null --dump-header - \\
         --header 'Content-Type: application/grpc' --header 'TE: trailers' \\
         http://localhost/runtime.v1.RuntimeService/Version | grep -q '^grpc-status: 0'
