@@ -54,9 +54,11 @@ def init_documents(
     images: Sequence[str],
     acceleration: Acceleration,
     token: str,
+    slowness: float = 1.0,
 ) -> str:
     """Return the YAML that `kubeadm init --config` reads on the first control plane.
 
+    `slowness` is how much more patience than usual kubeadm is to have.
     Raises LabError when `images` lack one that kubeadm must be told.
     """
     first = inventory.first
@@ -73,7 +75,7 @@ def init_documents(
         ],
         "localAPIEndpoint": {"advertiseAddress": first.ip, "bindPort": API_PORT},
         "nodeRegistration": _registration(first),
-        "timeouts": tuning.timeouts(acceleration),
+        "timeouts": tuning.timeouts(acceleration, slowness),
     }
     if tuning.patches(acceleration):
         init["patches"] = {"directory": PATCHES}
@@ -93,8 +95,10 @@ def init_documents(
     return yaml.dump_all(documents, Dumper=Plain, sort_keys=False)
 
 
-def join_document(node: Node, first: Node, token: str, pin: str, acceleration: Acceleration) -> str:
-    """Return the YAML that `kubeadm join --config` reads on a worker."""
+def join_document(
+    node: Node, first: Node, token: str, pin: str, acceleration: Acceleration, slowness: float = 1.0
+) -> str:
+    """Return the YAML that `kubeadm join --config` reads on a worker; `slowness` as for `init_documents`."""
     join = {
         "apiVersion": API,
         "kind": "JoinConfiguration",
@@ -106,7 +110,7 @@ def join_document(node: Node, first: Node, token: str, pin: str, acceleration: A
             }
         },
         "nodeRegistration": _registration(node),
-        "timeouts": tuning.timeouts(acceleration),
+        "timeouts": tuning.timeouts(acceleration, slowness),
     }
     return yaml.dump(join, Dumper=Plain, sort_keys=False)
 

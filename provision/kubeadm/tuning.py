@@ -33,10 +33,10 @@ CPU_SHARES = {
 _LEADER = {"lease-duration": "120s", "renew-deadline": "90s", "retry-period": "2s"}
 
 
-def timeouts(acceleration: Acceleration) -> dict[str, str]:
-    """Return kubeadm's own `timeouts`, as durations such as "240s"."""
+def timeouts(acceleration: Acceleration, slowness: float = 1.0) -> dict[str, str]:
+    """Return kubeadm's own `timeouts`, as durations such as "240s"; `slowness` as for `init_documents`."""
     return {
-        name: f"{min(int(seconds * acceleration.factor), _LONGEST_TIMEOUT)}s"
+        name: f"{min(int(seconds * acceleration.factor * slowness), _LONGEST_TIMEOUT)}s"
         for name, seconds in _TIMEOUTS.items()
     }
 

@@ -68,7 +68,9 @@ class ControlPlaneStep:
             runner.run(wait_for_unit(), deadline=seconds, what="kubeadm init")
             return
         images = [image.ref for image in ctx.bundle.images()]
-        documents = init_documents(ctx.config, ctx.inventory, ctx.version, images, ctx.acceleration, token)
+        documents = init_documents(
+            ctx.config, ctx.inventory, ctx.version, images, ctx.acceleration, token, ctx.pace.slowness
+        )
         files = {CONFIG: File(documents, PRIVATE), TOKEN: File(token, PRIVATE)}
         argv = ["kubeadm", "init", f"--config={CONFIG}", "--skip-token-print"]
         run_kubeadm(runner, argv, files=files, deadline=seconds, reset=state == "unfinished")

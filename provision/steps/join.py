@@ -87,7 +87,7 @@ def _join(ctx: Context, node: Node, credentials: tuple[str, str], seconds: float
     if state != "working" and ctx.kubectl.answers():
         # A machine made anew joins under a name the cluster may still know.
         ctx.kubectl("delete", "node", node.name, "--ignore-not-found")
-    document = join_document(node, ctx.inventory.first, *credentials, ctx.acceleration)
+    document = join_document(node, ctx.inventory.first, *credentials, ctx.acceleration, ctx.pace.slowness)
     run_kubeadm(
         ctx.connect(node),
         ["kubeadm", "join", f"--config={CONFIG}"],

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from provision.config.inventory import Inventory, inventory_of
+from provision.config.inventory import Inventory, Node, inventory_of
 from provision.config.schema import ClusterConfig, parse_config
 from provision.errors import LabError
 from provision.host.facts import Acceleration
@@ -113,6 +113,19 @@ def test_every_timeout_is_scaled_and_none_is_endless() -> None:
     assert all(fast < scaled <= 1800 for fast, scaled in seconds.values())
     assert all(scaled in (10 * fast, 1800) for fast, scaled in seconds.values())
     assert join(TCG)["timeouts"] == slow
+
+
+def test_kubeadm_has_more_patience_where_machines_are_slower_than_usual() -> None:
+    usual, slower = (
+        yaml.safe_load(kubeadm.join_document(*nodes(), TOKEN, PIN, KVM, slowness))["timeouts"]
+        for slowness in (1.0, 2.5)
+    )
+    assert (usual["discovery"], slower["discovery"]) == ("300s", "750s")
+
+
+def nodes() -> tuple[Node, Node]:
+    _, inventory = lab()
+    return inventory.workers[0], inventory.first
 
 
 def test_the_token_expires() -> None:
