@@ -26,7 +26,7 @@ _LATE = re.compile(r"it did not end within \d+ s$")
 # Frames of Ruby, progress, and the words that Vagrant puts around an error.
 _NOISE = re.compile(
     r"\s*(?:from )?(?:/|<internal:)\S*:\d+:in "
-    r"|==> \S+: |    [\w.-]+: "
+    r"|==> \S+: "
     r"|(?:Get|Hit|Ign):\d+ |Reading |Building |Fetched |I: |go: downloading "
     r"|An error occurred while executing multiple actions in parallel"
     r"|Any errors that occurred are shown below"
