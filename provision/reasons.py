@@ -10,7 +10,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # The first kind that a tool printed wins: what comes in the next ones only repeats that it failed.
 _KINDS = (
     # kubeadm's checks before it begins.
-    re.compile(r"\[ERROR (?P<check>[\w/.-]+)\]: (?P<said>.*)"),
+    re.compile(r"\[ERROR [\w/.-]+\]: (?P<said>.*)"),
     # Go's compiler.
     re.compile(r"\S+\.go:\d+:\d+: \S"),
     # kubectl, kubeadm, virsh, helm, dpkg, VBoxManage; apt and mmdebstrap; the go command; skopeo.
