@@ -124,6 +124,13 @@ class Bundle:
             f"the bundle {self.root} has no image {name}", hint="make it again: kubelab bundle create"
         )
 
+    def has_image(self, ref: str) -> bool:
+        """Return whether the image `ref` is here, by its tag; with a digest, it must be of that one too."""
+        tagged, _, digest = ref.partition("@")
+        return any(
+            entry.ref == tagged and (not digest or entry.digest in {"", digest}) for entry in self.images()
+        )
+
     def _of(self, kind: str) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.kind == kind)
 

@@ -32,9 +32,10 @@ class GivenBundle:
 
     def has(self, wanted: Wanted) -> bool:
         """Return whether the bundle holds all that is wanted."""
-        images = {entry.ref for entry in self.bundle.images()}
         files = {PurePosixPath(entry.path).name for entry in self.bundle.manifests()}
-        return images.issuperset(wanted.images) and files.issuperset(file.name for file in wanted.files)
+        return all(map(self.bundle.has_image, wanted.images)) and files.issuperset(
+            file.name for file in wanted.files
+        )
 
     def find(self) -> Bundle | None:
         """Return the bundle."""

@@ -11,7 +11,7 @@ import yaml
 
 from provision.artifacts.wanted import WantedFile
 from provision.cni.base import Files, Site
-from provision.cni.documents import Document, changeable, parse, slow_probes
+from provision.cni.documents import Document, changeable, parse, slow_probes, without_digests
 from provision.cni.manifest import ManifestCni
 from provision.errors import ConfigError, MissingTool
 from provision.host.process import run_tool
@@ -20,13 +20,12 @@ from provision.kubeadm.documents import API_PORT
 URL = "https://helm.cilium.io/cilium-{version}.tgz"
 RENDER_DEADLINE = 120.0
 NO_HELM = "install Helm (https://helm.sh/docs/intro/install), or use another cni"
-# Images are in the box by name and tag: one asked for by digest would be looked for in its registry. Hubble
-# makes new certificates at each rendering, and an Envoy of its own is a pod more on every node.
+# Hubble makes new certificates at each rendering, and an Envoy of its own is a pod more on every node.
 VALUES: dict[str, Any] = {
     "ipam": {"mode": "kubernetes"},
-    "operator": {"replicas": 1, "image": {"useDigest": False}},
-    "image": {"useDigest": False, "pullPolicy": "IfNotPresent"},
-    "envoy": {"enabled": False, "image": {"useDigest": False}},
+    "operator": {"replicas": 1},
+    "image": {"pullPolicy": "IfNotPresent"},
+    "envoy": {"enabled": False},
     "hubble": {"enabled": False},
     "kubeProxyReplacement": False,
 }
@@ -71,8 +70,9 @@ class Cilium(ManifestCni):
             raise ConfigError(f"{chart} renders to no objects: {error}", key="cni") from error
 
     def documents(self, site: Site, published: Sequence[Document]) -> list[Document]:
-        """Return the rendered objects, with more time for their probes where machines are emulated."""
+        """Return the rendered objects: images by tag, more time for probes where machines are emulated."""
         documents = changeable(published)
+        without_digests(documents)
         slow_probes(documents, site.acceleration.factor)
         return documents
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from provision.artifacts.wanted import Wanted, WantedFile
 from provision.cni.base import Files, Site
-from provision.cni.documents import Document, full_reference, images_of
+from provision.cni.documents import Document, full_reference, images_of, one_per_tag
 from provision.cni.manifest import ManifestCni
 from provision.config.kubernetes_versions import MINORS
 from provision.config.values import is_url
@@ -45,11 +45,20 @@ class Custom(ManifestCni):
 
     def required(self, files: Files) -> tuple[str, ...]:
         """Return the images of the manifest's pods, and those that lab.yaml names beside it."""
-        return tuple(sorted(images_of(self.read(files)) | self._named()))
+        return one_per_tag(images_of(self.read(files)) | self._named())
 
     def read(self, files: Files, site: Site | None = None) -> list[Document]:
-        """Return the user's objects; raises ConfigError."""
-        return super().read(self._local if self.is_local else files, site)
+        """Return the user's objects; raises ConfigError, also for pods that ask for an image by digest."""
+        documents = super().read(self._local if self.is_local else files, site)
+        pinned = sorted(image for image in images_of(documents) if "@" in image)
+        if pinned:
+            raise ConfigError(
+                f"{self.settings.manifest} asks for images by digest, and nodes have images by name and tag"
+                f" only: {', '.join(pinned)}",
+                key=self._key,
+                hint="write NAME:TAG there; its digest can stand in cni.images, as NAME:TAG@sha256:...",
+            )
+        return documents
 
     def documents(self, site: Site, published: Sequence[Document]) -> list[Document]:
         """Return the objects as they are."""

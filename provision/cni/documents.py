@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from provision.artifacts.images.registry import Reference
 from provision.errors import LabError
 
 Document = dict[str, Any]
@@ -39,7 +40,7 @@ def parse(text: str) -> list[Document]:
 
 def changeable(documents: Sequence[Document]) -> list[Document]:
     """Return the same objects, with copies of those that a CNI changes: a CRD has thousands of lines."""
-    kinds = (*POD_KINDS, "ConfigMap")
+    kinds = (*POD_KINDS, "CronJob", "Job", "ConfigMap")
     return [copy.deepcopy(item) if item["kind"] in kinds else item for item in documents]
 
 
@@ -102,6 +103,27 @@ def images_of(documents: Iterable[Document]) -> set[str]:
         for entry in [*spec.get("containers", []), *(spec.get("initContainers") or [])]
         if entry.get("image")
     }
+
+
+def one_per_tag(images: Iterable[str]) -> tuple[str, ...]:
+    """Return the references sorted, and of an image that is there with and without its digest only the first.
+
+    An image has one place in a bundle, by its tag.
+    """
+    by_tag = {ref.partition("@")[0]: ref for ref in sorted(images)}
+    return tuple(sorted(by_tag.values()))
+
+
+def without_digests(documents: Iterable[Document]) -> None:
+    """Let the pods ask for their images by tag alone, as the nodes have them.
+
+    A node that is asked for a digest looks only for that, and would ask the registry: its own image has
+    another manifest, and so another digest, than the registry's.
+    """
+    for spec in pod_specs(documents):
+        for entry in [*spec.get("containers", []), *(spec.get("initContainers") or [])]:
+            if entry.get("image"):
+                entry["image"] = Reference.parse(entry["image"]).tagged
 
 
 def full_reference(image: str) -> str:

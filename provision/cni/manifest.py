@@ -11,7 +11,7 @@ from provision.artifacts.bundle import Bundle, Entry
 from provision.artifacts.wanted import Wanted, WantedFile
 from provision.cluster.kubectl import Kubectl
 from provision.cni.base import Files, Site
-from provision.cni.documents import Document, images_of, parse, workloads_of
+from provision.cni.documents import Document, images_of, one_per_tag, parse, workloads_of
 from provision.cni.installed import Record, look, refuse_change
 from provision.config.cni import CniConfig
 from provision.config.inventory import Inventory, Node
@@ -91,7 +91,7 @@ class ManifestCni:
 
     def images(self, files: Files) -> tuple[str, ...]:
         """Return the references of all its images."""
-        return tuple(sorted(images_of(self.read(files))))
+        return one_per_tag(images_of(self.read(files)))
 
     def required(self, files: Files) -> tuple[str, ...]:
         """Return the references of the images that must be in the bundle, wherever they come from."""
@@ -99,7 +99,6 @@ class ManifestCni:
 
     def check(self, bundle: Bundle) -> None:
         """Raise ConfigError if the bundle lacks the file or an image."""
-        there = {entry.ref for entry in bundle.images()}
         missing = []
         for file in self.wanted().files:
             entry = file_of(bundle, file.name)
@@ -114,13 +113,13 @@ class ManifestCni:
                 )
         if not missing:
             images = self.required(partial(required_file, bundle))
-            missing = [f"the image {ref}" for ref in images if ref not in there]
+            missing = [f"the image {ref}" for ref in images if not bundle.has_image(ref)]
         if missing:
             raise ConfigError(
                 f"the bundle of Kubernetes {bundle.kubernetes} (made from {bundle.source}) lacks what"
                 f" {self.name} needs, and nodes download nothing: {', '.join(missing)}",
                 key=self._key,
-                hint=self._hint(there),
+                hint=self._hint({entry.ref for entry in bundle.images()}),
             )
 
     def node_files(self, config: ClusterConfig, inventory: Inventory, node: Node) -> Mapping[str, str]:

@@ -30,7 +30,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 _VERSION = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+[-.+0-9A-Za-z]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _IMAGE = re.compile(
-    r"[a-zA-Z0-9][-.\w]*(:[0-9]+)?(/[a-z0-9][-._a-z0-9]*)*(:\w[-.\w]{0,127})?(@sha256:[0-9a-f]{64})?"
+    r"[a-zA-Z0-9][-.\w]*(:[0-9]+)?(/[a-z0-9][-._a-z0-9]*)*(?P<tag>:\w[-.\w]{0,127})?(?P<digest>@sha256:[0-9a-f]{64})?"
 )
 
 
@@ -57,7 +57,10 @@ class CniConfig(BaseModel):
     @property
     def replaces_kube_proxy(self) -> bool:
         """Return whether services are the pod network's work, and kube-proxy is left out."""
-        return self.name == "cilium" and not self.is_own and self.values.get("kubeProxyReplacement") is True
+        if self.name != "cilium" or self.is_own:
+            return False
+        # The chart takes the boolean and the text alike.
+        return str(self.values.get("kubeProxyReplacement")).lower() == "true"
 
     @model_validator(mode="before")
     @classmethod
@@ -154,8 +157,10 @@ def _list_problems(value: dict[object, object]) -> Iterator[tuple[str, str]]:
         yield "images", str(values.refusal(images, "a list such as [quay.io/NAME/IMAGE:TAG]"))
     else:
         for number, image in enumerate(images):
-            if not isinstance(image, str) or not _IMAGE.fullmatch(image):
-                yield f"images.{number}", str(values.refusal(image, "REGISTRY/NAME:TAG"))
+            found = _IMAGE.fullmatch(image) if isinstance(image, str) else None
+            if found is None or (found["digest"] and not found["tag"]):
+                allowed = "REGISTRY/NAME:TAG, and after it @sha256:DIGEST if you like"
+                yield f"images.{number}", str(values.refusal(image, allowed))
 
 
 def _value_problems(name: object, value: dict[object, object]) -> Iterator[tuple[str, str]]:

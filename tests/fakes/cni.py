@@ -161,6 +161,30 @@ spec:
             timeoutSeconds: 5
 """
 
+PINNED = f"sha256:{'d' * 64}"
+# A chart pins the images of its optional parts by digest, beside their tag.
+CILIUM_WITH_HUBBLE = f"""{CILIUM}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: hubble-relay, namespace: kube-system}}
+spec:
+  template:
+    spec:
+      containers: [{{name: hubble-relay, image: "quay.io/cilium/hubble-relay:v1.20.3@{PINNED}"}}]
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {{name: hubble-generate-certs, namespace: kube-system}}
+spec:
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          initContainers: [{{name: wait, image: "quay.io/cilium/cilium:v1.20.3@{PINNED}"}}]
+          containers: [{{name: certgen, image: "quay.io/cilium/certgen:v0.4.1@{PINNED}"}}]
+"""
+
 OWN = """
 apiVersion: apps/v1
 kind: DaemonSet
@@ -176,8 +200,8 @@ def make_site(root: Path | None = None, speed: Acceleration = KVM, **keys: Any) 
     return Site(config, inventory_of(config), speed, "1.36.3", files=lambda name: folder / name)
 
 
-def make_cni_bundle(root: Path, files: Mapping[str, str], *refs: str) -> Bundle:
-    """Write a small bundle with manifests (name -> text) and images."""
+def make_cni_bundle(root: Path, files: Mapping[str, str], *refs: str, digest: str = "") -> Bundle:
+    """Write a small bundle with manifests (name -> text) and images, all of one digest."""
     entries = []
     for name, text in files.items():
         file = root / "manifests" / name
@@ -188,7 +212,7 @@ def make_cni_bundle(root: Path, files: Mapping[str, str], *refs: str) -> Bundle:
         file = root / "images" / f"{number}.tar"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(ref)
-        entries.append(entry_of(root, f"images/{number}.tar", "image", ref=ref, version="1"))
+        entries.append(entry_of(root, f"images/{number}.tar", "image", ref=ref, version="1", digest=digest))
     root.mkdir(parents=True, exist_ok=True)
     write_index(root, kubernetes="1.36.3", source="source", recipe="0" * 64, entries=entries)
     return Bundle.open(root)

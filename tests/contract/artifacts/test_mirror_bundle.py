@@ -23,7 +23,8 @@ from provision.artifacts.release.crictl import crictl_url
 from provision.artifacts.wanted import Wanted, WantedFile
 from provision.cli import group
 from provision.cni.calico import Calico
-from provision.config.schema import parse_config
+from provision.cni.choose import cni_of
+from provision.config.schema import load_config, parse_config
 from provision.errors import LabError
 from provision.lab.artifacts import artifacts_of, tools_of
 from provision.report.base import RecordingReporter
@@ -462,6 +463,20 @@ def test_a_given_bundle_is_asked_what_it_has(bench: Bench) -> None:
     assert artifacts.has(Wanted((name,)))
     assert not artifacts.has(Wanted((name, CALICO)))
     assert not artifacts.has(Wanted(files=(WantedFile(MANIFEST, "calico.yaml"),)))
+
+
+def test_an_image_pinned_by_digest_is_fetched_by_it_and_kept_by_its_tag(bench: Bench) -> None:
+    bench.hold("registry.test/k8s/agent:1")
+    digest = f"sha256:{hashlib.sha256(b'image agent:1').hexdigest()}"
+    ref = "own.example/agent:1"
+    (bench.root / "own.yaml").write_text(DAEMON_SET.decode().replace(CALICO, ref))
+    bench.lab(cni={"manifest": "own.yaml", "images": [f"{ref}@{digest}"]})
+    bundle = bench.create()
+    (entry,) = [entry for entry in bundle.images() if entry.ref == ref]
+    assert entry.digest == digest
+    (copy,) = [call for call in bench.calls() if f"docker-archive:raw.tar:{ref}" in call]
+    assert f"docker://registry.test/k8s/agent@{digest}" in copy
+    cni_of(load_config(bench.root / "lab.yaml").cni).check(bundle)
 
 
 def test_a_wanted_file_with_another_checksum_is_refused(bench: Bench) -> None:

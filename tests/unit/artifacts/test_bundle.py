@@ -10,13 +10,16 @@ import pytest
 from provision.artifacts import cache
 from provision.artifacts import choose as auto
 from provision.artifacts.bundle import Bundle, BundleBroken, entry_of, write_index
+from provision.artifacts.given import GivenBundle
 from provision.artifacts.source import origin
+from provision.artifacts.wanted import Wanted
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.schema import ClusterConfig
 from provision.errors import Cancelled, ConfigError
 from provision.lab.artifacts import artifacts_of
 from provision.report.base import RecordingReporter
 
+DIGEST = f"sha256:{'a' * 64}"
 PAUSE = "registry.example/pause:3.10"
 
 
@@ -172,3 +175,22 @@ def test_waiting_for_another_builder_can_be_given_up(tmp_path: Path, monkeypatch
 
 def test_every_version_of_the_source_resolves_to_itself() -> None:
     assert all(origin.resolve(version).kubernetes == version for version in origin.versions())
+
+
+@pytest.mark.parametrize(
+    ("ref", "there"),
+    [
+        ("a.test/b:1", True),
+        (f"a.test/b:1@{DIGEST}", True),
+        ("a.test/b:2", False),
+        (f"a.test/b@{DIGEST}", False),
+    ],
+)
+def test_an_image_is_there_by_its_tag_and_held_to_a_digest(tmp_path: Path, ref: str, there: bool) -> None:
+    (tmp_path / "b.tar").write_text("b")
+    entry = entry_of(tmp_path, "b.tar", "image", ref="a.test/b:1", digest=DIGEST)
+    write_index(tmp_path, kubernetes="1.36.3", source="test", recipe="0", entries=[entry])
+    bundle = Bundle.open(tmp_path)
+    assert bundle.has_image(ref) is there
+    assert not bundle.has_image(f"a.test/b:1@sha256:{'0' * 64}")
+    assert GivenBundle(bundle).has(Wanted((ref,))) is there

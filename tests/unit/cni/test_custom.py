@@ -47,6 +47,33 @@ def test_an_image_of_ones_own_that_is_not_in_the_bundle_is_refused(tmp_path: Pat
         assert BUSYBOX in caught.value.hint
 
 
+@pytest.mark.parametrize("pinned", ["own.example/agent:1", "own.example/agent", "busybox:1.37"])
+def test_a_manifest_pinned_by_digest_is_refused_before_anything_is_fetched(
+    tmp_path: Path, pinned: str
+) -> None:
+    image = f"{pinned}@{cni.PINNED}"
+    text = cni.OWN.replace("busybox:1.37", image)
+    with pytest.raises(ConfigError, match=f"asks for .*{image}") as caught:
+        own(tmp_path, text).wanted()
+    assert (caught.value.exit_code, caught.value.key) == (2, "cni.manifest")
+    assert "cni.images" in caught.value.hint
+    # Behind a URL it is known once the manifest is there, before any image is.
+    remote = Custom(CniConfig(name="own", manifest="https://own.example/own.yaml"))
+    (tmp_path / remote.file().name).write_text(text)
+    with pytest.raises(ConfigError, match="asks for"):
+        remote.images(lambda name: tmp_path / name)
+
+
+def test_an_image_is_held_to_the_digest_that_lab_yaml_names(tmp_path: Path) -> None:
+    ref, text = "own.example/agent:1", cni.OWN.replace("busybox:1.37", "own.example/agent:1")
+    custom = own(tmp_path, text, images=[f"{ref}@{cni.PINNED}"])
+    assert custom.wanted() == Wanted(images=(f"{ref}@{cni.PINNED}",))
+    custom.check(cni.make_cni_bundle(tmp_path / "right", {}, ref, digest=cni.PINNED))
+    other = cni.make_cni_bundle(tmp_path / "other", {}, ref, digest=f"sha256:{'e' * 64}")
+    with pytest.raises(ConfigError, match=f"the image {ref}@{cni.PINNED}"):
+        custom.check(other)
+
+
 @pytest.mark.parametrize(
     ("text", "word"), [(None, "there is no file"), ("a: [", "line 2"), ("- a", "no Kubernetes")]
 )

@@ -65,6 +65,8 @@ def test_what_is_fetched_may_be_held_to_a_checksum(text: str) -> None:
         ("{name: calico, images: [a]}", "cni.images", "beside `manifest`"),
         ("{name: own, manifest: a, images: quay.io/a}", "cni.images", "a list"),
         ("{name: own, manifest: a, images: [quay.io/a:1, 'A B']}", "cni.images.1", "NAME:TAG"),
+        (f"{{name: own, manifest: a, images: ['q.io/a@sha256:{SHA256}']}}", "cni.images.0", "NAME:TAG"),
+        (f"{{name: own, manifest: a, images: ['q.io:5/a@sha256:{SHA256}']}}", "cni.images.0", "NAME:TAG"),
         ("{name: bridge, values: {a: b}}", "cni.values", "takes none"),
         ("{name: calico, values: [a]}", "cni.values", "a mapping"),
         (
