@@ -53,6 +53,11 @@ class Workspace:
         return self.root / "snapshots" / self.name
 
     @property
+    def decision(self) -> Path:
+        """Return the file that says what lab.yaml's open values came to."""
+        return self.state / "decision.json"
+
+    @property
     def journal(self) -> Path:
         """Return the file that says which snapshot command is under way."""
         return self.state / "journal.json"
@@ -60,6 +65,15 @@ class Workspace:
     def machine_id_file(self, node: str, provider: str) -> Path:
         """Return the file in which Vagrant keeps the hypervisor's id of `node`."""
         return self.root / ".vagrant" / "machines" / node / provider / "id"
+
+    def has_machines(self) -> bool:
+        """Return whether Vagrant has made a machine of this lab."""
+        # The commands know this module, and their --help must not wait for what that one imports.
+        from provision.config.inventory import machine_names
+
+        ours = machine_names(self.name)
+        files = (self.root / ".vagrant" / "machines").glob("*/*/id")
+        return any(ours.fullmatch(file.parents[1].name) for file in files)
 
     def prepare(self) -> None:
         """Make the private state folder."""

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from provision.errors import LabError
-from provision.host.files import write_atomic
+from provision.host.files import cache_dir, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -133,6 +133,11 @@ class Bundle:
 
     def _of(self, kind: str) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.kind == kind)
+
+
+def bundles_dir() -> Path:
+    """Return the folder of the cache that holds the bundles, each in a folder named by its key."""
+    return cache_dir() / "bundles"
 
 
 def sha256_of(path: Path) -> str:

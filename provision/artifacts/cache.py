@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import shutil
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import filelock
 
-from provision.artifacts.bundle import Bundle, BundleBroken
+from provision.artifacts.bundle import Bundle, BundleBroken, bundles_dir
+from provision.engine.waiting import Within
 from provision.errors import Cancelled
-from provision.host.files import cache_dir
 
 if TYPE_CHECKING:
+    from provision.artifacts.base import OtherWay
+    from provision.artifacts.unavailable import Unavailable
     from provision.artifacts.wanted import Wanted
     from provision.report.base import Reporter
 
@@ -40,6 +42,10 @@ class Origin(Protocol):
         """Return what the bundle holds beside Kubernetes itself."""
 
     @property
+    def kind(self) -> str:
+        """Return what lab.yaml calls it."""
+
+    @property
     def title(self) -> str:
         """Return what making it is called, such as "building Kubernetes 1.36.3 from source"."""
 
@@ -52,10 +58,14 @@ class Origin(Protocol):
 
 @dataclass(frozen=True)
 class Cached:
-    """A bundle in the cache, made by `origin` when it is not there; `why` says why by that one."""
+    """A bundle in the cache, made by `origin` when it is not there; `why` says why by that one.
+
+    `next_way` answers `otherwise`.
+    """
 
     origin: Origin
     why: str = NOT_CACHED
+    next_way: Callable[[Unavailable], OtherWay | None] = field(default=lambda error: None, compare=False)
 
     @property
     def kubernetes(self) -> str:
@@ -66,13 +76,20 @@ class Cached:
         return self.origin.key
 
     @property
+    def kind(self) -> str:
+        return self.origin.kind
+
+    @property
     def root(self) -> Path:
         """Return the bundle's place in the cache."""
-        return cache_dir() / "bundles" / self.key
+        return bundles_dir() / self.key
 
     def has(self, wanted: Wanted) -> bool:
         """Return whether the bundle holds all that is wanted, or will once it is made."""
         return wanted <= self.origin.wanted
+
+    def otherwise(self, error: Unavailable) -> OtherWay | None:
+        return self.next_way(error)
 
     def find(self) -> Bundle | None:
         """Return the bundle if it is there with every file's size right, else None."""
@@ -95,7 +112,8 @@ class Cached:
                     shutil.rmtree(self.root)
                 else:
                     return bundle
-            self._make(reporter, cancel or threading.Event())
+            # What fails here ends its own threads, and no other work.
+            self._make(reporter, Within(cancel or threading.Event()))
             return Bundle.open(self.root)
 
     def _make(self, reporter: Reporter, cancel: threading.Event) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from provision.artifacts import sites
-from provision.artifacts.bundle import Bundle
+from provision.artifacts.base import Artifacts, OtherWay
 from provision.artifacts.cache import NOT_CACHED, Cached
 from provision.artifacts.given import given
 from provision.artifacts.release import origin as release
@@ -22,95 +24,105 @@ from provision.engine.waiting import RealClock
 from provision.errors import ConfigError, LabError
 
 if TYPE_CHECKING:
-    import threading
-
+    from provision.artifacts.unavailable import Unavailable
     from provision.config.schema import ClusterConfig
-    from provision.report.base import Reporter
 
-
-class Artifacts(Protocol):
-    """Where one version of Kubernetes comes from; `key` stands for everything that goes into its bundle."""
-
-    @property
-    def kubernetes(self) -> str:
-        """Return the exact version, such as "1.36.3"."""
-
-    @property
-    def key(self) -> str:
-        """Return the digest that names the bundle; known before it is built."""
-
-    def has(self, wanted: Wanted) -> bool:
-        """Return whether its bundle holds all that is wanted, or will once it is built."""
-
-    def find(self) -> Bundle | None:
-        """Return the bundle if it is there with every file's size right, else None; builds nothing."""
-
-    def build(self, reporter: Reporter, cancel: threading.Event | None = None) -> Bundle:
-        """Return the bundle with every file's digest checked, making it first where needed."""
+NO_CNI_IN_SOURCE = "set artifacts: release (or auto, or a mirror), or cni: bridge, which needs nothing"
 
 
 def choose(config: ClusterConfig, wanted: Wanted) -> Artifacts:
     """Return where the lab of `config` takes Kubernetes from, and with it what is `wanted` for its CNI.
 
     The network is asked only where no bundle is in the cache or given. What is built from source has
-    nothing for a CNI. Raises ConfigError for a version that is not there, BundleBroken for a folder
-    without a bundle, FetchFailed.
+    nothing for a CNI. Raises ConfigError for a version that is not there or a CNI that cannot be had,
+    BundleBroken for a folder without a bundle, FetchFailed.
     """
     version, where = config.kubernetes, config.artifacts
     if where.kind == "bundle":
         return given(Path(where.location), version)
     if where.kind == "source":
+        if wanted and config.cni.name != "auto":
+            raise ConfigError(
+                f"{config.cni.name} needs files and images that artifacts: source does not have",
+                key="cni",
+                hint=NO_CNI_IN_SOURCE,
+            )
         return Cached(source.resolve(version))
     if where.kind == "release":
         return Cached(release.choose(version, sites.PUBLIC, wanted))
     if where.kind == "mirror":
         ca = Path(where.ca) if where.ca else None
         return Cached(release.choose(version, sites.Sites(where.location, dict(where.images), ca), wanted))
-    can_do_without = not wanted or config.cni.name == "auto"
-    return _in_cache(version, wanted, can_do_without) or _by_the_network(version, wanted)
+    return _Auto(version, wanted, can_do_without=not wanted or config.cni.name == "auto").choose()
 
 
-def builder_of(config: ClusterConfig, wanted: Wanted) -> str:
-    """Return the program that the lab's bundle is still to be made with: "skopeo", "go", or none of them."""
-    try:
-        artifacts = choose(config, wanted)
-    except LabError:
-        return "skopeo" if config.artifacts.kind in {"release", "mirror"} else ""
-    if not isinstance(artifacts, Cached) or artifacts.find() is not None:
-        return ""
-    return "skopeo" if isinstance(artifacts.origin, release.Release) else "go"
+@dataclass(frozen=True)
+class _Auto:
+    """What `artifacts: auto` means: `version` as lab.yaml has it, and what the best CNI wants.
 
+    `can_do_without` says that a bundle without a CNI will do: lab.yaml leaves the CNI open, or needs none.
+    """
 
-def _in_cache(version: str, wanted: Wanted, can_do_without: bool) -> Cached | None:
-    """Return the newest bundle of `version` in the cache, whether released or built from source."""
-    found: list[Cached] = []
-    if can_do_without:
-        with contextlib.suppress(ConfigError):
-            built = Cached(source.resolve(version))
-            found += [built] if built.find() else []
-    for content in (wanted, NOTHING) if can_do_without else (wanted,):
-        released = release.find(version, sites.PUBLIC, content)
-        found += [Cached(released)] if released else []
-    return max(found, key=lambda cached: numbers(cached.kubernetes), default=None)
+    version: str
+    wanted: Wanted
+    can_do_without: bool
 
+    def choose(self) -> Cached:
+        return self._in_cache() or self._by_the_network()
 
-def _by_the_network(version: str, wanted: Wanted) -> Cached:
-    """Return the release if its site answers soon, and else the source."""
-    site = sites.PUBLIC
-    web = Web(RealClock(), patience=Patience(attempts=1, stall=ANSWER_WITHIN))
-    try:
-        exact = within(ANSWER_WITHIN, lambda: versions.resolve(version, site, web), site.name)
-    except LabError as error:
-        released = error
-    else:
-        answers = f"{NOT_CACHED}, {site.name} answers"
-        return Cached(release.Release(exact, site, wanted), answers)
-    try:
-        return Cached(source.resolve(version), f"{NOT_CACHED}, and {_without_key(released)}")
-    except ConfigError as built:
-        hints = "; ".join(hint for hint in (released.hint, built.hint) if hint)
-        message = f"{_without_key(built)}, and {_without_key(released)}"
-        raise ConfigError(message, key=built.key, hint=hints) from None
+    def _in_cache(self) -> Cached | None:
+        """Return the newest bundle of the version in the cache, whether released or built from source."""
+        found: list[Cached] = []
+        if self.can_do_without:
+            with contextlib.suppress(ConfigError):
+                built = Cached(source.resolve(self.version))
+                found += [built] if built.find() else []
+        for content in (self.wanted, NOTHING) if self.can_do_without else (self.wanted,):
+            released = release.find(self.version, sites.PUBLIC, content)
+            found += [self._released(released)] if released else []
+        return max(found, key=lambda cached: numbers(cached.kubernetes), default=None)
+
+    def _by_the_network(self) -> Cached:
+        """Return the release if its site answers soon, and else the source, unless that lacks the CNI."""
+        site = sites.PUBLIC
+        web = Web(RealClock(), patience=Patience(attempts=1, stall=ANSWER_WITHIN))
+        try:
+            exact = within(ANSWER_WITHIN, lambda: versions.resolve(self.version, site, web), site.name)
+        except LabError as error:
+            if not self.can_do_without:
+                error.hint = f"{error.hint}; {release.NO_CNI}" if error.hint else release.NO_CNI
+                raise
+            unreleased = error
+        else:
+            found = release.Release(exact, site, self.wanted)
+            return self._released(found, f"{NOT_CACHED}, {site.name} answers")
+        try:
+            return Cached(source.resolve(self.version), f"{NOT_CACHED}, and {_without_key(unreleased)}")
+        except ConfigError as built:
+            hints = "; ".join(hint for hint in (unreleased.hint, built.hint) if hint)
+            message = f"{_without_key(built)}, and {_without_key(unreleased)}"
+            raise ConfigError(message, key=built.key, hint=hints) from None
+
+    def _released(self, origin: release.Release, why: str = NOT_CACHED) -> Cached:
+        return Cached(origin, why, lambda error: self._instead_of(origin, error))
+
+    def _instead_of(self, origin: release.Release, error: Unavailable) -> OtherWay | None:
+        """Return the next way after a site did not give its part of `origin`."""
+        if not self.can_do_without:
+            return None
+        if error.of_cni:
+            without = replace(origin, wanted=NOTHING, after=origin.key)
+            return OtherWay(self._released(without), "with cni: bridge")
+        if shutil.which("go") is None:
+            return None
+        try:
+            built = source.resolve(self.version)
+        except ConfigError:
+            return None
+        how = f"with Kubernetes {built.kubernetes} from source" + (
+            " and cni: bridge" if origin.wanted else ""
+        )
+        return OtherWay(Cached(built, error.message), how)
 
 
 def _without_key(error: LabError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import shutil
 import threading
 import time
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from provision.artifacts.bundle import Entry, entry_of
 from provision.artifacts.images.registry import Reference, fetch_images
 from provision.artifacts.sites import Sites
+from provision.artifacts.unavailable import asking
 from provision.artifacts.web.client import Web, proxy_for
 from provision.artifacts.web.download import Download, Meter, fetch
 from provision.engine.parallel import first_failure
@@ -32,12 +34,18 @@ FORGOTTEN_AFTER = 7 * 24 * 3600.0
 
 
 @contextlib.contextmanager
-def kept(key: str) -> Iterator[Path]:
+def kept(key: str, after: str = "") -> Iterator[Path]:
     """Give the folder for what is fetched for the bundle `key`.
 
-    It is gone once all went well; until then it stays, for the next run to go on with.
+    It is gone once all went well; until then it stays, for the next run to go on with. A new one begins with
+    what is there for the bundle `after`, whose making failed.
     """
     folder = cache_dir() / "downloads" / key
+    if after and not folder.exists():
+        # Links, as another process may be at work in the other folder; what it removes meanwhile is lost.
+        whole = shutil.ignore_patterns("*.part", ".*")
+        with contextlib.suppress(OSError):
+            shutil.copytree(folder.with_name(after), folder, copy_function=os.link, ignore=whole)
     folder.mkdir(parents=True, exist_ok=True)
     for other in folder.parent.iterdir():
         if time.time() - other.stat().st_mtime > FORGOTTEN_AFTER and other != folder:
@@ -80,10 +88,16 @@ def fetch_files(
     *,
     beside: Mapping[str, Callable[[], None]] | None = None,
 ) -> None:
-    """Download several files at once, and do the work `beside` meanwhile; the first failure is raised."""
+    """Download several files at once, and do the work `beside` meanwhile; the first failure is raised.
+
+    Raises Unavailable, LabError for a file that is not what it should be, Cancelled.
+    """
     meter = Meter(reporter)
     jobs: dict[str, Callable[[], None]] = dict(beside or {})
-    jobs |= {item.url: functools.partial(fetch, item, web, meter, cancel) for item in items}
+    jobs |= {
+        item.url: functools.partial(asking, item.url, functools.partial(fetch, item, web, meter, cancel))
+        for item in items
+    }
     begun = time.monotonic()
     first_failure(jobs, cancel, most=AT_ONCE)
     reporter.phase("downloads", time.monotonic() - begun)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from provision.artifacts.bundle import Bundle
+from provision.artifacts.bundle import Bundle, BundleBroken, bundles_dir
 from provision.errors import ConfigError
 
 if TYPE_CHECKING:
     import threading
 
+    from provision.artifacts.base import OtherWay
+    from provision.artifacts.unavailable import Unavailable
     from provision.artifacts.wanted import Wanted
     from provision.report.base import Reporter
 
@@ -30,6 +33,14 @@ class GivenBundle:
     def key(self) -> str:
         return self.bundle.digest
 
+    @property
+    def kind(self) -> str:
+        return "bundle"
+
+    def otherwise(self, error: Unavailable) -> OtherWay | None:
+        """Return None: this one was given."""
+        return None
+
     def has(self, wanted: Wanted) -> bool:
         """Return whether the bundle holds all that is wanted."""
         files = {PurePosixPath(entry.path).name for entry in self.bundle.manifests()}
@@ -46,6 +57,26 @@ class GivenBundle:
         reporter.progress(f"checking the bundle {self.bundle.root}")
         self.bundle.verify()
         return self.bundle
+
+
+@dataclass(frozen=True)
+class KeptBundle(GivenBundle):
+    """A bundle in the cache that a lab was made with, whatever would be chosen or made now."""
+
+    @property
+    def key(self) -> str:
+        return self.bundle.recipe
+
+    @property
+    def kind(self) -> str:
+        return self.bundle.source.partition(" ")[0]
+
+
+def kept_bundle(key: str) -> KeptBundle | None:
+    """Return the bundle of that key in the cache, None if it is not there or not whole."""
+    with contextlib.suppress(BundleBroken):
+        return KeptBundle(Bundle.open(bundles_dir() / key))
+    return None
 
 
 def given(root: Path, kubernetes: str) -> GivenBundle:

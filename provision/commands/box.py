@@ -19,14 +19,13 @@ def build(options: Options) -> None:
     from provision.box.builder import BoxBuilder
     from provision.box.metadata import write_catalog
     from provision.box.recipe import BoxRecipe
-    from provision.lab.artifacts import artifacts_of
+    from provision.lab.artifacts import build, choose_for
     from provision.lab.opening import read_lab
     from provision.report.text import size
 
     with reporting(options) as report:
-        config, _ = read_lab(options.file)
-        artifacts = artifacts_of(config)
-        bundle = artifacts.build(report, options.cancel)
+        config, workspace = read_lab(options.file)
+        artifacts, bundle = build(choose_for(config, workspace, report).artifacts, report, options.cancel)
         recipe = BoxRecipe(artifacts.kubernetes, artifacts.key)
         file = BoxBuilder(report, options.cancel).find_or_build(recipe, bundle)
         write_catalog(recipe)

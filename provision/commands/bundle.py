@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from provision.commands.common import Options, common_options, reporting
+
+if TYPE_CHECKING:
+    from provision.artifacts.base import Artifacts
+    from provision.report.base import Reporter
 
 
 @click.group("bundle", short_help="Make and show bundles of Kubernetes.")
@@ -23,14 +28,14 @@ def create(options: Options, kubernetes: str | None, into: Path | None) -> None:
     import shutil
 
     from provision.errors import ConfigError
-    from provision.lab.artifacts import artifacts_of
+    from provision.lab.artifacts import build
     from provision.report.text import size
 
     with reporting(options) as report:
-        artifacts = artifacts_of(_config(options, kubernetes))
+        artifacts = _artifacts(options, kubernetes, report)
         if into is not None and into.exists():
             raise ConfigError(f"{into} exists", hint="name a folder that is not there yet")
-        bundle = artifacts.build(report, options.cancel)
+        _, bundle = build(artifacts, report, options.cancel)
         if into is not None:
             shutil.copytree(bundle.root, into)
         folder = into or bundle.root
@@ -46,11 +51,10 @@ def show(options: Options, folder: Path | None, kubernetes: str | None) -> None:
     """Show what is in a bundle (the lab's, or the one in FOLDER), every file's digest checked."""
     from provision.artifacts.bundle import Bundle
     from provision.errors import LabError
-    from provision.lab.artifacts import artifacts_of
     from provision.report.text import size
 
     with reporting(options) as report:
-        bundle = Bundle.open(folder) if folder else artifacts_of(_config(options, kubernetes)).find()
+        bundle = Bundle.open(folder) if folder else _artifacts(options, kubernetes, report).find()
         if bundle is None:
             raise LabError("the lab's bundle is not in the cache", hint="kubelab bundle create")
         bundle.verify()
@@ -65,13 +69,16 @@ def show(options: Options, folder: Path | None, kubernetes: str | None) -> None:
         report.result({"folder": str(bundle.root), "digest": bundle.digest, "files": files})
 
 
-def _config(options: Options, kubernetes: str | None):  # type: ignore[no-untyped-def]
+def _artifacts(options: Options, kubernetes: str | None, report: Reporter) -> Artifacts:
+    """Return where the lab's bundle comes from, or that of another version: a lab need not be there."""
     from provision.config.schema import parse_config
+    from provision.lab.artifacts import artifacts_of, choose_for
     from provision.lab.opening import read_lab
 
     if kubernetes is None:
-        return read_lab(options.file)[0]
+        config, workspace = read_lab(options.file)
+        return choose_for(config, workspace, report).artifacts
     named = parse_config(f'name: lab\nkubernetes: "{kubernetes}"\n')
     if not options.file.exists():
-        return named
-    return read_lab(options.file)[0].model_copy(update={"kubernetes": named.kubernetes})
+        return artifacts_of(named)
+    return artifacts_of(read_lab(options.file)[0].model_copy(update={"kubernetes": named.kubernetes}))

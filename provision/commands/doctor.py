@@ -36,12 +36,17 @@ def command(options: Options, mend: bool, from_hashicorp: bool) -> None:
     from provision.errors import ResourceError
     from provision.host import groups
     from provision.host.facts import gather
+    from provision.lab.artifacts import tools_of
     from provision.lab.opening import read_lab
 
     with reporting(options) as report:
         host = Host(gather(), HostTools(report.info))
-        config = read_lab(options.file)[0] if options.file.exists() else parse_config(sample())
-        checks = checks_for(_needs(config), from_hashicorp=from_hashicorp)
+        config, workspace = parse_config(sample()), None
+        if options.file.exists():
+            config, workspace = read_lab(options.file)
+        checks = checks_for(
+            _needs(config, tools_of(config, workspace, report)), from_hashicorp=from_hashicorp
+        )
         if mend and not host.facts.is_root:
             # The checks behind these speak to libvirt, and the user may have come into a group just now.
             fix(host, report, group_checks(checks))
@@ -68,14 +73,13 @@ def command(options: Options, mend: bool, from_hashicorp: bool) -> None:
         report.next_commands(["kubelab up"])
 
 
-def _needs(config: ClusterConfig) -> LabNeeds:
+def _needs(config: ClusterConfig, tools: list[str]) -> LabNeeds:
     from provision.config.inventory import bridge_name
     from provision.doctor import LabNeeds
-    from provision.lab.artifacts import tools_of
 
     network = config.network
     ranges = list(network.ranges().values())
-    return LabNeeds(ranges, [bridge_name(config.name)], network.mtu, tools_of(config))
+    return LabNeeds(ranges, [bridge_name(config.name)], network.mtu, tools)
 
 
 def _data(finding: Finding) -> dict[str, object]:

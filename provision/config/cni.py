@@ -55,9 +55,14 @@ class CniConfig(BaseModel):
         return bool(self.manifest)
 
     @property
+    def is_rendered(self) -> bool:
+        """Return whether Helm renders it on the host."""
+        return self.name == "cilium" and not self.is_own
+
+    @property
     def replaces_kube_proxy(self) -> bool:
         """Return whether services are the pod network's work, and kube-proxy is left out."""
-        if self.name != "cilium" or self.is_own:
+        if not self.is_rendered:
             return False
         # The chart takes the boolean and the text alike.
         return str(self.values.get("kubeProxyReplacement")).lower() == "true"

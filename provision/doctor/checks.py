@@ -36,7 +36,7 @@ CHECKS: tuple[Check, ...] = (
 TOOLS = {
     "go": Check("go", "Go", packages.probe_go, essential=False),
     "skopeo": Check("skopeo", "skopeo", packages.probe_skopeo, essential=False),
-    "helm": Check("helm", "helm", packages.probe_helm, essential=False),
+    "helm": Check("helm", "helm", packages.probe_helm),
 }
 
 

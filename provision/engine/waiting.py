@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# How often an event looks at another one, in seconds.
+_LOOK = 0.2
+
 
 class Clock(Protocol):
     """Time as the engine sees it; tests give a fake one."""
@@ -36,6 +39,26 @@ class RealClock:
     def sleep(self, seconds: float) -> None:
         if self.cancel.wait(seconds):
             raise Cancelled("given up")
+
+
+class Within(threading.Event):
+    """An event for a part of some work: set by itself, and whenever that of the whole is."""
+
+    def __init__(self, whole: threading.Event) -> None:
+        super().__init__()
+        self._whole = whole
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._whole.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.is_set():
+            left = _LOOK if end is None else min(_LOOK, end - time.monotonic())
+            if left <= 0:
+                return False
+            super().wait(left)
+        return True
 
 
 def poll_until(

@@ -17,6 +17,7 @@ from provision.engine.patience import Patience
 from provision.engine.waiting import RealClock
 from provision.errors import LabError
 from provision.host.facts import Acceleration
+from provision.lab.decision import Decision
 from provision.node.runner import Runner
 from provision.node.speed import Pace
 from provision.providers.base import Provider, SnapshotBackend
@@ -46,6 +47,7 @@ class Context:
     keep: Callable[[Runner], None]
     disconnect: Callable[[], None]
     snapshots: Callable[[threading.Event], SnapshotBackend]
+    decision: Decision
     cancel: threading.Event = field(default_factory=threading.Event)
     pace: Pace = field(default_factory=Pace)
 

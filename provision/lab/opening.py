@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from provision.artifacts.bundle import Bundle
+from provision.artifacts.unavailable import Unavailable
 from provision.box.recipe import BoxRecipe
-from provision.cni.choose import cni_of, decide
+from provision.cni.choose import cni_of
 from provision.config.inventory import Node, inventory_of
 from provision.config.schema import ClusterConfig, load_config
-from provision.errors import ConfigError
+from provision.errors import Cancelled, ConfigError
 from provision.extensions import PROVIDERS, SNAPSHOTS
 from provision.host.facts import HostFacts, acceleration, gather
 from provision.host.fit import check_host
-from provision.lab.artifacts import artifacts_of
+from provision.lab.artifacts import Chosen, choose_for, goes_on, with_cni
 from provision.lab.context import Context
 from provision.lab.refusals import refuse_impossible
 from provision.node.runner import Runner
@@ -61,29 +66,61 @@ def open_lab(
     if facts is not None:
         # Before the network is asked for anything, which may take its time.
         refuse_impossible(config, inventory, workspace.root, provider, machines)
-    artifacts = artifacts_of(config)
-    config = config.model_copy(update={"cni": decide(config.cni, artifacts.has)})
-    speed = acceleration(facts or gather())
+    chosen = choose_for(config, workspace, report)
     context = Context(
-        config=config,
         inventory=inventory,
-        version=artifacts.kubernetes,
         workspace=workspace,
-        acceleration=speed,
+        acceleration=acceleration(facts or gather()),
         provider=provider,
         machines=machines,
-        cni=cni_of(config.cni),
         report=report,
-        find_bundle=artifacts.find,
-        build_bundle=lambda: artifacts.build(report, cancel),
-        recipe=BoxRecipe(artifacts.kubernetes, artifacts.key),
         connect=_unconnected,
         keep=_unkept,
         disconnect=lambda: None,
         snapshots=lambda cancel: _snapshots(config, cancel),
         cancel=cancel,
+        **_made_of(chosen, config, report, cancel),
     )
     return _with_connections(context)
+
+
+class AnotherWay(Cancelled):
+    """A site did not give its part of the bundle, and lab.yaml leaves another way open.
+
+    `take` returns the same lab on that way.
+    """
+
+    def __init__(self, message: str, take: Callable[[Context], Context]) -> None:
+        super().__init__(message)
+        self.take = take
+
+
+def _made_of(
+    chosen: Chosen, config: ClusterConfig, report: Reporter, cancel: threading.Event
+) -> dict[str, Any]:
+    """Return the fields of a Context that follow from its bundle and its CNI."""
+    artifacts = chosen.artifacts
+
+    def build() -> Bundle:
+        try:
+            return artifacts.build(report, cancel)
+        except Unavailable as error:
+            other = artifacts.otherwise(error)
+            if other is None:
+                raise
+            fields = _made_of(with_cni(config, other.artifacts), config, report, cancel)
+            take = functools.partial(dataclasses.replace, **fields)
+            raise AnotherWay(goes_on(error, other), take) from error
+
+    return {
+        "config": config.model_copy(update={"cni": chosen.cni}),
+        "version": artifacts.kubernetes,
+        "cni": cni_of(chosen.cni),
+        "find_bundle": artifacts.find,
+        "build_bundle": build,
+        "recipe": BoxRecipe(artifacts.kubernetes, artifacts.key),
+        "decision": chosen.decision,
+    }
 
 
 def _snapshots(config: ClusterConfig, cancel: threading.Event) -> SnapshotBackend:

@@ -49,7 +49,8 @@ def _forget(ctx: Context) -> None:
         file.unlink(missing_ok=True)
     for file in (space.ssh_config, space.kubeconfig):
         file.unlink(missing_ok=True)
-    space.journal.unlink(missing_ok=True)
+    for file in (space.journal, space.decision):
+        file.unlink(missing_ok=True)
     shutil.rmtree(space.snapshots, ignore_errors=True)
     ours = machine_names(ctx.config.name)
     for folder in (space.root / ".vagrant" / "machines").glob("*"):

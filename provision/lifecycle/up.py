@@ -8,6 +8,7 @@ from pathlib import Path
 from provision.cluster.health import condition, internal_ips, restarts, role_of, version_of
 from provision.engine.steps import Outcome, plan_steps, run_steps
 from provision.lab.context import Context
+from provision.lab.opening import AnotherWay
 from provision.report.tee import TeeReporter
 from provision.steps import UP
 from provision.verify.examine import prove
@@ -32,9 +33,7 @@ def up(
         report.info("no hardware virtualisation here: the machines are emulated, which is slower and works")
     size = len(ctx.inventory.nodes)
     report.info(f"lab {ctx.config.name}: Kubernetes {ctx.version}, {size} nodes, {ctx.cni.name} CNI")
-    outcome = run_steps(
-        UP, ctx, report, clock=ctx.clock, cancel=ctx.cancel, from_id=from_id, until_id=until_id
-    )
+    ctx, outcome = _run(ctx, report, from_id, until_id)
     if until_id is None:
         if outcome.changed:
             prove(ctx, lab_file)
@@ -48,6 +47,21 @@ def up(
     report.result({"changed": outcome.changed, "seconds": round(seconds, 2), "durations": durations})
     report.next_commands([text.format(node=ctx.inventory.first.name) for text in NEXT])
     return outcome
+
+
+def _run(
+    ctx: Context, report: TeeReporter, from_id: str | None, until_id: str | None
+) -> tuple[Context, Outcome]:
+    """Run the steps, and again with another bundle where a site fails; return the lab as it was made."""
+    while True:
+        try:
+            return ctx, run_steps(
+                UP, ctx, report, clock=ctx.clock, cancel=ctx.cancel, from_id=from_id, until_id=until_id
+            )
+        except AnotherWay as way:
+            report.warn(way.message)
+            ctx = way.take(ctx)
+            report.info(f"lab {ctx.config.name}: Kubernetes {ctx.version}, {ctx.cni.name} CNI")
 
 
 def dry_run(ctx: Context, from_id: str | None = None, until_id: str | None = None) -> None:

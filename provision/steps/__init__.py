@@ -8,6 +8,7 @@ from provision.steps.artifacts import BoxStep, BundleStep
 from provision.steps.cluster import CniStep, ReadyStep
 from provision.steps.cni_check import CniCheckStep
 from provision.steps.control_plane import ControlPlaneStep
+from provision.steps.decision import DecisionStep
 from provision.steps.host import HostStep
 from provision.steps.join import JoinStep
 from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
@@ -16,6 +17,7 @@ from provision.steps.snapshot import SnapshotStep
 
 UP: tuple[Step[Context] | Together[Context], ...] = (
     HostStep(),
+    DecisionStep(),
     BundleStep(),
     CniCheckStep(),
     BoxStep(),

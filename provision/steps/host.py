@@ -29,6 +29,8 @@ class HostStep:
 
 def _wrong(ctx: Context) -> list[Finding]:
     network = ctx.config.network
-    needs = LabNeeds(list(network.ranges().values()), [bridge_name(ctx.config.name)], network.mtu)
+    # The others are for making the bundle, which is perhaps there.
+    tools = ["helm"] if ctx.config.cni.is_rendered else []
+    needs = LabNeeds(list(network.ranges().values()), [bridge_name(ctx.config.name)], network.mtu, tools)
     host = Host(gather(), HostTools(ctx.report.progress))
     return [finding for finding in essentials(host, checks_for(needs)) if finding.level == "fail"]

@@ -14,6 +14,7 @@ from provision.config.inventory import Node, inventory_of
 from provision.engine.steps import Step, run_steps
 from provision.host.facts import Acceleration
 from provision.lab.context import Context
+from provision.lab.decision import Decision
 from provision.node.runner import Runner
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
@@ -91,6 +92,9 @@ def make_lab(
         keep=lambda runner: kept.__setitem__(runner.node, runner),
         disconnect=lambda: None,
         snapshots=lambda cancel: backend,
+        decision=Decision(
+            kubernetes=bundle.kubernetes, artifacts="source", bundle=bundle.digest, cni="bridge"
+        ),
     )
     context.workspace.prepare()
     context = dataclasses.replace(context, **(changes or {}))

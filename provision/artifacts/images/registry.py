@@ -122,9 +122,11 @@ def _copy(source: str, ref: str, archive: Path, trust: list[str], cancel: thread
     """Fetch by digest, so that what is noted is what is there, and write the archive in one form."""
     with tempfile.TemporaryDirectory(prefix=".image-", dir=archive.parent) as work:
         options = [*RETRIES, *(option.replace("--", "--src-", 1) for option in trust)]
-        argv = ["skopeo", *PLATFORM, "copy", *options, f"docker://{source}", f"docker-archive:raw.tar:{ref}"]
-        # What skopeo puts aside is as large as the image, and /tmp may be small.
-        run_tool(argv, deadline=COPY_DEADLINE, cwd=Path(work), env={"TMPDIR": work}, cancel=cancel)
+        # What skopeo puts aside is as large as the image. By itself it takes /var/tmp, whatever TMPDIR is,
+        # and leaves it there when it is killed.
+        argv = ["skopeo", "--tmpdir", work, *PLATFORM, "copy", *options]
+        argv += [f"docker://{source}", f"docker-archive:raw.tar:{ref}"]
+        run_tool(argv, deadline=COPY_DEADLINE, cwd=Path(work), cancel=cancel)
         clean = Path(work) / "clean.tar"
         rewrite(Path(work) / "raw.tar", clean, ref)
         clean.replace(archive)

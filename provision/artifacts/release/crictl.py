@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from provision.artifacts import sites as addresses
 from provision.artifacts.bundle import Entry, entry_of
 from provision.artifacts.release import archives, versions
-from provision.artifacts.web.client import is_missing
 from provision.artifacts.web.download import Download, Meter, fetch
 from provision.artifacts.web.errors import FetchFailed
 from provision.config.kubernetes_versions import MINORS, minor_of
@@ -50,16 +49,14 @@ def add(
 ) -> list[Entry]:
     """Fetch crictl into `folder` and put it into the bundle at `root`; return its entry.
 
-    Where the site has none, say so and return nothing. Raises FetchFailed for any other refusal,
-    LabError for a wrong checksum or an archive that is none, Cancelled.
+    Where it cannot be had, say so and return nothing. Raises LabError for a wrong checksum or an archive
+    that is none, Cancelled.
     """
     url, archive = sites.url(crictl_url(kubernetes)), folder / ARCHIVE
     try:
         item = Download(url, archive, versions.checksum(url, web))
         fetch(item, web, Meter(reporter), cancel)
     except FetchFailed as error:
-        if not is_missing(error):
-            raise
         remedy = f"; {REMEDY}" if sites.files else ""
         reporter.warn(f"the nodes will have no crictl, which no cluster needs: {error.message}{remedy}")
         return []

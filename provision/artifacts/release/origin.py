@@ -6,27 +6,26 @@ import contextlib
 import functools
 import hashlib
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.artifacts import debian, extras
 from provision.artifacts import sites as addresses
-from provision.artifacts.bundle import SCHEMA, Bundle, BundleBroken, Entry, entry_of, write_index
+from provision.artifacts.bundle import SCHEMA, Bundle, BundleBroken, Entry, bundles_dir, entry_of, write_index
 from provision.artifacts.images import recipes
 from provision.artifacts.images.archive import EXECUTABLE
 from provision.artifacts.images.registry import image_file
 from provision.artifacts.release import archives, crictl, versions
 from provision.artifacts.sites import Sites
 from provision.artifacts.source import origin as source
+from provision.artifacts.unavailable import Unavailable, asking
 from provision.artifacts.wanted import NOTHING, Wanted
-from provision.artifacts.web.client import Web, is_missing
+from provision.artifacts.web.client import Web
 from provision.artifacts.web.download import Download
-from provision.artifacts.web.errors import FetchFailed
 from provision.config.kubernetes_versions import numbers
 from provision.engine.parallel import first_failure
 from provision.engine.waiting import RealClock
-from provision.host.files import cache_dir
 
 if TYPE_CHECKING:
     from provision.report.base import Reporter
@@ -38,18 +37,24 @@ CNI_PROGRAMS = ("bandwidth", "bridge", "host-device", "host-local", "loopback", 
 CNI_ARCHIVE = "cni-plugins.tgz"
 # Each image is there twice while it is rewritten.
 SPACE_MIB = 3 * 1024
-# The checksums of all others were there.
-INCOMPLETE_HINT = "its checksum is there, and the file is not: the site is incomplete"
-CNI_HINT = "a mirror must hold what the CNI is made of, too; cni: bridge needs nothing"
+INCOMPLETE = "the site is incomplete: it has the checksum of this file, and not the file"
+# Other ways, for who chose this one.
+NO_CNI = "or set in lab.yaml cni: bridge, which needs nothing of it"
+BUILD = "or set in lab.yaml artifacts: source, which builds Kubernetes here and needs none of these sites"
+BUILD_WITH_BRIDGE = f"{BUILD} (with cni: bridge)"
 
 
 @dataclass(frozen=True)
 class Release:
-    """One version of Kubernetes at `sites`, with what the lab wants beside it."""
+    """One version of Kubernetes at `sites`, with what the lab wants beside it.
+
+    `after` is the key of one that was tried before, whose downloads are used.
+    """
 
     kubernetes: str
     sites: Sites
     wanted: Wanted = NOTHING
+    after: str = field(default="", compare=False)
 
     @property
     def key(self) -> str:
@@ -62,6 +67,10 @@ class Release:
         return digest.hexdigest()
 
     @property
+    def kind(self) -> str:
+        return "mirror" if self.sites.is_mirror else "release"
+
+    @property
     def title(self) -> str:
         return f"fetching Kubernetes {self.kubernetes} from {self.sites.name}"
 
@@ -72,8 +81,17 @@ class Release:
     def make(self, root: Path, work: Path, reporter: Reporter, cancel: threading.Event) -> None:
         """Fetch a bundle into the empty folder `root`, with `work` for what is in between.
 
-        Raises ConfigError for a version that is not there, FetchFailed, LabError, MissingTool, Cancelled.
+        Raises ConfigError for a version that is not there, Unavailable with the other ways as its hint,
+        LabError, MissingTool, Cancelled.
         """
+        try:
+            self._make(root, work, reporter, cancel)
+        except Unavailable as error:
+            ways = NO_CNI if error.of_cni else BUILD_WITH_BRIDGE if self.wanted else BUILD
+            error.hint = f"{error.hint}; {ways}" if error.hint else ways.removeprefix("or ")
+            raise
+
+    def _make(self, root: Path, work: Path, reporter: Reporter, cancel: threading.Event) -> None:
         web = extras.open_web(self.sites, reporter, cancel, addresses.KUBERNETES, addresses.CNI_PLUGINS)
         busybox = work / "busybox.tar"
         unpack = functools.partial(
@@ -84,19 +102,24 @@ class Release:
             say=reporter.info,
             cancel=cancel,
         )
-        with extras.kept(self.key) as folder:
-            items = self._downloads(folder, web, reporter, cancel)
-            items += extras.wanted_downloads(self.wanted, self.sites, folder)
+        with extras.kept(self.key, self.after) as folder:
+            own = self._downloads(folder, web, reporter, cancel)
+            for_cni = extras.wanted_downloads(self.wanted, self.sites, folder)
             try:
-                extras.fetch_files(items, web, reporter, cancel, beside={"busybox": unpack})
-            except FetchFailed as error:
-                if is_missing(error):
-                    wanted = (self.sites.url(file.url) in error.message for file in self.wanted.files)
-                    error.hint = CNI_HINT if any(wanted) else INCOMPLETE_HINT
+                extras.fetch_files([*own, *for_cni], web, reporter, cancel, beside={"busybox": unpack})
+            except Unavailable as error:
+                error.of_cni = error.what in {item.url for item in for_cni}
+                if error.missing and not error.of_cni:
+                    error.hint = INCOMPLETE
                 raise
             entries = crictl.add(self.kubernetes, self.sites, folder, root, web, reporter, cancel)
-            names = self._images(folder)
-            entries += extras.place_images(names, self.sites, folder, root, reporter, cancel)
+            own_images, cni_images = self._images(folder)
+            try:
+                names = cni_images | own_images
+                entries += extras.place_images(names, self.sites, folder, root, reporter, cancel)
+            except Unavailable as error:
+                error.of_cni = error.what not in own_images
+                raise
             entries += extras.place_files(self.wanted, folder, root, reporter)
             ref, version = recipes.write_busybox_image(root / "images", busybox, work)
             entries.append(entry_of(root, "images/busybox.tar", "image", ref=ref, version=version))
@@ -113,25 +136,27 @@ class Release:
         }
         urls[CNI_ARCHIVE] = self.sites.url(cni_url())
         reporter.progress(f"checksums of Kubernetes {self.kubernetes}")
-        jobs = {name: functools.partial(versions.checksum, url, web) for name, url in urls.items()}
+        jobs = {
+            name: functools.partial(asking, url, functools.partial(versions.checksum, url, web))
+            for name, url in urls.items()
+        }
         try:
             sums = first_failure(jobs, cancel, most=extras.AT_ONCE)
-        except FetchFailed as error:
-            if is_missing(error) and f"/v{self.kubernetes}/" in error.message:
+        except Unavailable as error:
+            if error.missing and error.what != urls[CNI_ARCHIVE]:
                 # It is not the version's other files that are missing, but the version.
                 raise versions.unknown(self.kubernetes, self.sites, web) from None
             raise
         return [Download(url, folder / name, sums[name]) for name, url in urls.items()]
 
-    def _images(self, folder: Path) -> dict[str, str]:
-        """Return the file name of every image: those that kubeadm itself lists, and those wanted."""
+    def _images(self, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+        """Return reference -> file name of the images that kubeadm itself lists, and of those wanted."""
         kubeadm = folder / "kubeadm"
         kubeadm.chmod(EXECUTABLE)
         listed = recipes.listed_images(kubeadm, self.kubernetes)
         wanted = {*self.wanted.images, *self.wanted.listed(lambda name: folder / name)}
-        return {ref: image_file(ref) for ref in sorted(wanted)} | {
-            ref: f"{name}.tar" for name, ref in listed.items()
-        }
+        own = {ref: f"{name}.tar" for name, ref in listed.items()}
+        return own, {ref: image_file(ref) for ref in sorted(wanted)}
 
     def _place_programs(self, folder: Path, root: Path) -> list[Entry]:
         cni = root / "binaries/cni"
@@ -153,7 +178,7 @@ class Release:
 def find(wanted_version: str, sites: Sites, wanted: Wanted) -> Release | None:
     """Return the newest release of `wanted_version` (a minor or exact) that has its bundle in the cache."""
     found = []
-    for folder in (cache_dir() / "bundles").glob("[0-9a-f]*"):
+    for folder in bundles_dir().glob("[0-9a-f]*"):
         with contextlib.suppress(BundleBroken):
             version = Bundle.open(folder).kubernetes
             release = Release(version, sites, wanted)

@@ -69,6 +69,10 @@ class Source:
         return NOTHING
 
     @property
+    def kind(self) -> str:
+        return "source"
+
+    @property
     def title(self) -> str:
         return f"building Kubernetes {self.kubernetes} from source"
 

@@ -28,6 +28,7 @@ from provision.config.schema import load_config, parse_config
 from provision.errors import LabError
 from provision.lab.artifacts import artifacts_of, tools_of
 from provision.report.base import RecordingReporter
+from provision.workspace import Workspace
 from tests.fakes.artifacts.mirror import Mirror, answer, certificates, cut, serving, wrong_byte
 from tests.fakes.stubs import STUBS
 
@@ -150,7 +151,7 @@ def test_the_digest_of_the_registry_is_noted_and_fetched_by(bench: Bench) -> Non
     digest = bundle.image("pause").digest
     (copy,) = [call for call in bench.calls() if f"docker-archive:raw.tar:{REFS[2]}" in call]
     assert f"docker://registry.test/k8s/pause@{digest}" in copy
-    assert copy[:4] == ["--override-os", "linux", "--override-arch", "amd64"]
+    assert copy[2:6] == ["--override-os", "linux", "--override-arch", "amd64"]
 
 
 def test_the_second_time_nothing_is_asked_or_done(bench: Bench) -> None:
@@ -368,15 +369,16 @@ def test_crictl_makes_no_other_difference(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", ".sha256"])
-def test_crictl_that_is_refused_is_a_failure_like_any_other(bench: Bench, suffix: str) -> None:
+@pytest.mark.parametrize("status", [403, 500])
+def test_crictl_that_is_refused_is_left_out_like_one_that_is_not_there(
+    bench: Bench, suffix: str, status: int
+) -> None:
     path = f"{crictl(bench)}{suffix}"
-    bench.mirror.faults[path] = [answer(403)]
-    error = bench.fails()
-    assert (error["exit_code"], "hint" in error) == (1, False)
-    assert f"{path}: the server answers 403 (Forbidden)" in error["message"]
-    asked = bench.mirror.paths().count(kubelet(bench))
-    bench.create()
-    assert bench.mirror.paths().count(kubelet(bench)) == asked
+    bench.mirror.faults[path] = [answer(status, Retry_After="1000")]
+    code, events = bench.run()
+    assert code == 0
+    assert f"{path}: the server answers {status}" in events["warn"]["text"]
+    assert "no cluster needs" in events["warn"]["text"]
 
 
 def test_crictl_with_another_checksum_is_refused(bench: Bench) -> None:
@@ -455,6 +457,99 @@ def test_a_program_that_is_missing_is_no_matter_of_the_cni(bench: Bench) -> None
     assert "incomplete" in error["hint"]
 
 
+GITHUB = "/github.com/containernetworking/plugins"
+RAW = "/raw.githubusercontent.com/projectcalico/calico"
+
+
+def refuse(bench: Bench, start: str, status: int, **headers: str) -> None:
+    """Let every request below a path be refused, each time."""
+    for path in [*bench.mirror.files, f"/{MANIFEST.partition('://')[2]}"]:
+        if path.startswith(start):
+            bench.mirror.faults[path] = [answer(status, **headers)] * 9
+
+
+@pytest.mark.parametrize(
+    ("start", "status", "told", "ways"),
+    [
+        (GITHUB, 403, "403 (Forbidden)", ["artifacts: source", "with cni: bridge"]),
+        (RAW, 429, "asks to come back in 1800 s", ["wait a while", "cni: bridge"]),
+    ],
+)
+def test_a_site_that_fails_beside_others_names_the_other_ways(
+    bench: Bench, start: str, status: int, told: str, ways: list[str]
+) -> None:
+    bench.lab(cni=STAND_IN)
+    bench.mirror.put(MANIFEST, DAEMON_SET, checked=False)
+    refuse(bench, start, status, Retry_After="1800")
+    error = bench.fails()
+    assert start in error["message"]
+    assert told in error["message"]
+    assert all(way in error["hint"] for way in ways)
+    assert ("artifacts: source" in error["hint"]) is (start == GITHUB)
+
+
+def test_an_image_of_the_cni_that_does_not_come_names_the_way_without_it(bench: Bench) -> None:
+    bench.mirror.put(MANIFEST, DAEMON_SET, checked=False)
+    bench.lab(cni=STAND_IN)
+    error = bench.fails()
+    assert f"the image {CALICO}" in error["message"]
+    assert "cni: bridge" in error["hint"]
+    assert "artifacts: source" not in error["hint"]
+    bench.hold(f"registry.test/k8s/{CALICO.partition('/')[2]}", pause="too many requests")
+    error = bench.fails()
+    assert error["message"].startswith("the image registry.k8s.io/pause:3.99")
+    assert "artifacts: source" in error["hint"]
+
+
+@pytest.mark.parametrize("fault", ["manifest", "image"])
+def test_auto_goes_on_with_the_bridge_where_calico_cannot_be_had(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(sites, "PUBLIC", sites.Sites(bench.mirror.url, {"": "registry.test/k8s"}))
+    monkeypatch.setattr(Calico, "default_version", STAND_IN["version"])
+    (bench.root / "lab.yaml").write_text("name: lab\n")
+    crictl(bench)
+    if fault == "image":
+        bench.mirror.put(MANIFEST, DAEMON_SET, checked=False)
+    code, events = bench.run()
+    assert code == 0, events["error"]
+    bundle = Bundle.open(Path(events["result"]["data"]["folder"]))
+    assert {entry.ref for entry in bundle.images()} == {*REFS, "docker.io/library/busybox:1.37"}
+    assert not bundle.manifests()
+    (line,) = events["warn"]["text"].splitlines()
+    assert line.endswith("; as lab.yaml leaves it open, it goes on with cni: bridge")
+    assert ("/manifests/calico.yaml" if fault == "manifest" else CALICO) in line
+    if fault == "image":
+        # What came for the first way was not fetched again for the second.
+        assert bench.mirror.paths().count(kubelet(bench)) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        ("writing blob: write /x: no space left on device", "the disk is full", "KUBELAB_CACHE"),
+        ("Zstd compression is not supported for docker images", "skopeo 1.14", "newer skopeo"),
+        ("digest did not match: expected a, got b", "something else than the digest", ""),
+    ],
+)
+def test_a_fault_of_this_host_is_no_fault_of_the_site(
+    bench: Bench, words: str, message: str, hint: str
+) -> None:
+    bench.hold(pause=words)
+    error = bench.fails()
+    assert message in error["message"]
+    assert "artifacts: source" not in error.get("hint", "")
+    assert hint in error.get("hint", "")
+
+
+def test_what_skopeo_puts_aside_lies_in_the_cache(bench: Bench) -> None:
+    bench.create()
+    copies = [call for call in bench.calls() if "copy" in call]
+    folders = {call[call.index("--tmpdir") + 1] for call in copies if call.index("--tmpdir") == 0}
+    assert len(folders) == len(copies) == len(REFS)
+    assert all(Path(folder).is_relative_to(bench.root / "cache/downloads") for folder in folders)
+
+
 def test_a_given_bundle_is_asked_what_it_has(bench: Bench) -> None:
     bundle = bench.create()
     folder = yaml.safe_dump({"name": "lab", "artifacts": {"bundle": str(bundle.root)}})
@@ -496,7 +591,8 @@ def test_auto_takes_the_release_when_its_site_answers(bench: Bench, monkeypatch:
     config = parse_config("{name: lab, cni: bridge}")
     reporter = RecordingReporter()
     artifacts = artifacts_of(config)
-    assert tools_of(config) == ["skopeo"]
+    workspace = Workspace(bench.root, config.name)
+    assert tools_of(config, workspace, reporter) == ["skopeo"]
     bundle = artifacts.build(reporter)
     said, as_root = reporter.of("info")
     assert as_root["text"].startswith("as root: mmdebstrap ")
@@ -504,5 +600,5 @@ def test_auto_takes_the_release_when_its_site_answers(bench: Bench, monkeypatch:
     assert said["text"] == f"fetching Kubernetes 1.36.3 from {place.name}: {why}"
     bench.mirror.asked.clear()
     assert artifacts_of(config).find() == bundle
-    assert tools_of(config) == []
+    assert tools_of(config, workspace, reporter) == []
     assert bench.mirror.asked == []

@@ -18,6 +18,7 @@ from provision.artifacts.release import origin as release
 from provision.artifacts.release.origin import Release
 from provision.artifacts.sites import Sites
 from provision.artifacts.source import origin as source
+from provision.artifacts.unavailable import Unavailable
 from provision.artifacts.wanted import Wanted, WantedFile
 from provision.artifacts.web.client import Web
 from provision.artifacts.web.time_limit import within
@@ -25,8 +26,9 @@ from provision.cni.choose import decide, wanted_of
 from provision.config.cni import CniConfig
 from provision.config.schema import ClusterConfig, parse_config
 from provision.errors import ConfigError, LabError, MissingTool, WaitTimeout
-from provision.lab.artifacts import artifacts_of, tools_of
+from provision.lab.artifacts import artifacts_of, build, tools_of, with_cni
 from provision.report.base import RecordingReporter
+from provision.workspace import Workspace
 from tests.fakes.artifacts.mirror import Mirror, answer, hang, serving
 from tests.fakes.engine import FakeClock
 
@@ -51,6 +53,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def lab(kubernetes: str = "1.36", artifacts: str = "auto", cni: str = "bridge") -> ClusterConfig:
     return parse_config(f'name: lab\nkubernetes: "{kubernetes}"\nartifacts: {artifacts}\ncni: {cni}\n')
+
+
+def tools(config: ClusterConfig) -> list[str]:
+    """Return the programs that are needed to make the bundle of a lab that is not there yet."""
+    found = tools_of(config, None, RecordingReporter())
+    assert found == tools_of(config, Workspace(Path("/nowhere"), "lab"), RecordingReporter())
+    return found
 
 
 def put(cache: Path, origin: Release | source.Source) -> None:
@@ -231,7 +240,7 @@ def test_auto_takes_the_newest_in_the_cache(cache: Path, released: str | None, k
     assert isinstance(artifacts, Cached)
     assert isinstance(artifacts.origin, kind)
     assert artifacts.find() is not None
-    assert "skopeo" not in tools_of(lab())
+    assert tools(lab()) == []
 
 
 def unanswered(why: str) -> None:
@@ -240,7 +249,7 @@ def unanswered(why: str) -> None:
     assert isinstance(artifacts, Cached)
     assert isinstance(artifacts.origin, source.Source)
     assert why in artifacts.why
-    assert "skopeo" not in tools_of(lab())
+    assert tools(lab()) == ["go"]
 
 
 def test_auto_takes_the_source_where_nothing_can_be_reached() -> None:
@@ -252,7 +261,7 @@ def test_auto_takes_the_source_where_the_site_says_nothing(
 ) -> None:
     monkeypatch.setattr(choose, "ANSWER_WITHIN", 0.1)
     monkeypatch.setattr(sites, "PUBLIC", Sites(mirror.url))
-    mirror.faults["/dl.k8s.io/release/stable-1.36.txt"] = [hang] * 2
+    mirror.faults["/dl.k8s.io/release/stable-1.36.txt"] = [hang] * 9
     unanswered("0.1 s")
 
 
@@ -260,7 +269,7 @@ def test_auto_takes_the_source_where_the_site_is_busy_and_does_not_wait(
     mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sites, "PUBLIC", Sites(mirror.url))
-    mirror.faults["/dl.k8s.io/release/stable-1.36.txt"] = [answer(503, Retry_After="60")] * 2
+    mirror.faults["/dl.k8s.io/release/stable-1.36.txt"] = [answer(503, Retry_After="60")] * 9
     unanswered("503 (Service Unavailable)")
 
 
@@ -283,9 +292,21 @@ def test_without_go_the_reason_is_told_too(monkeypatch: pytest.MonkeyPatch, tmp_
     assert error.value.hint == "kubelab doctor --fix"
 
 
-@pytest.mark.parametrize(("artifacts", "needed"), [("release", True), ("source", False)])
-def test_skopeo_is_needed_where_images_come_from_a_registry(artifacts: str, needed: bool) -> None:
-    assert ("skopeo" in tools_of(lab("1.36", artifacts))) is needed
+@pytest.mark.parametrize(
+    ("artifacts", "cni", "needed"),
+    [
+        ("release", "bridge", ["skopeo"]),
+        ("{mirror: 'https://m.test'}", "calico", ["skopeo"]),
+        ("source", "bridge", ["go"]),
+        ("release", "cilium", ["skopeo", "helm"]),
+        ("release", "{name: cilium, manifest: own.yaml}", ["skopeo"]),
+        ("{bundle: /nowhere}", "cilium", ["helm"]),
+    ],
+)
+def test_tools_are_asked_for_only_where_the_lab_needs_them(
+    artifacts: str, cni: str, needed: list[str]
+) -> None:
+    assert tools(lab("1.36.3", artifacts, cni)) == needed
 
 
 # The CNI
@@ -306,10 +327,123 @@ def test_a_lab_that_says_nothing_gets_calico_where_its_images_can_be_had() -> No
 def test_auto_takes_a_bundle_without_calico_unless_it_is_asked_for(cache: Path, cni: str) -> None:
     put(cache, source.resolve("1.36"))
     put(cache, Release("1.36.99", sites.PUBLIC))
-    artifacts = artifacts_of(lab(cni=cni))
-    assert artifacts.kubernetes == ("1.36.99" if cni != "calico" else source.resolve("1.36").kubernetes)
+    if cni != "calico":
+        assert artifacts_of(lab(cni=cni)).kubernetes == "1.36.99"
     put(cache, Release("1.36.98", sites.PUBLIC, wanted_of(CniConfig(name="calico"))))
     assert artifacts_of(lab(cni=cni)).kubernetes == ("1.36.98" if cni == "calico" else "1.36.99")
+
+
+def test_auto_builds_nothing_that_lacks_the_cni_that_is_asked_for() -> None:
+    with pytest.raises(LabError, match=r"127\.0\.0\.1:9 refuses the connection") as caught:
+        artifacts_of(lab(cni="calico"))
+    assert "cni: bridge" in caught.value.hint
+
+
+@pytest.mark.parametrize("cni", ["calico", "flannel", "cilium", "{name: own, manifest: 'https://m.test/a'}"])
+def test_what_is_built_from_source_has_no_cni_and_says_so_at_once(cni: str) -> None:
+    with pytest.raises(ConfigError, match="artifacts: source does not have") as caught:
+        artifacts_of(lab(artifacts="source", cni=cni))
+    assert (caught.value.key, caught.value.exit_code) == ("cni", 2)
+    assert "cni: bridge" in caught.value.hint
+
+
+def test_a_version_that_nobody_has_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"1\.36\.99 cannot be built") as caught:
+        artifacts_of(lab("1.36.99", "source"))
+    assert (caught.value.key, caught.value.exit_code) == ("kubernetes", 2)
+
+
+# The next way
+
+
+@pytest.fixture
+def answering(mirror: Mirror, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Mirror:
+    """The site of the release answers, and Go is there."""
+    (tmp_path / "go").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sites, "PUBLIC", Sites(mirror.url))
+    return mirror
+
+
+def failure(*, of_cni: bool) -> Unavailable:
+    error = Unavailable("https://a.test/b", "https://a.test/b: the server answers 403 (Forbidden)")
+    error.of_cni = of_cni
+    return error
+
+
+def test_without_the_parts_of_calico_auto_goes_on_with_the_bridge(answering: Mirror) -> None:
+    config = lab(cni="auto")
+    first = artifacts_of(config)
+    second = first.otherwise(failure(of_cni=True))
+    assert second is not None
+    assert (second.how, second.artifacts.kubernetes) == ("with cni: bridge", "1.36.4")
+    assert second.artifacts.key == Release("1.36.4", sites.PUBLIC).key
+    assert with_cni(config, second.artifacts).cni.name == "bridge"
+    third = second.artifacts.otherwise(failure(of_cni=False))
+    assert third is not None
+    assert third.artifacts.kind == "source"
+
+
+@pytest.mark.parametrize(("cni", "with_bridge"), [("auto", " and cni: bridge"), ("bridge", ""), ("none", "")])
+def test_without_the_release_auto_goes_on_with_the_source(
+    answering: Mirror, cni: str, with_bridge: str
+) -> None:
+    other = artifacts_of(lab(cni=cni)).otherwise(failure(of_cni=False))
+    assert other is not None
+    built = source.resolve("1.36")
+    assert (other.artifacts.kind, other.artifacts.key) == ("source", built.key)
+    assert other.how == f"with Kubernetes {built.kubernetes} from source{with_bridge}"
+    assert other.artifacts.otherwise(failure(of_cni=False)) is None
+
+
+def test_the_source_is_no_way_without_go_or_for_a_version_that_is_not_in_it(
+    answering: Mirror, tmp_path: Path
+) -> None:
+    assert artifacts_of(lab("1.36.4")).otherwise(failure(of_cni=False)) is None
+    (tmp_path / "go").unlink()
+    assert artifacts_of(lab()).otherwise(failure(of_cni=False)) is None
+
+
+@pytest.mark.parametrize(
+    ("artifacts", "cni"),
+    [("auto", "calico"), ("release", "auto"), ("release", "bridge"), ("{mirror: 'https://m.test'}", "auto")],
+)
+@pytest.mark.parametrize("of_cni", [True, False])
+def test_what_lab_yaml_names_is_not_replaced(
+    answering: Mirror, artifacts: str, cni: str, of_cni: bool
+) -> None:
+    version = "1.36.4" if artifacts != "auto" else "1.36"
+    assert artifacts_of(lab(version, artifacts, cni)).otherwise(failure(of_cni=of_cni)) is None
+
+
+def test_each_way_is_told_once_and_tried_once(answering: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def make(origin: Release | source.Source, root: Path, *rest: object) -> None:
+        cancel = rest[-1]
+        assert isinstance(cancel, threading.Event)
+        assert not cancel.is_set()
+        # As the first failure of several downloads does.
+        cancel.set()
+        made.append(f"{origin.kind} {bool(origin.wanted)}")
+        if origin.kind != "source":
+            raise failure(of_cni=bool(origin.wanted))
+        write_index(root, kubernetes=origin.kubernetes, source="source", recipe=origin.key, entries=[])
+
+    for kind in (Release, source.Source):
+        monkeypatch.setattr(kind, "make", make)
+        monkeypatch.setattr(kind, "check", lambda *_: None)
+    reporter, cancel = RecordingReporter(), threading.Event()
+    artifacts, bundle = build(artifacts_of(lab(cni="auto")), reporter, cancel)
+    assert made == ["mirror True", "mirror False", "source False"]
+    assert (artifacts.kind, bundle.source) == ("source", "source")
+    told = [event["text"] for event in reporter.of("warn")]
+    assert [text.partition("; ")[2] for text in told] == [
+        "as lab.yaml leaves it open, it goes on with cni: bridge",
+        f"as lab.yaml leaves it open, it goes on with Kubernetes {bundle.kubernetes} from source",
+    ]
+    assert all("403 (Forbidden)" in text for text in told)
+    assert not cancel.is_set()
 
 
 # A question with a limit

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from provision.engine.waiting import RealClock, poll_until
+from provision.engine.waiting import RealClock, Within, poll_until
 from provision.errors import Cancelled, ConnectFailed, LabError, WaitTimeout
 
 
@@ -78,3 +78,22 @@ def test_the_real_clock_runs_on() -> None:
     before = clock.now()
     clock.sleep(0.01)
     assert clock.now() - before >= 0.01
+
+
+def test_a_part_is_given_up_with_the_whole_and_not_the_other_way_round() -> None:
+    whole = threading.Event()
+    part, other = Within(whole), Within(whole)
+    assert not part.wait(0)
+    part.set()
+    assert part.wait()
+    assert not (whole.is_set() or other.is_set())
+    whole.set()
+    assert other.is_set()
+    assert other.wait()
+
+
+def test_who_waits_for_a_part_hears_of_the_whole() -> None:
+    whole = threading.Event()
+    threading.Timer(0.01, whole.set).start()
+    with pytest.raises(Cancelled):
+        RealClock(Within(whole)).sleep(3600)

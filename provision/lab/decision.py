@@ -1,0 +1,84 @@
+"""What the open values of a lab.yaml came to, kept with the lab so that it stays the same lab.
+
+`auto` and a minor version are decided by what can be had at that time. A site that comes or goes, or another
+lab that fills the cache, must not change a lab that is there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from provision.artifacts.base import Artifacts
+from provision.config.artifacts import ArtifactsConfig
+from provision.config.cni import CniConfig
+from provision.config.schema import ClusterConfig
+from provision.errors import LabError
+from provision.extensions import CNIS
+from provision.host.files import write_atomic
+
+# Where a bundle comes from that `artifacts: auto` may choose.
+BY_AUTO = ("release", "source")
+
+
+class Decision(BaseModel):
+    """The exact version, where its bundle comes from and which it is (its key), and the CNI's name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: Literal[1] = 1
+    kubernetes: Annotated[str, StringConstraints(pattern=r"^\d{1,3}\.\d{1,3}\.\d{1,4}$")]
+    artifacts: Literal["release", "source", "mirror", "bundle"]
+    bundle: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    cni: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][-a-z0-9]{0,39}$")]
+
+    @classmethod
+    def of(cls, artifacts: Artifacts, cni: str) -> Decision:
+        """Return the decision for a bundle and a CNI."""
+        return cls.model_validate(
+            {
+                "kubernetes": artifacts.kubernetes,
+                "artifacts": artifacts.kind,
+                "bundle": artifacts.key,
+                "cni": cni,
+            }
+        )
+
+    def fits(self, config: ClusterConfig) -> bool:
+        """Return whether lab.yaml still asks for the version that was decided."""
+        return f"{self.kubernetes}.".startswith(f"{config.kubernetes}.")
+
+    def follow(self, config: ClusterConfig) -> ClusterConfig:
+        """Return the configuration with its open values as they were decided; what it names itself stays."""
+        changes: dict[str, object] = {"kubernetes": self.kubernetes}
+        if config.artifacts.kind == "auto" and self.artifacts in BY_AUTO:
+            changes["artifacts"] = ArtifactsConfig.model_validate(self.artifacts)
+        if config.cni.name == "auto" and self.cni in CNIS:
+            changes["cni"] = CniConfig(name=self.cni)
+        return config.model_copy(update=changes)
+
+    def write(self, path: Path) -> None:
+        """Write it to `path`, whole or not at all."""
+        write_atomic(path, self.model_dump_json(indent=2) + "\n")
+
+
+def read_decision(path: Path) -> Decision | None:
+    """Return the decision that is kept in `path`, None without one; raises LabError for anything else."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, str(error)) from error
+    try:
+        return Decision.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise _unreadable(path, f"{where}: {first['msg']}" if where else first["msg"]) from None
+
+
+def _unreadable(path: Path, why: str) -> LabError:
+    return LabError(f"{path} is not what kubelab wrote there ({why})", hint="delete it: it is decided anew")
