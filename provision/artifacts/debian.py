@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provision.artifacts.apt_proxy import mmdebstrap_options
 from provision.errors import LabError
 from provision.host.process import run_tool
 from provision.host.root import run_as_root
@@ -58,23 +59,26 @@ def extract(
     """
     if not KEYRING.is_file():
         raise LabError(f"Debian's keyring {KEYRING} is missing", hint="kubelab doctor --fix")
-    run_as_root(
-        [
-            "mmdebstrap",
-            "--variant=extract",
-            "--architectures=amd64",
-            f"--include={','.join(packages)}",
-            f"--keyring={KEYRING}",
-            suite,
-            str(tar),
-            *debian_sources(suite),
-        ],
-        say=say,
-        # What it unpacks may not fit into /tmp, which may be in memory.
-        variables={"TMPDIR": str(tar.parent)},
-        what=f"mmdebstrap unpacks Debian's {', '.join(packages)}",
-        deadline=EXTRACT_DEADLINE,
-        on_line=on_line,
-        cancel=cancel,
-        hint="see whether `apt-get update` works on this host",
-    )
+    sources = debian_sources(suite)
+    with mmdebstrap_options(sources, tar.parent, unpacked=True) as proxy:
+        run_as_root(
+            [
+                "mmdebstrap",
+                "--variant=extract",
+                "--architectures=amd64",
+                f"--include={','.join(packages)}",
+                f"--keyring={KEYRING}",
+                *proxy,
+                suite,
+                str(tar),
+                *sources,
+            ],
+            say=say,
+            # What it unpacks may not fit into /tmp, which may be in memory.
+            variables={"TMPDIR": str(tar.parent)},
+            what=f"mmdebstrap unpacks Debian's {', '.join(packages)}",
+            deadline=EXTRACT_DEADLINE,
+            on_line=on_line,
+            cancel=cancel,
+            hint="see whether `apt-get update` works on this host",
+        )

@@ -19,6 +19,7 @@ from threading import Event
 
 import filelock
 
+from provision.artifacts.apt_proxy import mmdebstrap_options
 from provision.artifacts.bundle import Bundle
 from provision.artifacts.debian import KEYRING, debian_sources
 from provision.box.containerd import containerd_config, containerd_version
@@ -93,10 +94,12 @@ class BoxBuilder:
             argv += [
                 f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("man", "doc", "locale", "info")
             ]
-            argv += [SUITE, str(unfinished), *debian_sources(SUITE)]
-            what = f"mmdebstrap makes a Debian {SUITE} for the nodes"
-            # What it unpacks may not fit into /tmp, which may be in memory.
-            self._run_as_root(argv, what, BASE_DEADLINE, {"TMPDIR": str(work)})
+            sources = debian_sources(SUITE)
+            with mmdebstrap_options(sources, work) as proxy:
+                argv += [*proxy, SUITE, str(unfinished), *sources]
+                what = f"mmdebstrap makes a Debian {SUITE} for the nodes"
+                # What it unpacks may not fit into /tmp, which may be in memory.
+                self._run_as_root(argv, what, BASE_DEADLINE, {"TMPDIR": str(work)})
             unfinished.rename(tar)
         return tar
 

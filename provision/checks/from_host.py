@@ -66,5 +66,5 @@ def fetch_forwarded(kubectl: Kubectl, namespace: str, pod: str, port: int, deadl
     ]
     # The program runs until it is stopped, while its lines are read here.
     with contextlib.suppress(Cancelled):
-        run_tool(argv, deadline=deadline, on_line=ask, cancel=stop)
+        run_tool(argv, deadline=deadline, env=kubectl.environment, on_line=ask, cancel=stop)
     return "".join(answers)

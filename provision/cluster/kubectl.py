@@ -11,6 +11,7 @@ from typing import Any
 
 from provision.errors import ToolFailed
 from provision.host.process import run_tool
+from provision.host.proxies import without_proxy
 
 WRITE = ("--server-side", "--force-conflicts", "--field-manager=kubelab")
 HINT = "kubelab status; the journals: kubelab ssh NODE -- sudo journalctl -u kubelet -e"
@@ -18,12 +19,21 @@ HINT = "kubelab status; the journals: kubelab ssh NODE -- sudo journalctl -u kub
 
 @dataclass(frozen=True)
 class Kubectl:
-    """Runs kubectl with one kubeconfig. Deadlines are seconds."""
+    """Runs kubectl with one kubeconfig. Deadlines are seconds.
+
+    `direct` are the ranges it reaches without a proxy, which it would use for all but this host.
+    """
 
     program: Path
     kubeconfig: Path
     deadline: float = 60.0
     cancel: Event = field(default_factory=Event)
+    direct: tuple[str, ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the variables it runs with beside those of this process: no proxy for `direct`."""
+        return without_proxy(self.direct)
 
     def __call__(self, *arguments: str, stdin: str = "", deadline: float | None = None) -> str:
         """Run `kubectl ARGUMENTS` and return its output; raises ToolFailed, MissingTool, Cancelled."""
@@ -34,7 +44,14 @@ class Kubectl:
             f"--request-timeout={int(limit)}s",
             *arguments,
         ]
-        return run_tool(argv, deadline=limit + 5, stdin=stdin, cancel=self.cancel, hint=HINT)
+        return run_tool(
+            argv,
+            deadline=limit + 5,
+            stdin=stdin,
+            env=self.environment,
+            cancel=self.cancel,
+            hint=HINT,
+        )
 
     def json(self, *arguments: str) -> dict[str, Any]:
         """Return the parsed output of `kubectl ARGUMENTS -o json`."""

@@ -19,6 +19,7 @@ def command(options: Options, merge: bool, into: Path | None) -> None:
     """Print the cluster's kubeconfig, or merge it into your own."""
     from provision.cluster.kubeconfig import default_path, merge_into
     from provision.errors import LabError
+    from provision.host.proxies import behind_proxy, without_proxy
     from provision.lab.opening import read_lab
 
     with reporting(options) as report:
@@ -30,6 +31,10 @@ def command(options: Options, merge: bool, into: Path | None) -> None:
             merge_into(target, workspace.kubeconfig)
             report.info(f"merged the context {config.name} into {target}")
             report.result({"file": str(target), "context": config.name})
+            if behind_proxy():
+                network = config.network
+                value = without_proxy((network.nodes, network.services))["NO_PROXY"]
+                report.warn(f"your own kubectl asks the proxy for the lab, unless you set NO_PROXY={value}")
         elif options.json:
             report.result({"file": str(workspace.kubeconfig), "context": config.name})
         else:

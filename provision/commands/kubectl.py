@@ -28,5 +28,6 @@ def command(options: Options, arguments: tuple[str, ...]) -> None:
             raise LabError(f"the lab {config.name} has no cluster yet", hint="kubelab up")
         mend_left(lab)
         program = str(lab.kubectl.program)
+        environment = {**os.environ, **lab.kubectl.environment}
         report.close()
-        os.execv(program, [program, f"--kubeconfig={workspace.kubeconfig}", *arguments])
+        os.execve(program, [program, f"--kubeconfig={workspace.kubeconfig}", *arguments], environment)

@@ -84,7 +84,9 @@ class Context:
                 hint="kubelab up",
             )
         program = bundle.root / "binaries" / "kubectl"
-        return Kubectl(program, self.workspace.kubeconfig, self.scaled(20), self.cancel)
+        network = self.config.network
+        direct = (str(network.nodes), str(network.services))
+        return Kubectl(program, self.workspace.kubeconfig, self.scaled(20), self.cancel, direct)
 
     @property
     def host_keys(self) -> HostKeys:

@@ -186,6 +186,22 @@ def test_kubeconfig_is_printed_as_it_is_or_merged(kubelab: Kubelab) -> None:
     assert Path("home/.kube/config").read_text() == Path("mine").read_text()
 
 
+def test_behind_a_proxy_the_users_own_kubectl_is_thought_of(
+    kubelab: Kubelab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab()
+    state = Path(".kubelab/lab")
+    state.mkdir(parents=True)
+    names = {"clusters": [{"name": "lab"}], "contexts": [{"name": "lab"}], "current-context": "lab"}
+    (state / "kubeconfig").write_text(json.dumps({"kind": "Config", "users": [], **names}))
+    told = kubelab("kubeconfig", "--into", "mine")
+    assert "NO_PROXY=127.0.0.1,localhost,::1,192.168.60.0/24,10.96.0.0/12" in told.stdout + told.stderr
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name)
+    told = kubelab("kubeconfig", "--into", "mine")
+    assert "NO_PROXY" not in told.stdout + told.stderr
+
+
 def test_a_file_that_cannot_be_written_is_an_error_and_no_traceback(kubelab: Kubelab) -> None:
     Path("file").touch()
     result = kubelab("init", "--file", "file/lab.yaml")

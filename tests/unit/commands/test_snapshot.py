@@ -160,7 +160,7 @@ def test_whatever_asks_the_machines_says_that_a_command_was_interrupted_and_mend
     host: Host, kubelab: Kubelab, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(os, "execvp", lambda *argv: None)
-    monkeypatch.setattr(os, "execv", lambda *argv: None)
+    monkeypatch.setattr(os, "execve", lambda *argv: None)
     for name in ("kubeconfig", "ssh_config"):
         Path(".kubelab/lab", name).touch()
     mended = kubelab(*command)
