@@ -15,6 +15,7 @@ from provision.config.addresses import nodes_prefix, offset_of, pods_prefix
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
 from provision.config.document import explain, read_document
+from provision.config.proxy import ProxyConfig
 from provision.errors import ConfigError
 from provision.extensions import PROVIDERS
 from provision.templates import data
@@ -101,6 +102,7 @@ class ClusterConfig(_Model):
     workers: Workers = Workers()
     network: Network = Network()
     artifacts: ArtifactsConfig = ArtifactsConfig.model_validate("auto")
+    proxy: ProxyConfig = ProxyConfig.model_validate("none")
 
     @model_validator(mode="after")
     def _room_for_every_node(self) -> ClusterConfig:
@@ -124,6 +126,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "workers": Workers,
     "network": Network,
     "cni": CniConfig,
+    "proxy": ProxyConfig,
 }
 
 

@@ -8,12 +8,15 @@ from provision.cni.leftovers import probe_script as no_leftovers_script
 from provision.cni.leftovers import removal_script
 from provision.config.inventory import Node
 from provision.engine.parallel import on_all
+from provision.host.proxies import LOOPBACK
 from provision.kubeadm.documents import PATCHES
 from provision.kubeadm.runtime import wait_for_runtime
 from provision.kubeadm.tuning import patches
 from provision.lab.context import Context
 from provision.node.clock import set_clock
 from provision.node.files import File, same_files_script, unpack_script
+from provision.node.proxy import after_script, before_script, proxy_files
+from provision.node.proxy import probe_script as proxy_is_set_script
 from provision.node.speed import MEASURE, WORTH_TELLING
 
 
@@ -66,6 +69,7 @@ def node_files(ctx: Context, node: Node) -> dict[str, File]:
         "/etc/resolv.conf": File(f"nameserver {ctx.inventory.gateway}\n"),
     }
     files |= {path: File(text) for path, text in ctx.cni.node_files(ctx.config, ctx.inventory, node).items()}
+    files |= proxy_files(ctx.config.proxy, _inside(ctx))
     if node.role == "control-plane":
         files |= {f"{PATCHES}/{name}": File(text) for name, text in patches(ctx.acceleration).items()}
     return files
@@ -73,21 +77,26 @@ def node_files(ctx: Context, node: Node) -> dict[str, File]:
 
 def probe_script(ctx: Context, node: Node) -> str:
     """Return a script that fails unless the node is as `prepare_script` leaves it."""
+    files = node_files(ctx, node)
     return f"""
-{same_files_script(node_files(ctx, node))}
+{same_files_script(files)}
 test "$(cat /proc/sys/kernel/hostname)" = {node.name}
 test "$(wc -l < /proc/swaps)" -eq 1
 test -S /run/containerd/containerd.sock
 {no_leftovers_script(ctx.cni.name)}
 {_network_active(ctx)}
+{proxy_is_set_script(files)}
 """
 
 
 def prepare_script(ctx: Context, node: Node) -> str:
     """Return the script that prepares a node; it may run again without harm."""
+    files = node_files(ctx, node)
     return f"""
 {removal_script(ctx.cni.name)}
-{unpack_script(node_files(ctx, node))}
+{before_script(files)}
+{unpack_script(files)}
+{after_script()}
 echo {node.name} > /proc/sys/kernel/hostname
 swapoff -a
 sed -i '/[[:space:]]swap[[:space:]]/d' /etc/fstab
@@ -97,6 +106,12 @@ sysctl --quiet -w net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
 if [ -f /etc/kubelab/network.sh ]; then systemctl restart lab-network; fi
 {wait_for_runtime()}
 """
+
+
+def _inside(ctx: Context) -> list[object]:
+    """Return what nodes reach without a proxy: themselves, the lab's ranges and its names."""
+    names = [node.name for node in ctx.inventory.nodes]
+    return [*LOOPBACK, *ctx.config.network.ranges().values(), ".svc", ".cluster.local", *names]
 
 
 def _network_active(ctx: Context) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import stat
 import time
@@ -11,6 +12,7 @@ from provision.cni.none import NoCni
 from provision.errors import CommandFailed, NodesError, StepFailed
 from provision.kubeadm.documents import PATCHES
 from provision.steps.nodes import NodesStep, node_files
+from tests.fakes.config import make_config
 from tests.fakes.lab import Lab, make_lab
 from tests.fakes.node.sandbox import Sandbox
 
@@ -19,6 +21,10 @@ case "$*" in
 *is-active*lab-network) test -e network-up;;
 "restart lab-network") touch network-up;;
 *mask*swap.target) touch masked;;
+daemon-reload) echo reload >> restarts;;
+"restart containerd")
+    echo restart >> restarts
+    cat etc/kubelab/proxy.env > containerd-has 2>/dev/null || true;;
 *) exit 1;;
 esac
 """
@@ -184,3 +190,79 @@ def test_patches_go_to_control_planes_of_emulated_labs_alone(
         if any(path.startswith(PATCHES) for path in node_files(lab.ctx, node))
     ]
     assert with_patches == patched
+
+
+# The proxy
+
+ADDRESS = "http://me:s3cret@proxy.test:3128"
+
+
+def with_proxy(lab: Lab, **keys: object) -> Lab:
+    """Return the same lab with `proxy` in its lab.yaml, or without where no keys are given."""
+    proxy = make_config(**({"proxy": keys} if keys else {})).proxy
+    ctx = dataclasses.replace(lab.ctx, config=lab.ctx.config.model_copy(update={"proxy": proxy}))
+    return dataclasses.replace(lab, ctx=ctx)
+
+
+def test_a_proxy_is_given_to_containerd_apt_and_root(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    lab = with_proxy(lab, http=ADDRESS, https="http://other.test:1", noProxy=[".corp.test"])
+    assert lab.run(NodesStep()) == ["nodes"]
+    for node in nodes.values():
+        words = dict(line.split("=", 1) for line in node.path("/containerd-has").read_text().splitlines())
+        assert words["HTTP_PROXY"] == words["http_proxy"] == f'"{ADDRESS}"'
+        assert words["HTTPS_PROXY"] == words["https_proxy"] == '"http://other.test:1"'
+        exempt = words["NO_PROXY"].strip('"').split(",")
+        assert words["no_proxy"] == words["NO_PROXY"]
+        assert {"localhost", "127.0.0.1", "192.168.60.0/24", "10.244.0.0/16", "10.96.0.0/12"} < set(exempt)
+        assert {".svc", ".cluster.local", "lab-cp1", "lab-w1", ".corp.test"} < set(exempt)
+        apt = node.path("/etc/apt/apt.conf.d/90kubelab-proxy").read_text()
+        assert f'Acquire::http::Proxy "{ADDRESS}";' in apt
+        holding = [file for file in node.root.rglob("*") if file.is_file() and b"s3cret" in file.read_bytes()]
+        # The last is what the stub of systemctl was told.
+        assert {file.name for file in holding} == {"proxy.env", "90kubelab-proxy", "containerd-has"}
+        assert {stat.S_IMODE(file.stat().st_mode) for file in holding if file.name != "containerd-has"} == {
+            0o600
+        }
+        drop_in = node.path("/etc/systemd/system/containerd.service.d/20-kubelab-proxy.conf").read_text()
+        assert "EnvironmentFile=-" in drop_in
+    assert "s3cret" not in str(lab.report.events)
+
+
+def test_a_shell_of_root_has_the_proxy(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    with_proxy(lab, https=ADDRESS).run(NodesStep())
+    profile = nodes["lab-w1"].path("/etc/profile.d/kubelab-proxy.sh").read_text()
+    result = nodes["lab-w1"].run(f"{profile}\nsh -c 'echo \"$HTTPS_PROXY\"'")
+    assert result.stdout == f"{ADDRESS}\n"
+
+
+def test_containerd_starts_again_only_where_the_proxy_changed(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    lab.run(NodesStep())
+    restarts = nodes["lab-w1"].path("/restarts")
+    assert not restarts.exists()
+    first, second = with_proxy(lab, http=ADDRESS), with_proxy(lab, http="http://other.test:1")
+    for asked, turns in ((first, 1), (first, 1), (second, 2), (lab, 3), (lab, 3)):
+        asked.run(NodesStep())
+        assert restarts.read_text().count("restart") == turns
+    assert not nodes["lab-w1"].path("/etc/kubelab/proxy.env").exists()
+    assert not nodes["lab-w1"].path("/etc/apt/apt.conf.d/90kubelab-proxy").exists()
+
+
+@pytest.mark.parametrize("goes_on_with", [ADDRESS, ""])
+def test_a_change_that_was_interrupted_is_ended_by_the_next_run(tmp_path: Path, goes_on_with: str) -> None:
+    lab, nodes = make(tmp_path)
+    if not goes_on_with:
+        with_proxy(lab, http=ADDRESS).run(NodesStep())
+    asked = with_proxy(lab, http=goes_on_with) if goes_on_with else lab
+    node = nodes["lab-w1"]
+    right = (node.bin / "systemctl").read_text()
+    node.program("systemctl", f'case "$*" in "restart containerd") exit 1;; esac\n{SYSTEMCTL}')
+    with pytest.raises(StepFailed):
+        asked.run(NodesStep())
+    (node.bin / "systemctl").write_text(right)
+    assert asked.run(NodesStep()) == ["nodes"]
+    has = node.path("/containerd-has").read_text()
+    assert (ADDRESS in has) is bool(goes_on_with)
+    assert asked.run(NodesStep()) == []
