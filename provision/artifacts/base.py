@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import threading
 
     from provision.artifacts.bundle import Bundle
+    from provision.artifacts.plan import Planned
     from provision.artifacts.unavailable import Unavailable
     from provision.artifacts.wanted import Wanted
     from provision.report.base import Reporter
@@ -34,6 +35,9 @@ class Artifacts(Protocol):
 
     def find(self) -> Bundle | None:
         """Return the bundle if it is there with every file's size right, else None; builds nothing."""
+
+    def plan(self) -> list[Planned]:
+        """Return what `build` would fetch, as far as it is known before; asks nobody."""
 
     def build(self, reporter: Reporter, cancel: threading.Event | None = None) -> Bundle:
         """Return the bundle with every file's digest checked, making it first where needed.

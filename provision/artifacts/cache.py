@@ -18,6 +18,7 @@ from provision.errors import Cancelled
 
 if TYPE_CHECKING:
     from provision.artifacts.base import OtherWay
+    from provision.artifacts.plan import Planned
     from provision.artifacts.unavailable import Unavailable
     from provision.artifacts.wanted import Wanted
     from provision.report.base import Reporter
@@ -48,6 +49,9 @@ class Origin(Protocol):
     @property
     def title(self) -> str:
         """Return what making it is called, such as "building Kubernetes 1.36.3 from source"."""
+
+    def plan(self) -> list[Planned]:
+        """Return what `make` would fetch, as far as it is known before; asks nobody."""
 
     def check(self, folder: Path, why: str) -> None:
         """Raise LabError if the bundle cannot be made in `folder`; `why` is why this origin was taken."""
@@ -87,6 +91,9 @@ class Cached:
     def has(self, wanted: Wanted) -> bool:
         """Return whether the bundle holds all that is wanted, or will once it is made."""
         return wanted <= self.origin.wanted
+
+    def plan(self) -> list[Planned]:
+        return [] if self.find() is not None else self.origin.plan()
 
     def otherwise(self, error: Unavailable) -> OtherWay | None:
         return self.next_way(error)

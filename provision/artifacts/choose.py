@@ -24,6 +24,7 @@ from provision.engine.waiting import RealClock
 from provision.errors import ConfigError, LabError
 
 if TYPE_CHECKING:
+    from provision.artifacts.plan import Planned
     from provision.artifacts.unavailable import Unavailable
     from provision.config.schema import ClusterConfig
 
@@ -48,12 +49,34 @@ def choose(config: ClusterConfig, wanted: Wanted) -> Artifacts:
                 hint=NO_CNI_IN_SOURCE,
             )
         return Cached(source.resolve(version))
-    if where.kind == "release":
-        return Cached(release.choose(version, sites.PUBLIC, wanted))
-    if where.kind == "mirror":
-        ca = Path(where.ca) if where.ca else None
-        return Cached(release.choose(version, sites.Sites(where.location, dict(where.images), ca), wanted))
-    return _Auto(version, wanted, can_do_without=not wanted or config.cni.name == "auto").choose()
+    if where.kind in {"release", "mirror"}:
+        return Cached(release.choose(version, _sites(config), wanted))
+    return _auto(config, wanted).choose()
+
+
+def foresee(config: ClusterConfig, wanted: Wanted) -> tuple[Artifacts, list[Planned]]:
+    """Return what `choose` would return if every site answered, and what it would ask; asks nobody."""
+    version, where = config.kubernetes, config.artifacts
+    if where.kind == "auto":
+        auto = _auto(config, wanted)
+        cached = auto.in_cache()
+        if cached is not None:
+            return cached, []
+    elif where.kind not in {"release", "mirror"}:
+        return choose(config, wanted), []
+    origin, asked = release.foresee(version, _sites(config), wanted)
+    return Cached(origin), asked
+
+
+def _sites(config: ClusterConfig) -> sites.Sites:
+    where = config.artifacts
+    if where.kind != "mirror":
+        return sites.PUBLIC
+    return sites.Sites(where.location, dict(where.images), Path(where.ca) if where.ca else None)
+
+
+def _auto(config: ClusterConfig, wanted: Wanted) -> _Auto:
+    return _Auto(config.kubernetes, wanted, can_do_without=not wanted or config.cni.name == "auto")
 
 
 @dataclass(frozen=True)
@@ -68,9 +91,9 @@ class _Auto:
     can_do_without: bool
 
     def choose(self) -> Cached:
-        return self._in_cache() or self._by_the_network()
+        return self.in_cache() or self._by_the_network()
 
-    def _in_cache(self) -> Cached | None:
+    def in_cache(self) -> Cached | None:
         """Return the newest bundle of the version in the cache, whether released or built from source."""
         found: list[Cached] = []
         if self.can_do_without:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provision.artifacts.apt_proxy import mmdebstrap_options
+from provision.artifacts.plan import PACKAGES, Planned
 from provision.errors import LabError
 from provision.host.process import run_tool
 from provision.host.root import run_as_root
@@ -41,6 +42,13 @@ def debian_sources(suite: str) -> list[str]:
     mirror = min(sites["Debian"])[1]
     lines = [f"deb {mirror} {suite} main", f"deb {mirror} {suite}-updates main"]
     return lines + [f"deb {site} {suite}-security main" for _, site in sorted(sites["Debian-Security"])]
+
+
+def planned(packages: Sequence[str], suite: str) -> Planned:
+    """Return what `extract` would fetch; asks this host's apt where from."""
+    what = f"{', '.join(packages)} and what they depend on"
+    sources = "; ".join(debian_sources(suite)) or f"mmdebstrap's own mirror for {suite}"
+    return Planned(PACKAGES, sources, what)
 
 
 def extract(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import threading
 
     from provision.artifacts.base import OtherWay
+    from provision.artifacts.plan import Planned
     from provision.artifacts.unavailable import Unavailable
     from provision.artifacts.wanted import Wanted
     from provision.report.base import Reporter
@@ -36,6 +37,10 @@ class GivenBundle:
     @property
     def kind(self) -> str:
         return "bundle"
+
+    def plan(self) -> list[Planned]:
+        """Return nothing: it is all there."""
+        return []
 
     def otherwise(self, error: Unavailable) -> OtherWay | None:
         """Return None: this one was given."""

@@ -27,12 +27,14 @@ class WantedFile:
 class Wanted:
     """Images by reference ("quay.io/calico/node:v3.33.1") and files; a mirror's address is put in later.
 
-    `listed` reads from the files, once they are there, which further images they name.
+    `listed` reads from the files, once they are there, which further images they name; `foreseen` are those
+    that are known before, and none where they are not.
     """
 
     images: tuple[str, ...] = ()
     files: tuple[WantedFile, ...] = ()
     listed: Callable[[Files], Iterable[str]] = field(default=_none, compare=False)
+    foreseen: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -36,6 +36,11 @@ class Calico(ManifestCni):
         "v3.32.2": "a8c828a06a87c629a282ebbc424895b77f3a030251993e41ea400a743675bb02",
     }
     enforces_policies = True
+    known_images: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "v3.33.0": tuple(
+            f"quay.io/calico/{name}:v3.33.0" for name in ("calico", "node", "third-party-cni-plugins")
+        ),
+    }
     # Its CRDs keep the API server busy for ten seconds, and calico-node restarts until it answers at once.
     settle_seconds = 90.0
 

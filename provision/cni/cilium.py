@@ -39,6 +39,9 @@ class Cilium(ManifestCni):
         "v1.20.0": "c5f013912360d1a334f44ef25f36da59ba3414cdb48f466ee12d0c4fdff27883",
     }
     enforces_policies = True
+    known_images: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "v1.20.0": ("quay.io/cilium/cilium:v1.20.0", "quay.io/cilium/operator-generic:v1.20.0"),
+    }
     settle_seconds = 90.0
 
     def file(self) -> WantedFile:

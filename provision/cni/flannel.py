@@ -23,6 +23,12 @@ class Flannel(ManifestCni):
         "v0.28.8": "4148e659a834b51fc9aadc429281c6e80c97e0e25475faacd4cc857dbd16f21b",
         "v0.28.4": "d078019743c5e0194ce965125fc80ef00af0c1661ec9e12396311f1cfec860a2",
     }
+    known_images: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "v0.28.8": (
+            "ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel2",
+            "ghcr.io/flannel-io/flannel:v0.28.8",
+        ),
+    }
     settle_seconds = 30.0
 
     def documents(self, site: Site, published: Sequence[Document]) -> list[Document]:

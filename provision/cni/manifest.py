@@ -50,6 +50,7 @@ class ManifestCni:
     default_version = ""
     checksums: ClassVar[Mapping[str, str]] = {}
     enforces_policies = False
+    known_images: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     settle_seconds = 60.0
     validate: ClassVar[bool] = False
 
@@ -78,8 +79,9 @@ class ManifestCni:
         raise NotImplementedError
 
     def wanted(self) -> Wanted:
-        """Return the file; only that knows the images."""
-        return Wanted(files=(self.file(),))
+        """Return the file; only that knows the images, but for the file of a known checksum."""
+        foreseen = () if self.settings.values else self.known_images.get(self.version, ())
+        return Wanted(files=(self.file(),), foreseen=foreseen)
 
     def read(self, files: Files, site: Site | None = None) -> list[Document]:
         """Return the published objects; `site` is for those that are rendered for a lab."""

@@ -11,6 +11,7 @@ from provision.commands.common import Options, common_options, reporting
 
 if TYPE_CHECKING:
     from provision.artifacts.base import Artifacts
+    from provision.artifacts.plan import Planned
     from provision.report.base import Reporter
 
 
@@ -22,8 +23,9 @@ def command() -> None:
 @command.command("create")
 @click.option("--kubernetes", help="The version, instead of the one in lab.yaml.")
 @click.option("--into", type=click.Path(path_type=Path), help="Also copy it to this new folder.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be fetched; fetches nothing.")
 @common_options
-def create(options: Options, kubernetes: str | None, into: Path | None) -> None:
+def create(options: Options, kubernetes: str | None, into: Path | None, dry_run: bool) -> None:
     """Make the bundle that the lab needs, unless it is in the cache."""
     import shutil
 
@@ -32,7 +34,10 @@ def create(options: Options, kubernetes: str | None, into: Path | None) -> None:
     from provision.report.text import size
 
     with reporting(options) as report:
-        artifacts = _artifacts(options, kubernetes, report)
+        if dry_run:
+            _tell_plan(*_chosen(options, kubernetes, report, foresee=True), report)
+            return
+        artifacts, _ = _chosen(options, kubernetes, report)
         if into is not None and into.exists():
             raise ConfigError(f"{into} exists", hint="name a folder that is not there yet")
         _, bundle = build(artifacts, report, options.cancel)
@@ -54,7 +59,7 @@ def show(options: Options, folder: Path | None, kubernetes: str | None) -> None:
     from provision.report.text import size
 
     with reporting(options) as report:
-        bundle = Bundle.open(folder) if folder else _artifacts(options, kubernetes, report).find()
+        bundle = Bundle.open(folder) if folder else _chosen(options, kubernetes, report)[0].find()
         if bundle is None:
             raise LabError("the lab's bundle is not in the cache", hint="kubelab bundle create")
         bundle.verify()
@@ -69,16 +74,40 @@ def show(options: Options, folder: Path | None, kubernetes: str | None) -> None:
         report.result({"folder": str(bundle.root), "digest": bundle.digest, "files": files})
 
 
-def _artifacts(options: Options, kubernetes: str | None, report: Reporter) -> Artifacts:
-    """Return where the lab's bundle comes from, or that of another version: a lab need not be there."""
-    from provision.config.schema import parse_config
-    from provision.lab.artifacts import artifacts_of, choose_for
-    from provision.lab.opening import read_lab
+def _chosen(
+    options: Options, kubernetes: str | None, report: Reporter, *, foresee: bool = False
+) -> tuple[Artifacts, list[Planned]]:
+    """Return where the lab's bundle comes from, or that of another version: a lab need not be there.
 
-    if kubernetes is None:
+    With `foresee` no site is asked, and what would be is returned beside it.
+    """
+    from provision.config.schema import parse_config
+    from provision.lab.artifacts import choose_for, foresee_for
+    from provision.lab.opening import read_lab
+    from provision.workspace import Workspace
+
+    config, workspace = parse_config("name: lab"), Workspace(Path.cwd(), "lab")
+    if options.file.exists() or kubernetes is None:
         config, workspace = read_lab(options.file)
-        return choose_for(config, workspace, report).artifacts
-    named = parse_config(f'name: lab\nkubernetes: "{kubernetes}"\n')
-    if not options.file.exists():
-        return artifacts_of(named)
-    return artifacts_of(read_lab(options.file)[0].model_copy(update={"kubernetes": named.kubernetes}))
+    if kubernetes is not None:
+        named = parse_config(f'name: lab\nkubernetes: "{kubernetes}"\n')
+        config = config.model_copy(update={"kubernetes": named.kubernetes})
+    if foresee:
+        return foresee_for(config, workspace, report)
+    return choose_for(config, workspace, report).artifacts, []
+
+
+def _tell_plan(artifacts: Artifacts, asked: list[Planned], report: Reporter) -> None:
+    from dataclasses import asdict
+
+    from provision.artifacts.plan import hosts_of
+
+    planned = [*asked, *artifacts.plan()]
+    if planned:
+        rows = [[item.kind, item.where, item.note] for item in planned]
+        title = f"What would be fetched for Kubernetes {artifacts.kubernetes} ({artifacts.kind})"
+        report.table(title, ["kind", "what", "note"], rows)
+        report.info(f"hosts: {', '.join(hosts_of(planned))}")
+    else:
+        report.info(f"nothing would be fetched: the bundle of Kubernetes {artifacts.kubernetes} is there")
+    report.result({"kubernetes": artifacts.kubernetes, "fetch": [asdict(item) for item in planned]})

@@ -10,6 +10,7 @@ from provision.artifacts import choose
 from provision.artifacts.base import Artifacts, OtherWay
 from provision.artifacts.bundle import Bundle
 from provision.artifacts.given import kept_bundle
+from provision.artifacts.plan import Planned
 from provision.artifacts.unavailable import Unavailable
 from provision.cni.choose import decide, wanted_of
 from provision.config.cni import CniConfig
@@ -51,6 +52,18 @@ def choose_for(config: ClusterConfig, workspace: Workspace, report: Reporter) ->
         return with_cni(config, artifacts_of(config))
     followed = decision.follow(config)
     return with_cni(followed, _as_decided(config, followed, decision))
+
+
+def foresee_for(
+    config: ClusterConfig, workspace: Workspace, report: Reporter
+) -> tuple[Artifacts, list[Planned]]:
+    """Return what `choose_for` would, if every site answered, and what it would ask; asks nobody."""
+    decision = _binding(config, workspace, report)
+    followed = config if decision is None else decision.follow(config)
+    artifacts, asked = choose.foresee(followed, wanted_of(followed.cni))
+    if decision is not None and config.artifacts.kind == "auto":
+        return kept_bundle(decision.bundle) or artifacts, asked
+    return artifacts, asked
 
 
 def build(artifacts: Artifacts, report: Reporter, cancel: threading.Event) -> tuple[Artifacts, Bundle]:

@@ -16,6 +16,7 @@ from provision.artifacts.bundle import SCHEMA, Bundle, BundleBroken, Entry, bund
 from provision.artifacts.images import recipes
 from provision.artifacts.images.archive import EXECUTABLE
 from provision.artifacts.images.registry import image_file
+from provision.artifacts.plan import FILE, IMAGE, Planned
 from provision.artifacts.release import archives, crictl, versions
 from provision.artifacts.sites import Sites
 from provision.artifacts.source import origin as source
@@ -23,7 +24,7 @@ from provision.artifacts.unavailable import Unavailable, asking
 from provision.artifacts.wanted import NOTHING, Wanted
 from provision.artifacts.web.client import Web
 from provision.artifacts.web.download import Download
-from provision.config.kubernetes_versions import numbers
+from provision.config.kubernetes_versions import MINORS, minor_of, numbers
 from provision.engine.parallel import first_failure
 from provision.engine.waiting import RealClock
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 RECIPE = 2
 # Of all that the release holds, what a bundle built from source has too.
 CNI_PROGRAMS = ("bandwidth", "bridge", "host-device", "host-local", "loopback", "portmap", "ptp")
+CONTROL_PLANE_IMAGES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 CNI_ARCHIVE = "cni-plugins.tgz"
 # Each image is there twice while it is rewritten.
 SPACE_MIB = 3 * 1024
@@ -73,6 +75,24 @@ class Release:
     @property
     def title(self) -> str:
         return f"fetching Kubernetes {self.kubernetes} from {self.sites.name}"
+
+    def plan(self) -> list[Planned]:
+        """Return every URL and image; those of the pod network as far as they are known without its file."""
+        minor = MINORS[minor_of(self.kubernetes)]
+        checked = [*self._programs().values(), self.sites.url(crictl.crictl_url(self.kubernetes))]
+        files = [Planned(FILE, url + suffix) for url in checked for suffix in (".sha256", "")]
+        files += [Planned(FILE, self.sites.url(file.url)) for file in self.wanted.files]
+        same = self.kubernetes == minor.patch
+        note = "" if same else f"or another version: kubeadm {self.kubernetes} is asked"
+        parts = [f"registry.k8s.io/{name}:v{self.kubernetes}" for name in CONTROL_PLANE_IMAGES]
+        images = [Planned(IMAGE, self.sites.image(ref)[0]) for ref in parts]
+        images += [Planned(IMAGE, self.sites.image(ref)[0], note) for ref in minor.images]
+        beside = {*self.wanted.images, *self.wanted.foreseen}
+        images += [Planned(IMAGE, self.sites.image(ref)[0]) for ref in sorted(beside)]
+        if self.wanted.files and not self.wanted.foreseen:
+            names = ", ".join(file.name for file in self.wanted.files)
+            images.append(Planned(IMAGE, f"those that {names} names", "known once it is there"))
+        return [*files, *images, debian.planned(recipes.BUSYBOX_PACKAGES, debian.SUITE)]
 
     def check(self, folder: Path, why: str) -> None:
         """Raise ResourceError unless the disk of `folder` has room for the bundle."""
@@ -131,10 +151,7 @@ class Release:
         self, folder: Path, web: Web, reporter: Reporter, cancel: threading.Event
     ) -> list[Download]:
         """Return the programs' downloads, each with the checksum that is published beside it."""
-        urls = {
-            name: versions.program_url(self.sites, self.kubernetes, name) for name in recipes.NODE_PROGRAMS
-        }
-        urls[CNI_ARCHIVE] = self.sites.url(cni_url())
+        urls = self._programs()
         reporter.progress(f"checksums of Kubernetes {self.kubernetes}")
         jobs = {
             name: functools.partial(asking, url, functools.partial(versions.checksum, url, web))
@@ -148,6 +165,13 @@ class Release:
                 raise versions.unknown(self.kubernetes, self.sites, web) from None
             raise
         return [Download(url, folder / name, sums[name]) for name, url in urls.items()]
+
+    def _programs(self) -> dict[str, str]:
+        """Return the file name and URL of each program for the nodes, and of the archive of CNI plugins."""
+        urls = {
+            name: versions.program_url(self.sites, self.kubernetes, name) for name in recipes.NODE_PROGRAMS
+        }
+        return urls | {CNI_ARCHIVE: self.sites.url(cni_url())}
 
     def _images(self, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
         """Return reference -> file name of the images that kubeadm itself lists, and of those wanted."""
@@ -199,6 +223,25 @@ def choose(wanted_version: str, sites: Sites, wanted: Wanted) -> Release:
         return found
     web = Web(RealClock(), ca=sites.ca)
     return Release(versions.resolve(wanted_version, sites, web), sites, wanted)
+
+
+def foresee(wanted_version: str, sites: Sites, wanted: Wanted) -> tuple[Release, list[Planned]]:
+    """Return what `choose` would return, and what it would ask first, without asking.
+
+    For a minor that is not in the cache it is the newest patch that this version of kubelab knows.
+    """
+    if versions.is_exact(wanted_version):
+        return Release(wanted_version, sites, wanted), []
+    found = find(wanted_version, sites, wanted)
+    if found is not None:
+        return found, []
+    known = MINORS[wanted_version].patch
+    question = Planned(
+        FILE,
+        versions.newest_url(wanted_version, sites),
+        f"says which patch it is; here as if it said {known}",
+    )
+    return Release(known, sites, wanted), [question]
 
 
 def cni_version() -> str:

@@ -66,8 +66,13 @@ def checksum(url: str, web: Web) -> str:
     return words[0]
 
 
+def newest_url(minor: str, sites: Sites) -> str:
+    """Return where it stands which patch of a minor is the newest."""
+    return sites.url(f"{addresses.KUBERNETES}/stable-{minor}.txt")
+
+
 def _newest(minor: str, sites: Sites, web: Web) -> str:
-    url = sites.url(f"{addresses.KUBERNETES}/stable-{minor}.txt")
+    url = newest_url(minor, sites)
     version = web.text(url).strip().removeprefix("v")
     if not is_exact(version) or not version.startswith(f"{minor}."):
         raise FetchFailed(f"{url} holds no version of {minor}: see what the server answers")

@@ -14,6 +14,7 @@ from provision import templates
 from provision.artifacts import debian, extras
 from provision.artifacts.bundle import SCHEMA, Entry, entry_of, write_index
 from provision.artifacts.images import recipes
+from provision.artifacts.plan import MODULE, Planned
 from provision.artifacts.source import golang
 from provision.artifacts.wanted import NOTHING, Wanted
 from provision.config.kubernetes_versions import numbers
@@ -75,6 +76,13 @@ class Source:
     @property
     def title(self) -> str:
         return f"building Kubernetes {self.kubernetes} from source"
+
+    def plan(self) -> list[Planned]:
+        """Return the packages and the main modules; Go knows what else these need, and what it has."""
+        note = "through GOPROXY, with all that it requires"
+        modules = [Planned(MODULE, f"{path}@{self.version(name)}", note) for name, path in MODULES.items()]
+        packages = (*recipes.PROXY_PACKAGES, *recipes.BUSYBOX_PACKAGES)
+        return [*modules, debian.planned(packages, debian.SUITE)]
 
     def check(self, folder: Path, why: str) -> None:
         """Raise MissingTool without Go, ResourceError without room in `folder` or in Go's caches."""

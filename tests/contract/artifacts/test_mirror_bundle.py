@@ -24,6 +24,7 @@ from provision.artifacts.wanted import Wanted, WantedFile
 from provision.cli import group
 from provision.cni.calico import Calico
 from provision.cni.choose import cni_of
+from provision.config.kubernetes_versions import MINORS
 from provision.config.schema import load_config, parse_config
 from provision.errors import LabError
 from provision.lab.artifacts import artifacts_of, tools_of
@@ -602,3 +603,75 @@ def test_auto_takes_the_release_when_its_site_answers(bench: Bench, monkeypatch:
     assert artifacts_of(config).find() == bundle
     assert tools_of(config, workspace, reporter) == []
     assert bench.mirror.asked == []
+
+
+# What would be fetched
+
+
+def planned(bench: Bench, *options: str) -> list[dict[str, str]]:
+    """Return what `--dry-run` lists, having seen that it fetches nothing."""
+    asked, calls = len(bench.mirror.asked), len(bench.calls())
+    code, events = bench.run("--dry-run", *options)
+    assert code == 0, events["error"]
+    assert (len(bench.mirror.asked), len(bench.calls())) == (asked, calls)
+    assert not (bench.root / "cache").exists()
+    found: list[dict[str, str]] = events["result"]["data"]["fetch"]
+    return found
+
+
+def test_a_dry_run_lists_all_that_is_fetched_then_and_fetches_nothing(bench: Bench) -> None:
+    listed = [f"registry.k8s.io/{name}:v1.36.3" for name in origin.CONTROL_PLANE_IMAGES]
+    listed += MINORS["1.36"].images
+    script = "\n".join(["#!/bin/sh", *(f"echo {ref}" for ref in listed)])
+    bench.mirror.release("1.36.3", {**PROGRAMS, "kubeadm": script.encode()}, crictl=b"crictl")
+    bench.mirror.put(MANIFEST, DAEMON_SET, checked=False)
+    bench.lab("1.36.3", cni=STAND_IN | {"sha256": hashlib.sha256(DAEMON_SET).hexdigest()})
+    bench.hold(*(f"registry.test/k8s/{ref.partition('/')[2]}" for ref in (*listed, CALICO)))
+    plan = planned(bench)
+    bench.create()
+    files = {item["where"] for item in plan if item["kind"] == "file"}
+    assert files == {f"{bench.mirror.url}{path}" for path in bench.mirror.paths()}
+    images = {item["where"] for item in plan if item["kind"] == "image"}
+    fetched = {call[-1].removeprefix("docker://") for call in bench.calls() if "inspect" in call}
+    # Which images a manifest names is known once it is there, unless it is one that is known.
+    assert images - fetched == {"those that calico-v3.33.1.yaml names"}
+    assert fetched - images == {"registry.test/k8s/calico/node:v3.33.1"}
+    (packages,) = (item for item in plan if item["kind"] == "packages")
+    assert "mirror:/debian" in packages["where"]
+    assert "busybox-static" in packages["note"]
+
+
+def test_a_dry_run_of_a_minor_says_what_is_asked_first(bench: Bench) -> None:
+    plan = planned(bench)
+    assert plan[0]["where"] == f"{bench.mirror.url}/dl.k8s.io/release/stable-1.36.txt"
+    assert MINORS["1.36"].patch in plan[0]["note"]
+    other = planned(bench, "--kubernetes", "1.36.77")
+    assert other[0]["where"].endswith("/v1.36.77/bin/linux/amd64/kubeadm.sha256")
+    assert {item["note"] for item in other if "/etcd:" in item["where"]} == {
+        "or another version: kubeadm 1.36.77 is asked"
+    }
+
+
+def test_a_dry_run_of_what_is_there_lists_nothing(bench: Bench) -> None:
+    bench.create()
+    bench.mirror.asked.clear()
+    code, events = bench.run("--dry-run")
+    assert (code, events["result"]["data"]["fetch"], bench.mirror.asked) == (0, [], [])
+    assert "nothing would be fetched" in events["info"]["text"]
+
+
+def test_a_dry_run_names_the_hosts_and_where_they_send_on_to(bench: Bench) -> None:
+    (bench.root / "lab.yaml").write_text("name: lab\n")
+    code, events = bench.run("--dry-run")
+    assert code == 0
+    hosts = events["info"]["text"]
+    for host in ("dl.k8s.io (and cdn.dl.k8s.io)", "raw.githubusercontent.com", "quay.io", "registry.k8s.io"):
+        assert host in hosts
+    images = {item["where"] for item in events["result"]["data"]["fetch"] if item["kind"] == "image"}
+    assert "quay.io/calico/third-party-cni-plugins:v3.33.0" in images
+
+
+def test_a_dry_run_of_a_build_names_the_modules(bench: Bench) -> None:
+    (bench.root / "lab.yaml").write_text("{name: lab, artifacts: source}\n")
+    modules = [item["where"] for item in planned(bench) if item["kind"] == "module"]
+    assert f"k8s.io/kubernetes@v{MINORS['1.36'].patch}" in modules
