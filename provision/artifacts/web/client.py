@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from provision.engine.waiting import Clock
 
 LARGEST_TEXT = 1 << 20
+# What a server answers to who may not know whether there is anything.
+HIDDEN = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
 
 
 class Web:
@@ -37,13 +39,31 @@ class Web:
         self.clock = clock
         self.patience = patience
         self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_trust(ca)))
+        self._private: set[str] = set()
 
     def open(self, url: str, *, start: int = 0) -> http.client.HTTPResponse:
-        """Return the response for `url` from the byte `start` on; raises FetchFailed, after one attempt."""
+        """Return the response for `url` from the byte `start` on; raises FetchFailed, after one attempt.
+
+        A password is for a server that does not answer without one: a public site may refuse to one that has
+        expired what it gives to everybody.
+        """
+        host = urlsplit(url).hostname or ""
+        if host in self._private:
+            return self._open(url, start, _password(url))
+        try:
+            return self._open(url, start, "")
+        except FetchFailed as error:
+            if error.status not in HIDDEN:
+                raise
+            known = _password_after(error, url)
+        response = self._open(url, start, known)
+        self._private.add(host)
+        return response
+
+    def _open(self, url: str, start: int, known: str) -> http.client.HTTPResponse:
         request = urllib.request.Request(url, headers={"User-Agent": f"kubelab/{__version__}"})
         if start:
             request.add_header("Range", f"bytes={start}-")
-        known = _password(url)
         if known:
             # Not sent on to another host that this one names.
             request.add_unredirected_header("Authorization", f"Basic {known}")
@@ -115,6 +135,20 @@ def _password(url: str) -> str:
     if found is None:
         return ""
     return base64.b64encode(f"{found[0]}:{found[2]}".encode()).decode()
+
+
+def _password_after(refusal: FetchFailed, url: str) -> str:
+    """Return the password for a URL that was refused without one; raises `refusal` where there is none."""
+    try:
+        known = _password(url)
+    except LabError:
+        # Where no password is wanted, a file that cannot be read is no matter.
+        if refusal.status == HTTPStatus.UNAUTHORIZED:
+            raise
+        known = ""
+    if not known:
+        raise refusal
+    return known
 
 
 def is_missing(error: FetchFailed) -> bool:

@@ -260,6 +260,7 @@ def test_the_file_that_netrc_names_is_read_instead(
 
 def test_a_netrc_that_is_none_is_not_shown(mirror: Mirror, client: Client, home: Path) -> None:
     (home / ".netrc").write_text("machine a\nsecret stuff\n")
+    mirror.login = "me:secret"
     error = client.refused(mirror)
     assert "netrc, line" in error.message
     assert "secret" not in f"{error.message} {error.hint}"
@@ -267,12 +268,43 @@ def test_a_netrc_that_is_none_is_not_shown(mirror: Mirror, client: Client, home:
 
 def test_a_password_does_not_follow_to_another_host(mirror: Mirror, client: Client, home: Path) -> None:
     (home / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    mirror.faults["/kubelet"] = [answer(401)]
     port = mirror.url.rpartition(":")[2]
-    mirror.faults["/kubelet"] = [answer(302, Location=f"http://localhost:{port}/elsewhere")]
+    mirror.faults["/kubelet"] += [answer(302, Location=f"http://localhost:{port}/elsewhere")]
     mirror.files["/elsewhere"] = CONTENT
     assert client.get(mirror) == CONTENT
-    first, second = mirror.asked
-    assert ("Authorization" in first[1], "Authorization" in second[1]) == (True, False)
+    sent = [(path, "Authorization" in headers) for path, headers in mirror.asked]
+    assert sent == [("/kubelet", False), ("/kubelet", True), ("/elsewhere", False)]
+
+
+@pytest.mark.parametrize("text", ["machine 127.0.0.1 login me password expired\n", "machine a\nno netrc\n"])
+def test_what_everybody_gets_is_asked_for_without_a_password(
+    mirror: Mirror, client: Client, home: Path, text: str
+) -> None:
+    (home / ".netrc").write_text(text)
+    assert client.get(mirror) == CONTENT
+    assert not any("Authorization" in headers for _, headers in mirror.asked)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_server_that_hides_what_it_has_gets_the_password_at_once_from_then_on(
+    mirror: Mirror, client: Client, home: Path, status: int
+) -> None:
+    (home / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    mirror.faults["/kubelet"] = [answer(status)]
+    mirror.files["/other"] = b"other"
+    web = Web(FakeClock())
+    assert web.text(f"{mirror.url}/kubelet") == CONTENT.decode(errors="replace")
+    assert web.text(f"{mirror.url}/other") == "other"
+    assert ["Authorization" in headers for _, headers in mirror.asked] == [False, True, True]
+
+
+def test_a_file_that_is_not_there_is_not_there_whatever_netrc_is(
+    mirror: Mirror, client: Client, home: Path
+) -> None:
+    (home / ".netrc").write_text("machine a\nno netrc\n")
+    with pytest.raises(FetchFailed, match="404"):
+        Web(FakeClock()).text(f"{mirror.url}/nothing")
 
 
 # TLS
