@@ -8,7 +8,7 @@ from pathlib import Path
 
 from provision.artifacts.wanted import Wanted, WantedFile
 from provision.cni.base import Files, Site
-from provision.cni.documents import Document, full_reference, images_of, one_per_tag
+from provision.cni.documents import Document, always_pulled, full_reference, images_of, one_per_tag
 from provision.cni.manifest import ManifestCni
 from provision.config.kubernetes_versions import MINORS
 from provision.config.values import is_url
@@ -48,7 +48,7 @@ class Custom(ManifestCni):
         return one_per_tag(images_of(self.read(files)) | self._named())
 
     def read(self, files: Files, site: Site | None = None) -> list[Document]:
-        """Return the user's objects; raises ConfigError, also for pods that ask for an image by digest."""
+        """Return the user's objects; raises ConfigError, also for images that nodes would not find."""
         documents = super().read(self._local if self.is_local else files, site)
         pinned = sorted(image for image in images_of(documents) if "@" in image)
         if pinned:
@@ -57,6 +57,14 @@ class Custom(ManifestCni):
                 f" only: {', '.join(pinned)}",
                 key=self._key,
                 hint="write NAME:TAG there; its digest can stand in cni.images, as NAME:TAG@sha256:...",
+            )
+        pulled = sorted(always_pulled(documents))
+        if pulled:
+            raise ConfigError(
+                f"{self.settings.manifest} makes nodes pull images at every start, and they download nothing:"
+                f" {', '.join(pulled)}",
+                key=self._key,
+                hint="set there imagePullPolicy: IfNotPresent, which is the default of every tag but latest",
             )
         return documents
 

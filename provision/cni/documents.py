@@ -97,12 +97,18 @@ def pod_specs(documents: Iterable[Document]) -> Iterator[Document]:
 
 def images_of(documents: Iterable[Document]) -> set[str]:
     """Return the full references of the images that the objects' pods run."""
-    return {
-        full_reference(entry["image"])
-        for spec in pod_specs(documents)
-        for entry in [*spec.get("containers", []), *(spec.get("initContainers") or [])]
-        if entry.get("image")
-    }
+    return {full_reference(entry["image"]) for entry in _containers(documents)}
+
+
+def always_pulled(documents: Iterable[Document]) -> set[str]:
+    """Return the images that nodes ask a registry for at every start, though they have them."""
+    found = set()
+    for entry in _containers(documents):
+        image = full_reference(entry["image"])
+        default = "Always" if image.endswith(":latest") else "IfNotPresent"
+        if (entry.get("imagePullPolicy") or default) == "Always":
+            found.add(image)
+    return found
 
 
 def one_per_tag(images: Iterable[str]) -> tuple[str, ...]:
@@ -120,10 +126,8 @@ def without_digests(documents: Iterable[Document]) -> None:
     A node that is asked for a digest looks only for that, and would ask the registry: its own image has
     another manifest, and so another digest, than the registry's.
     """
-    for spec in pod_specs(documents):
-        for entry in [*spec.get("containers", []), *(spec.get("initContainers") or [])]:
-            if entry.get("image"):
-                entry["image"] = Reference.parse(entry["image"]).tagged
+    for entry in _containers(documents):
+        entry["image"] = Reference.parse(entry["image"]).tagged
 
 
 def full_reference(image: str) -> str:
@@ -169,6 +173,14 @@ def slow_probes(documents: Iterable[Document], factor: float) -> None:
                     probe["initialDelaySeconds"] = delay + probe.get("periodSeconds", 10) // 2
                 else:
                     probe["failureThreshold"] = max(probe.get("failureThreshold", 3), 6)
+
+
+def _containers(documents: Iterable[Document]) -> Iterator[Document]:
+    """Yield the containers of all pods that name an image, those that only prepare a pod too."""
+    for spec in pod_specs(documents):
+        for entry in [*spec.get("containers", []), *(spec.get("initContainers") or [])]:
+            if entry.get("image"):
+                yield entry
 
 
 def _scaled(seconds: int, factor: float, longest: int) -> int:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from provision.artifacts.wanted import Wanted, WantedFile
+from provision.cni import documents
 from provision.cni.custom import Custom
 from provision.config.cni import CniConfig
 from provision.errors import ConfigError
@@ -62,6 +63,31 @@ def test_a_manifest_pinned_by_digest_is_refused_before_anything_is_fetched(
     (tmp_path / remote.file().name).write_text(text)
     with pytest.raises(ConfigError, match="asks for"):
         remote.images(lambda name: tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("image", "policy", "refused"),
+    [
+        ("own.example/agent:1", "Always", True),
+        ("own.example/agent:latest", None, True),
+        ("own.example/agent", None, True),
+        ("own.example/agent:latest", "IfNotPresent", False),
+        ("own.example/agent:1", "Never", False),
+        ("own.example/agent:1", None, False),
+    ],
+)
+def test_an_image_that_nodes_would_pull_at_every_start_is_refused(
+    tmp_path: Path, image: str, policy: str | None, refused: bool
+) -> None:
+    text = cni.OWN.replace("busybox:1.37", image)
+    if policy:
+        text = text.replace(f'image: "{image}"', f'image: "{image}", imagePullPolicy: {policy}')
+    if not refused:
+        assert own(tmp_path, text).wanted().images == (documents.full_reference(image),)
+        return
+    with pytest.raises(ConfigError, match="download nothing") as caught:
+        own(tmp_path, text).wanted()
+    assert (caught.value.key, "IfNotPresent" in caught.value.hint) == ("cni.manifest", True)
 
 
 def test_an_image_is_held_to_the_digest_that_lab_yaml_names(tmp_path: Path) -> None:
