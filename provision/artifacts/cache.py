@@ -151,7 +151,7 @@ def _lock(path: Path, reporter: Reporter, cancel: threading.Event | None) -> Ite
             lock.acquire(timeout=LOCK_POLL)
             break
         except filelock.Timeout:
-            reporter.progress("another kubelab makes this bundle: waiting for it")
+            reporter.progress("another kubelab process is making this bundle; waiting for it")
             if cancel is not None and cancel.is_set():
                 raise Cancelled("waiting for the bundle was given up") from None
     try:

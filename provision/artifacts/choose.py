@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from provision.artifacts.unavailable import Unavailable
     from provision.config.schema import ClusterConfig
 
-NO_CNI_IN_SOURCE = "set artifacts: release (or auto, or a mirror), or cni: bridge, which needs nothing"
+NO_CNI_IN_SOURCE = (
+    "set artifacts: release (or auto, or a mirror), or cni: bridge, which needs no extra files or images"
+)
 
 
 def choose(config: ClusterConfig, wanted: Wanted) -> Artifacts:

@@ -71,7 +71,7 @@ def check_space(folder: Path, mib: int, what: str, *, moved_by: str = "KUBELAB_C
 def open_web(sites: Sites, reporter: Reporter, cancel: threading.Event, *urls: str) -> Web:
     """Return the way to the sites, and tell which proxy is on it for any of `urls`."""
     for proxy in sorted({proxy_for(sites.url(url)) for url in urls} - {""}):
-        reporter.info(f"through the proxy {proxy}, as the environment says")
+        reporter.info(f"using the proxy {proxy} from the environment")
     return Web(RealClock(cancel), ca=sites.ca)
 
 
@@ -113,8 +113,8 @@ def place_files(wanted: Wanted, folder: Path, root: Path, reporter: Reporter) ->
         entry = entry_of(root, path, "file")
         if file.sha256 is None:
             reporter.warn(
-                f"{file.url} was taken as it came, sha256:{entry.sha256}; nobody said what it should be:"
-                " to hold it to that, put it into lab.yaml as the sha256 of cni"
+                f"{file.url} was not checked, as no checksum is known for it; it has sha256:{entry.sha256}:"
+                " to accept only this file from now on, set cni.sha256 in lab.yaml to that"
             )
         entries.append(entry)
     return entries

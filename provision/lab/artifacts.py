@@ -84,7 +84,7 @@ def build(artifacts: Artifacts, report: Reporter, cancel: threading.Event) -> tu
 
 def goes_on(error: Unavailable, other: OtherWay) -> str:
     """Return the line that says what failed, and how it goes on."""
-    return f"{error.message}; as lab.yaml leaves it open, it goes on {other.how}"
+    return f"{error.message}; lab.yaml leaves the choice to kubelab, which continues {other.how}"
 
 
 def tools_of(config: ClusterConfig, workspace: Workspace | None, report: Reporter) -> list[str]:

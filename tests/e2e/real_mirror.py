@@ -91,7 +91,7 @@ def check(bundle: Bundle, root: Path, mirror: Mirror) -> Path:
         lab.write(images=f"http://{address}/elsewhere")
         lab.fails("no such image")
         lab.write(images=f"{address}/{PREFIX}")
-        lab.fails("speaks no TLS")
+        lab.fails("answers without TLS")
     lab.write(images=f"http://{address}/gone")
     lab.fails("refuses the connection")
     secured(root, lab)

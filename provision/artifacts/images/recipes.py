@@ -91,7 +91,7 @@ def write_busybox_image(folder: Path, packages: Path, work: Path) -> tuple[str, 
     program = unpacked.content("usr/bin/busybox")
     banner = BUSYBOX_BANNER.search(program)
     if banner is None:
-        raise LabError("the package busybox-static says nothing about its version")
+        raise LabError("the program in the package busybox-static does not tell its version")
     binary = work / "busybox"
     binary.write_bytes(program)
     binary.chmod(EXECUTABLE)

@@ -114,7 +114,7 @@ def _ask(found: Reference, trust: list[str], folder: Path, cancel: threading.Eve
     argv = ["skopeo", *PLATFORM, "inspect", *options, f"docker://{found.tagged}"]
     digest = run_tool(argv, deadline=QUERY_DEADLINE, cwd=folder, cancel=cancel).strip()
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-        raise LabError(f"skopeo says {digest[:100]!r} where the digest of {found.tagged} was asked for")
+        raise LabError(f"skopeo printed no digest for {found.tagged}, but {digest[:100]!r}")
     return digest
 
 
@@ -163,7 +163,7 @@ def rewrite(archive: Path, path: Path, ref: str) -> None:
                 layers[digest.removeprefix("sha256:")] = layer
             write_archive(path, ref, description, layers)
     except (tarfile.TarError, KeyError, TypeError, ValueError) as error:
-        raise LabError(f"{ref}: skopeo wrote no docker archive: {error}") from error
+        raise LabError(f"{ref}: what skopeo wrote is not a docker archive: {error}") from error
 
 
 def _sha256(file: IO[bytes]) -> str:

@@ -16,21 +16,33 @@ _QUERY = re.compile(r"(https?://[^\s?\"]+)\?[^\s\"]*")
 _KNOWN = (
     ("unauthorized", "{registry} wants a password, or has no such image", "skopeo login {registry}"),
     ("authentication required", "{registry} wants a password", "skopeo login {registry}"),
-    ("denied", "{registry} does not let this user have it", "skopeo login {registry}"),
+    ("denied", "{registry} denies access to it", "skopeo login {registry}"),
     ("manifest unknown", "{registry} has no such image", "see which versions it has"),
     ("name unknown", "{registry} has no such image", "see which versions it has"),
     ("not found", "{registry} has no such image", "see which versions it has"),
-    ("toomanyrequests", "{registry} gives no more for now", "wait a while, log in there, or use a mirror"),
-    ("too many requests", "{registry} gives no more for now", "wait a while, log in there, or use a mirror"),
+    (
+        "toomanyrequests",
+        "{registry} limits how often this host may ask, and the limit is reached",
+        "wait a while, log in there, or use a mirror",
+    ),
+    (
+        "too many requests",
+        "{registry} limits how often this host may ask, and the limit is reached",
+        "wait a while, log in there, or use a mirror",
+    ),
     (
         "certificate has expired",
         "the certificate of {registry} has expired",
         "see whether this host's clock is right; if it is, the registry's owner must renew it",
     ),
-    ("unknown authority", "the certificate of {registry} is of an unknown authority", CA_HINT),
+    (
+        "unknown authority",
+        "the certificate of {registry} is signed by an authority unknown to this host",
+        CA_HINT,
+    ),
     (
         "server gave http response to https client",
-        "{registry} speaks no TLS",
+        "{registry} answers without TLS",
         "say so in lab.yaml: artifacts: {mirror: {images: 'http://{registry}'}}",
     ),
     ("did not end within", "{registry} does not answer", REACH_HINT),
@@ -42,7 +54,12 @@ _KNOWN = (
 
 # The same for what is no fault of the registry: another way would not help.
 _HERE = (
-    ("digest did not match", LabError, "{registry} gave something else than the digest says", ""),
+    (
+        "digest did not match",
+        LabError,
+        "{registry} sent something that does not have the requested digest",
+        "",
+    ),
     (
         "no space left on device",
         ResourceError,

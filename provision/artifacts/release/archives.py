@@ -13,7 +13,7 @@ from provision.errors import LabError
 
 CHUNK = 1 << 20
 DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
-HINT = "its checksum is right: whoever serves it must replace both"
+HINT = "it has its published checksum, so the server itself holds a damaged file: tell its owner"
 
 
 def unpack(archive: Path, names: Iterable[str], folder: Path, url: str) -> None:

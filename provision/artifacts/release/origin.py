@@ -41,8 +41,8 @@ CNI_ARCHIVE = "cni-plugins.tgz"
 SPACE_MIB = 3 * 1024
 INCOMPLETE = "the site is incomplete: it has the checksum of this file, and not the file"
 # Other ways, for who chose this one.
-NO_CNI = "or set in lab.yaml cni: bridge, which needs nothing of it"
-BUILD = "or set in lab.yaml artifacts: source, which builds Kubernetes here and needs none of these sites"
+NO_CNI = "or set cni: bridge in lab.yaml, which needs no extra files or images"
+BUILD = "or set artifacts: source in lab.yaml, which builds Kubernetes here without these sites"
 BUILD_WITH_BRIDGE = f"{BUILD} (with cni: bridge)"
 
 

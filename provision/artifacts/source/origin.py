@@ -127,7 +127,9 @@ def resolve(wanted: str) -> Source:
             return known[version]
     near = [version for version in known if numbers(version)[:2] == exact[:2]] or list(known)
     raise ConfigError(
-        f"version {wanted} cannot be built from source", key="kubernetes", hint=f"known: {', '.join(near)}"
+        f"version {wanted} cannot be built from source",
+        key="kubernetes",
+        hint=f"versions that can be built: {', '.join(near)}",
     )
 
 

@@ -279,10 +279,10 @@ def test_an_expired_certificate_is_named(bench: Bench, tmp_path: Path) -> None:
             "skopeo login registry.test",
         ),
         ("reading manifest 3.99: manifest unknown", "has no such image", "versions"),
-        ("too many requests to registry: 429 (Too Many Requests)", "no more for now", "mirror"),
+        ("too many requests to registry: 429 (Too Many Requests)", "the limit is reached", "mirror"),
         ("x509: certificate has expired or is not yet valid", "has expired", "clock"),
-        ("x509: certificate signed by unknown authority", "unknown authority", "ca: FILE"),
-        ("http: server gave HTTP response to HTTPS client", "no TLS", "http://registry.test"),
+        ("x509: certificate signed by unknown authority", "authority unknown to this host", "ca: FILE"),
+        ("http: server gave HTTP response to HTTPS client", "without TLS", "http://registry.test"),
         ("dial tcp: lookup registry.test: no such host", "not known here", "HTTPS_PROXY"),
         ("Get https://cdn.test/blob?token=secret: EOF", "https://cdn.test/blob", "HTTPS_PROXY"),
     ],
@@ -417,7 +417,7 @@ def test_what_a_cni_wants_is_in_the_bundle_and_in_its_key(bench: Bench) -> None:
     (node,) = [entry for entry in bundle.images() if entry.ref == CALICO]
     assert (node.name, node.version) == ("quay.io_calico_node_v3.33.1", "v3.33.1")
     said = events["warn"]["text"]
-    assert "calico.yaml was taken as it came" in said
+    assert "calico.yaml was not checked" in said
     # What it says to write into lab.yaml holds, there and against the same bundle.
     bench.lab(cni=STAND_IN | {"sha256": re.search("sha256:([0-9a-f]{64})", said)[1]})  # type: ignore[index]
     code, events = bench.run()
@@ -518,7 +518,7 @@ def test_auto_goes_on_with_the_bridge_where_calico_cannot_be_had(
     assert {entry.ref for entry in bundle.images()} == {*REFS, "docker.io/library/busybox:1.37"}
     assert not bundle.manifests()
     (line,) = events["warn"]["text"].splitlines()
-    assert line.endswith("; as lab.yaml leaves it open, it goes on with cni: bridge")
+    assert line.endswith("; lab.yaml leaves the choice to kubelab, which continues with cni: bridge")
     assert ("/manifests/calico.yaml" if fault == "manifest" else CALICO) in line
     if fault == "image":
         # What came for the first way was not fetched again for the second.
@@ -530,7 +530,7 @@ def test_auto_goes_on_with_the_bridge_where_calico_cannot_be_had(
     [
         ("writing blob: write /x: no space left on device", "the disk is full", "KUBELAB_CACHE"),
         ("Zstd compression is not supported for docker images", "skopeo 1.14", "newer skopeo"),
-        ("digest did not match: expected a, got b", "something else than the digest", ""),
+        ("digest did not match: expected a, got b", "does not have the requested digest", ""),
     ],
 )
 def test_a_fault_of_this_host_is_no_fault_of_the_site(

@@ -145,7 +145,7 @@ def test_an_image_in_its_one_form_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_an_archive_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"no tar")
-    with pytest.raises(LabError, match="no docker archive"):
+    with pytest.raises(LabError, match="not a docker archive"):
         rewrite(tmp_path / "a.tar", tmp_path / "b.tar", PAUSE)
 
 
@@ -438,9 +438,9 @@ def test_each_way_is_told_once_and_tried_once(answering: Mirror, monkeypatch: py
     assert made == ["mirror True", "mirror False", "source False"]
     assert (artifacts.kind, bundle.source) == ("source", "source")
     told = [event["text"] for event in reporter.of("warn")]
-    assert [text.partition("; ")[2] for text in told] == [
-        "as lab.yaml leaves it open, it goes on with cni: bridge",
-        f"as lab.yaml leaves it open, it goes on with Kubernetes {bundle.kubernetes} from source",
+    assert [text.partition("which continues ")[2] for text in told] == [
+        "with cni: bridge",
+        f"with Kubernetes {bundle.kubernetes} from source",
     ]
     assert all("403 (Forbidden)" in text for text in told)
     assert not cancel.is_set()

@@ -66,7 +66,7 @@ def test_a_lab_goes_on_with_the_bridge_where_calico_cannot_be_had(tmp_path: Path
     assert decision.bundle == Release("1.36.4", sites.PUBLIC).key
     (line,) = said
     assert line.startswith("https://a.test/calico.yaml: 429; ")
-    assert line.endswith("it goes on with cni: bridge")
+    assert line.endswith("which continues with cni: bridge")
     # The next command finds it decided, and asks nobody.
     no_calico.asked.clear()
     again, said = run_up(tmp_path, "auto")
