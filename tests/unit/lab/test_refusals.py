@@ -90,7 +90,7 @@ def test_up_is_refused_before_anybody_is_asked_for_kubernetes(
             return ["lab-cp1"]
 
     monkeypatch.setattr(opening, "artifacts_of", artifacts_of)
-    monkeypatch.setattr(extensions, "load", lambda name: Provider)
+    monkeypatch.setattr(extensions.Registry, "make", lambda *_: Provider())
     space = Workspace(tmp_path, CONFIG.name)
     with pytest.raises(ConfigError, match="lab-cp1"):
         opening.open_lab(CONFIG, space, RecordingReporter(), threading.Event(), gather())
