@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -310,6 +311,8 @@ def test_images_that_came_are_not_fetched_again(bench: Bench, monkeypatch: pytes
 
 def test_without_skopeo_the_doctor_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     (bench.bin / "skopeo").unlink()
+    for name in ("sh", "env"):
+        (bench.bin / name).symlink_to(shutil.which(name) or "/missing")
     monkeypatch.setenv("PATH", str(bench.bin))
     error = bench.fails()
     assert "`skopeo` is not installed" in error["message"]
