@@ -68,19 +68,17 @@ def make_network(name: str, log: Log, undo: contextlib.ExitStack) -> None:
 
 
 def make_groups(name: str, undo: contextlib.ExitStack) -> list[Path]:
-    """Make a control group in each hierarchy, so that all that begins in the machine can be found again."""
-    first = (CGROUPS / "cgroup.procs").exists()
-    hierarchies = [CGROUPS] if first else [path for path in CGROUPS.iterdir() if path.is_dir()]
+    """Make the control groups in which the machine's systemd makes its own, so that none of those is left.
+
+    Where the host has version 1, systemd keeps its order of processes in two hierarchies of their own.
+    """
     made = []
-    for hierarchy in hierarchies:
-        group = hierarchy / name
-        undo.callback(_remove_group, group)
-        group.mkdir(exist_ok=True)
-        for file in ("cpuset.cpus", "cpuset.mems"):
-            # Of version 1: empty, nothing may run in it.
-            if (group / file).exists():
-                (group / file).write_text((hierarchy / file).read_text())
-        made.append(group)
+    for hierarchy in (CGROUPS, CGROUPS / "systemd", CGROUPS / "unified"):
+        if (hierarchy / "cgroup.procs").exists():
+            group = hierarchy / name
+            undo.callback(_remove_group, group)
+            group.mkdir(exist_ok=True)
+            made.append(group)
     return made
 
 
@@ -124,7 +122,7 @@ def booted(root: Path, log: Log) -> Iterator[Machine]:
         # It joins its control groups before it becomes systemd-nspawn.
         joins = "".join(f"echo $$ > {shlex.quote(str(group / 'cgroup.procs'))}\n" for group in groups)
         process = subprocess.Popen(
-            ["sh", "-euc", f'{joins}exec "$@"', "sh", *argv],
+            ["setpriv", "--pdeathsig", "TERM", "sh", "-euc", f'{joins}exec "$@"', "sh", *argv],
             env={**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
