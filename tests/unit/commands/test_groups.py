@@ -58,7 +58,7 @@ def test_a_group_that_the_doctor_gave_is_used_for_the_checks_behind_it(
     monkeypatch.setattr(provision.host.facts, "gather", lambda: facts)
     checks = tuple(check(id) for id in ("os", "group", "daemons"))
     monkeypatch.setattr(provision.doctor, "checks_for", lambda *unused, **options: checks)
-    monkeypatch.setattr("provision.lab.artifacts.tools_of", lambda config: [])
+    monkeypatch.setattr("provision.lab.artifacts.tools_of", lambda *unused: [])
     assert CliRunner().invoke(group, ["doctor", "--fix"]).exit_code == 7
     assert runs == ["again"]
     assert asked == ["os", "group"]

@@ -82,14 +82,14 @@ def test_what_cannot_be_is_refused_with_its_key(provider: FakeProvider, obstacle
 def test_up_is_refused_before_anybody_is_asked_for_kubernetes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def artifacts_of(config: object) -> None:
+    def choose_for(*_: object) -> None:
         raise AssertionError("the network may have been asked")
 
     class Provider(FakeProvider):
         def taken(self, *_: object) -> list[str]:
             return ["lab-cp1"]
 
-    monkeypatch.setattr(opening, "artifacts_of", artifacts_of)
+    monkeypatch.setattr(opening, "choose_for", choose_for)
     monkeypatch.setattr(extensions.Registry, "make", lambda *_: Provider())
     space = Workspace(tmp_path, CONFIG.name)
     with pytest.raises(ConfigError, match="lab-cp1"):
