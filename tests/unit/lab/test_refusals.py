@@ -82,7 +82,7 @@ def test_what_cannot_be_is_refused_with_its_key(provider: FakeProvider, obstacle
 def test_up_is_refused_before_anybody_is_asked_for_kubernetes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def choose_for(*_: object) -> None:
+    def choose_for(*unused: object) -> None:
         raise AssertionError("the network may have been asked")
 
     class Provider(FakeProvider):
@@ -90,7 +90,7 @@ def test_up_is_refused_before_anybody_is_asked_for_kubernetes(
             return ["lab-cp1"]
 
     monkeypatch.setattr(opening, "choose_for", choose_for)
-    monkeypatch.setattr(extensions.Registry, "make", lambda *_: Provider())
+    monkeypatch.setattr(extensions.Registry, "make", lambda *unused: Provider())
     space = Workspace(tmp_path, CONFIG.name)
     with pytest.raises(ConfigError, match="lab-cp1"):
         opening.open_lab(CONFIG, space, RecordingReporter(), threading.Event(), gather())
