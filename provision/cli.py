@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import signal
 import sys
-from typing import NoReturn
+import threading
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from provision import __version__
 
+if TYPE_CHECKING:
+    from provision.report.base import Reporter
+
+PROGRAM = "kubelab"
+# Set by the script that completes words in a shell.
+COMPLETE = "_KUBELAB_COMPLETE"
 COMMANDS = {
     "init": "Write a commented lab.yaml.",
     "render": "Write the Vagrantfile that `up` would use.",
@@ -50,27 +59,75 @@ class _Lazy(click.Group):
 
 
 @click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="kubelab")
+@click.version_option(__version__, prog_name=PROGRAM)
 def group() -> None:
     """A kubeadm cluster on real VMs, from one YAML file.
 
-    Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 verification red, 130 interrupted.
+    Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 verification red, 70 a fault of kubelab itself,
+    130 interrupted.
     """
 
 
 def main() -> NoReturn:
-    """Run the command line."""
+    """Run the command line. Whatever happens is told in words and ends with an exit code."""
+    from provision.report import streams
+
+    streams.open_missing()
     signal.signal(signal.SIGTERM, _interrupt)
+    # While a command runs, `reporting` tells what a thread raised; afterwards nobody needs it any more.
+    threading.excepthook = lambda arguments: None
     try:
-        sys.exit(group.main(prog_name="kubelab", standalone_mode=False))
+        code = _run()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except Exception as error:
+        unread = isinstance(error, BrokenPipeError) and streams.are_unread()
+        code = streams.UNREAD if unread else _last_words(error)
+    sys.exit(streams.finish(code))
+
+
+def _run() -> int:
+    """Run the command and return its exit code.
+
+    click's own `main` is not used: it ends a broken pipe with exit code 1, and takes EOFError for Ctrl-C.
+    """
+    instruction = os.environ.get(COMPLETE)
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(group, {}, PROGRAM, COMPLETE, instruction)
+    try:
+        with group.make_context(PROGRAM, sys.argv[1:]) as context:
+            group.invoke(context)
     except click.exceptions.Exit as ended:
-        sys.exit(ended.exit_code)
+        return ended.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        return 130
+    return 0
+
+
+def _last_words(error: Exception) -> int:
+    """Tell an error that came from outside of any command's own reporting; return its exit code."""
+    from provision.report.faults import lab_error_of, traceback_of
+    from provision.report.json_events import JsonReporter
+    from provision.report.plain import PlainReporter
+    from provision.report.redact import Redactor
+    from provision.report.tee import TeeReporter
+
+    told = lab_error_of(error)
+    if "--debug" in sys.argv:
+        click.echo("\n".join(traceback_of(error, Redactor())), err=True)
+    screens: list[Reporter] = [JsonReporter(sys.stdout)] if "--json" in sys.argv else []
+    # The way to the user may be what failed, so there is a second one.
+    for screen in (*screens, PlainReporter(sys.stderr)):
+        with contextlib.suppress(Exception):
+            TeeReporter(screen).error(told)
+            break
+    return told.exit_code
 
 
 def _interrupt(number: int, frame: object) -> None:

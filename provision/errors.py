@@ -18,6 +18,7 @@ LabError                 1   something failed; carries a hint
   VerifyFailed           3   the cluster is up, but a check is red
   SnapshotError          1   a snapshot could not be saved or restored
     MachineBusy              a machine is at work on an earlier command
+  Fault                  70  kubelab itself is wrong: stands for an exception that nothing expected
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from dataclasses import dataclass
 from provision import reasons
 
 LAST_LINES = 10
+# Characters that are shown of the words of an unexpected exception.
+LONGEST_REASON = 200
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,37 @@ class SnapshotError(LabError):
 
 class MachineBusy(SnapshotError):
     """A machine is still at work on an earlier command, and takes no other now."""
+
+
+class Fault(LabError):
+    """kubelab itself is wrong: stands for `error`, an exception of another kind, and says where it came from.
+
+    `logged` says whether its traceback is in the run log.
+    """
+
+    exit_code = 70
+
+    def __init__(self, error: BaseException, *, logged: bool = False) -> None:
+        said = next((line for line in str(error).splitlines() if line.strip()), "")[:LONGEST_REASON]
+        reason = f": {said}" if said else ""
+        what = "the log" if logged else "what --debug prints"
+        super().__init__(
+            f"{type(error).__name__} in {place_of(error)}{reason}; "
+            f"this is a fault of kubelab: report it with {what}"
+        )
+        self.__cause__ = error
+
+
+def place_of(error: BaseException) -> str:
+    """Return where in this package an exception was raised, or passed through last: "provision.cli:12"."""
+    place = "an unknown place"
+    trace = error.__traceback__
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__"))
+        if module.partition(".")[0] == __package__:
+            place = f"{module}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
 
 
 def in_one_line(error: BaseException) -> str:

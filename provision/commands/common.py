@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from provision.errors import Cancelled, LabError, StepFailed, in_one_line
+from provision.errors import Cancelled, Fault, LabError, StepFailed, in_one_line
 from provision.host import groups
 from provision.report.choose import make_reporter
+from provision.report.faults import lab_error_of, thread_errors, traceback_of
 from provision.report.run_log import RunLog
+from provision.report.streams import are_unread
 from provision.report.tee import TeeReporter
 from provision.workspace import Workspace
 
@@ -68,32 +69,32 @@ def common_options(function: F) -> F:
 
 @contextmanager
 def reporting(options: Options, workspace: Workspace | None = None) -> Iterator[TeeReporter]:
-    """Give the reporter; a LabError inside is told and ends the command with its exit code.
+    """Give the reporter; an exception inside is told and ends the command with its exit code.
 
-    With a `workspace` everything also goes to its run log.
+    With a `workspace` everything also goes to its run log. What click raises, and BrokenPipeError when nobody
+    reads the output any more, come through.
     """
     log = None
     if workspace is not None:
         workspace.prepare()
         log = RunLog(workspace.run_log)
-    with make_reporter(json=options.json, log=log) as reporter:
+    with make_reporter(json=options.json, log=log) as reporter, thread_errors() as from_threads:
         try:
             yield reporter
-        except KeyboardInterrupt:
-            options.cancel.set()
-            error: LabError = Cancelled("interrupted")
-        except LabError as raised:
-            error = raised
-        except BrokenPipeError:
-            # Who read our output is gone, so there is nobody to tell.
-            raise
-        except OSError as raised:
-            error = LabError(f"{raised.filename}: {raised.strerror}" if raised.filename else str(raised))
-            error.__cause__ = raised
-        else:
+            for error in from_threads:
+                raise error
             return
-        _tell(error, reporter, options, workspace)
-    sys.exit(error.exit_code)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except (KeyboardInterrupt, Exception) as raised:
+            if isinstance(raised, BrokenPipeError) and are_unread():
+                raise
+            if isinstance(raised, KeyboardInterrupt):
+                options.cancel.set()
+            told = lab_error_of(raised, logged=log is not None)
+            _log_tracebacks([raised, *from_threads], reporter)
+        _tell(told, reporter, options, workspace)
+    sys.exit(told.exit_code)
 
 
 def mend_left(lab: Context) -> None:
@@ -114,9 +115,20 @@ def mend_left(lab: Context) -> None:
             lab.report.warn(in_one_line(error))
 
 
+def _log_tracebacks(raised: Sequence[BaseException], reporter: TeeReporter) -> None:
+    """Write to the run log where exceptions came from that are not meant for the user."""
+    write = reporter.sink("traceback")
+    for error in raised:
+        if not isinstance(error, LabError | KeyboardInterrupt):
+            for line in traceback_of(error, reporter.redactor):
+                write(line)
+
+
 def _tell(error: LabError, reporter: TeeReporter, options: Options, workspace: Workspace | None) -> None:
     if options.debug:
-        traceback.print_exception(error)
+        click.echo("\n".join(traceback_of(error, reporter.redactor)), err=True)
     step = error.step_id if isinstance(error, StepFailed) else None
     log = workspace.run_log if workspace is not None else None
-    reporter.error(error, step=step, log=log, resume=options.resume)
+    # Running it again does not help against a fault of kubelab.
+    resume = options.resume if not isinstance(error, Fault) else None
+    reporter.error(error, step=step, log=log, resume=resume)

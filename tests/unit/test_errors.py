@@ -26,6 +26,7 @@ from provision.errors import (
         (errors.ConfigDrift("x"), 2),
         (VerifyFailed("x"), 3),
         (Cancelled("x"), 130),
+        (errors.Fault(KeyError("x")), 70),
         (StepFailed("verify", VerifyFailed("x")), 3),
         (StepFailed("prepare", ConfigError("x")), 2),
     ],
