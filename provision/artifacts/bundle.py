@@ -180,7 +180,7 @@ def _parse(root: Path, text: bytes) -> Bundle:
 
     try:
         raw = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise broken("JSON", f"something else ({error})") from None
     if not isinstance(raw, dict):
         raise broken("an object", type(raw).__name__)

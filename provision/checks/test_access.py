@@ -14,6 +14,7 @@ import pytest
 from provision.checks.facts import AllFacts
 from provision.config.inventory import Node
 from provision.errors import ConnectFailed
+from provision.host.files import home_dir
 from provision.lab.context import Context
 from provision.ssh.runner import Endpoint, ParamikoRunner
 from provision.testing.lab import LabUnderTest
@@ -55,7 +56,7 @@ def holds_well_known_key(text: str) -> bool:
 
 def keys_at_hand() -> list[Path]:
     """Return the well-known private keys that Vagrant has put into its folder."""
-    home = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
+    home = Path(os.environ.get("VAGRANT_HOME") or home_dir() / ".vagrant.d")
     found = [home / "insecure_private_key", *sorted((home / "insecure_private_keys").glob("*"))]
     return [file for file in found if file.is_file()]
 

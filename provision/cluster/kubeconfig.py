@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from provision.errors import ConfigError
-from provision.host.files import PRIVATE, write_atomic
+from provision.config.loader import Loader
+from provision.errors import ConfigError, LabError
+from provision.host.files import PRIVATE, home_dir, write_atomic
 from provision.node.runner import Runner
 
 ADMIN_CONF = "/etc/kubernetes/admin.conf"
@@ -29,32 +30,68 @@ def fetch_kubeconfig(runner: Runner, lab: str, target: Path) -> None:
 def default_path() -> Path:
     """Return the file kubectl reads first: that of $KUBECONFIG, or ~/.kube/config."""
     first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
-    return Path(first) if first else Path.home() / ".kube" / "config"
+    return Path(first) if first else home_dir() / ".kube" / "config"
 
 
 def merge_into(target: Path, lab: Path) -> None:
     """Put the lab's cluster, user and context into `target`, replacing those of the same names.
 
-    The lab's context becomes the current one. Raises ConfigError if `target` is no kubeconfig.
+    The lab's context becomes the current one. Raises ConfigError if `target` is no kubeconfig, LabError if
+    the lab's own is damaged.
     """
     # A link, such as one into a folder of dotfiles, stays a link.
     target = target.resolve()
-    document = _read(target)
-    addition = yaml.safe_load(lab.read_text())
+    document = _users_own(target)
+    addition = read_kubeconfig(lab)
     for section in SECTIONS:
         names = {entry["name"] for entry in addition[section]}
-        kept = [entry for entry in document.get(section) or [] if entry.get("name") not in names]
+        kept = [entry for entry in document.get(section) or [] if entry["name"] not in names]
         document[section] = kept + addition[section]
     document["current-context"] = addition["current-context"]
     write_atomic(target, yaml.safe_dump(document, sort_keys=False), mode=PRIVATE)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    text = path.read_text() if path.is_file() else ""
+def read_kubeconfig(file: Path) -> dict[str, Any]:
+    """Return the kubeconfig of a lab, which has an entry in each section; raises LabError."""
     try:
-        document = yaml.safe_load(text) or {"apiVersion": "v1", "kind": "Config", "preferences": {}}
-    except yaml.YAMLError:
-        document = None
+        document = _parse(file.read_bytes())
+        if all(document.get(part) for part in (*SECTIONS, "current-context")):
+            return document
+        why = f"it has no {', '.join(SECTIONS)} and current-context"
+    except ValueError as error:
+        why = str(error)
+    raise LabError(f"{file} is damaged: {why}", hint="remove that file, then: kubelab up")
+
+
+def _users_own(path: Path) -> dict[str, Any]:
+    content = path.read_bytes() if path.is_file() else b""
+    try:
+        if not content.strip():
+            return {"apiVersion": "v1", "kind": "Config", "preferences": {}}
+        return _parse(content)
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} is not a kubeconfig: {error}", hint="mend it, or name another file with --into"
+        ) from error
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    """Return the document, whose sections are lists of mappings with a name; raises ValueError."""
+    try:
+        document = yaml.load(content, Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise ValueError(f"{line}{getattr(error, 'problem', None) or error}") from error
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
     if not isinstance(document, dict) or document.get("kind") != "Config":
-        raise ConfigError(f"{path} is not a kubeconfig", hint="name another file with --into")
+        raise ValueError("its `kind` is not Config")
+    for section in SECTIONS:
+        entries = document.get(section) or []
+        named = isinstance(entries, list) and all(
+            isinstance(entry, dict) and isinstance(entry.get("name"), str) for entry in entries
+        )
+        if not named:
+            raise ValueError(f"`{section}` is not a list of mappings with a `name`")
     return document

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from provision.artifacts.images.registry import Reference
+from provision.config.loader import CheckedConstructor
 from provision.errors import LabError
 
 Document = dict[str, Any]
@@ -17,17 +18,23 @@ POD_KINDS = ("DaemonSet", "Deployment", "StatefulSet")
 # The longest that a probe waits, and that passes between two of one kind, in seconds.
 LONGEST_TIMEOUT, LONGEST_READINESS, LONGEST_LIVENESS = 60, 30, 60
 # The parser written in C reads a manifest of a megabyte in a second, the other one in ten.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(CheckedConstructor, _PARSER):  # type: ignore[misc]
+    """The parser, with words for every value that does not fit its type."""
 
 
 def parse(text: str) -> list[Document]:
     """Return the objects in YAML text, those of a List one by one; raises ValueError."""
     try:
-        found = list(yaml.load_all(text, _LOADER))
+        found = list(yaml.load_all(text, _Loader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         raise ValueError(f"{line}{getattr(error, 'problem', None) or error}") from error
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
     documents: list[Document] = []
     for document in found:
         if document is None:

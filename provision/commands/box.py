@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
 
 from provision.commands.common import Options, common_options, reporting
@@ -37,16 +40,31 @@ def build(options: Options) -> None:
 @common_options
 def list_boxes(options: Options) -> None:
     """List the boxes in the cache."""
-    import json
-
     from provision.host.files import cache_dir
 
     with reporting(options) as report:
         found = []
         for file in sorted(cache_dir().glob("boxes/*/contents.json")):
-            contents = json.loads(file.read_text())
-            size = (file.parent / "kubelab.box").stat().st_size // 2**20
-            found.append({**contents, "folder": str(file.parent), "mib": size})
+            box = _read_box(file)
+            if box is None:
+                report.warn(
+                    f"the box in {file.parent} is damaged: remove that folder, then: kubelab box build"
+                )
+            else:
+                found.append(box)
         rows = [[box["name"], box["kubernetes"], str(box["mib"]), box["folder"]] for box in found]
         report.table("Boxes", ["name", "kubernetes", "MiB", "folder"], rows)
         report.result({"boxes": found})
+
+
+def _read_box(contents: Path) -> dict[str, Any] | None:
+    """Return what is shown of the box beside its contents.json; None for a damaged one."""
+    import json
+
+    try:
+        fields = json.loads(contents.read_bytes())
+        size = (contents.parent / "kubelab.box").stat().st_size // 2**20
+        names = {name: str(fields[name]) for name in ("name", "kubernetes", "bundle")}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return {**names, "folder": str(contents.parent), "mib": size}

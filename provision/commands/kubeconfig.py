@@ -38,4 +38,4 @@ def command(options: Options, merge: bool, into: Path | None) -> None:
         elif options.json:
             report.result({"file": str(workspace.kubeconfig), "context": config.name})
         else:
-            click.echo(workspace.kubeconfig.read_text(), nl=False)
+            click.echo(workspace.kubeconfig.read_bytes(), nl=False)

@@ -61,10 +61,11 @@ def save_command(options: Options, name: str, note: str) -> None:
     The cluster stands still for some seconds and then runs on. A lab that is off is saved without memory.
     """
     from provision.snapshots.commands import save
-    from provision.snapshots.manifests import check_name
+    from provision.snapshots.manifests import check_name, check_note
 
     with reporting(options):
         check_name(name)
+        check_note(note)
     with changing(options) as lab:
         save(lab, name, note)
 

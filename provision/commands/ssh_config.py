@@ -29,4 +29,4 @@ def command(options: Options, path: bool) -> None:
         elif path:
             click.echo(workspace.ssh_config)
         else:
-            click.echo(workspace.ssh_config.read_text(), nl=False)
+            click.echo(workspace.ssh_config.read_bytes(), nl=False)

@@ -189,7 +189,7 @@ def _value_problems(name: object, value: dict[object, object]) -> Iterator[tuple
 
 
 def _is_plain(given: dict[object, object]) -> bool:
-    """Return whether YAML holds only what JSON can; with an alias to itself it has no end."""
+    """Return whether YAML holds only what JSON can: no dates, no sets, no keys that are not text."""
     try:
         json.dumps(given)
     except (TypeError, ValueError, RecursionError):

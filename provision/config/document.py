@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 
+from provision.config.loader import LabLoader
 from provision.config.suggest import did_you_mean
 from provision.config.values import Problems, show
 from provision.errors import ConfigError
@@ -21,7 +22,7 @@ Sections = Mapping[str, type[BaseModel]]
 def read_document(content: bytes | str, path: Path) -> dict[Any, Any]:
     """Return the mapping that YAML text holds; `path` is for the words of a ConfigError."""
     try:
-        document = yaml.load(content, _Loader)
+        document = yaml.load(content, LabLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
@@ -47,21 +48,6 @@ def config_error(problems: Sequence[Problem]) -> ConfigError:
     """Return one ConfigError that lists all problems, a line each; its key is that of the first."""
     (key, first), *others = problems
     return ConfigError("\n".join([first, *(f"{other}: {message}" for other, message in others)]), key=key)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key given twice is an error: the first would be lost in silence."""
-
-    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: set[Hashable] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {show(key.value)} is there twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
-        return node
 
 
 def _problems(error: ValidationError, sections: Sections) -> Iterator[Problem]:

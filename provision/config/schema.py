@@ -15,8 +15,8 @@ from provision.config.addresses import nodes_prefix, offset_of, pods_prefix
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
 from provision.config.document import explain, read_document
+from provision.config.lab_file import read_lab_file
 from provision.config.proxy import ProxyConfig
-from provision.errors import ConfigError
 from provision.extensions import PROVIDERS
 from provision.templates import data
 
@@ -135,13 +135,7 @@ def load_config(path: Path) -> ClusterConfig:
 
     Raises one ConfigError that lists every problem found.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise ConfigError(f"there is no {path}", hint="kubelab init") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    return parse_config(content, path)
+    return parse_config(read_lab_file(path), path)
 
 
 def parse_config(content: bytes | str, path: Path = Path("lab.yaml")) -> ClusterConfig:

@@ -134,12 +134,14 @@ def folder(path: str) -> Path:
 
 
 def is_url(text: str) -> bool:
-    """Return whether `text` is the URL of a web server."""
+    """Return whether `text` is the URL of a web server, as it is sent: in ASCII, its host a possible name."""
     try:
         url = urlsplit(text)
+        # A port that is no number, and a label of the host that is empty or too long, raise ValueErrors.
+        valid = url.port != 0 and bool((url.hostname or "").encode("idna"))
     except ValueError:
         return False
-    return url.scheme in ("http", "https") and bool(url.hostname)
+    return valid and url.scheme in ("http", "https") and re.fullmatch(r"[!-~]+", text) is not None
 
 
 def _quantity(value: object, units: dict[str, int], low: int, high: int) -> int:

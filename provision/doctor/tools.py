@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from provision.host.files import home_dir
 from provision.host.process import run_tool
 from provision.host.root import run_as_root
 
@@ -112,7 +113,7 @@ class Host:
     tools: Tools = field(default_factory=HostTools)
     root: Path = Path("/")
     user: str = field(default_factory=_user)
-    home: Path = field(default_factory=Path.home)
+    home: Path = field(default_factory=home_dir)
 
     def path(self, name: str) -> Path:
         """Return where the absolute path `name` is."""

@@ -97,5 +97,5 @@ def _own_plugin(host: Host) -> str:
     try:
         plugins = json.loads((host.home / ".vagrant.d" / "plugins.json").read_text())["installed"]
         return str(plugins["vagrant-libvirt"].get("gem_version") or "of the user's own")
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""

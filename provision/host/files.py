@@ -9,13 +9,39 @@ from pathlib import Path
 
 import platformdirs
 
+from provision.errors import ConfigError, LabError
+
 PRIVATE = 0o600
 PUBLIC = 0o644
 
 
+def home_dir() -> Path:
+    """Return the user's home folder; raises ConfigError for a user who has none, as in some containers."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise ConfigError(
+            "is not set, and this user has no entry in /etc/passwd",
+            key="HOME",
+            hint="set the environment variable HOME to a folder that you may write to",
+        ) from None
+
+
 def cache_dir() -> Path:
     """Return kubelab's cache folder; the environment variable KUBELAB_CACHE overrides it."""
-    return Path(os.environ.get("KUBELAB_CACHE") or platformdirs.user_cache_dir("kubelab"))
+    named = os.environ.get("KUBELAB_CACHE")
+    if not named and not os.environ.get("XDG_CACHE_HOME"):
+        # Without a home folder platformdirs takes `~` for the name of one.
+        home_dir()
+    return Path(named or platformdirs.user_cache_dir("kubelab")).absolute()
+
+
+def read_text(path: Path, *, hint: str) -> str:
+    """Return the text of a file that kubelab or the user wrote; raises LabError when it is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise LabError(f"{path} is damaged: it is not text in UTF-8", hint=hint) from None
 
 
 def write_atomic(path: Path, content: str | bytes, *, mode: int = PUBLIC) -> bool:

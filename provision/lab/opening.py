@@ -42,7 +42,19 @@ def read_lab(file: Path, *, facts: HostFacts | None = None) -> tuple[ClusterConf
         check_host(config, facts)
     provider = DEFAULT_PROVIDER if config.provider == "auto" else config.provider
     decided = config.model_copy(update={"provider": provider})
-    return decided, Workspace(file.resolve().parent, config.name)
+    folder = file.resolve().parent
+    if not _is_utf8(folder):
+        raise ConfigError(f"the path of the lab's folder, {folder}, is not UTF-8", hint="rename the folder")
+    return decided, Workspace(folder, config.name)
+
+
+def _is_utf8(path: Path) -> bool:
+    """Return whether a path can be written into a Vagrantfile and an ssh_config."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def open_lab(

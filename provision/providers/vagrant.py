@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory
 from provision.errors import MissingTool, VagrantError
+from provision.host.files import home_dir, read_text
 from provision.providers.base import Provider
 from provision.report.base import Reporter
 from provision.workspace import Workspace
@@ -63,7 +64,7 @@ class VagrantMachines:
         for node in self.inventory.nodes:
             file = self.workspace.machine_id_file(node.name, self.provider.name)
             with contextlib.suppress(FileNotFoundError):
-                found[node.name] = file.read_text().strip()
+                found[node.name] = read_text(file, hint="kubelab destroy, then kubelab up").strip()
         return found
 
     def states(self) -> Mapping[str, str]:
@@ -79,7 +80,7 @@ class VagrantMachines:
 
     def box_folder(self, box: BoxReference) -> Path:
         """Return the folder of one version of a box for this provider."""
-        home = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
+        home = Path(os.environ.get("VAGRANT_HOME") or home_dir() / ".vagrant.d")
         return home / "boxes" / box.name / box.version / self.provider.name
 
     def add_box(self, box: BoxReference) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 
-import yaml
-
-from provision.cluster.kubeconfig import fetch_kubeconfig
+from provision.cluster.kubeconfig import fetch_kubeconfig, read_kubeconfig
 from provision.config.inventory import Node
 from provision.engine.parallel import on_all
 from provision.engine.waiting import poll_until
@@ -124,9 +122,13 @@ class ApiStep:
         file = ctx.workspace.kubeconfig
         if not file.exists():
             return False
-        user = yaml.safe_load(file.read_text())["users"][0]["user"]
-        pem = base64.b64decode(user.get("client-certificate-data", "")).decode()
-        return bool(pem) and certificate_end(pem) > self.survey.soon
+        try:
+            user = read_kubeconfig(file)["users"][0].get("user") or {}
+            pem = base64.b64decode(user.get("client-certificate-data", "")).decode()
+            return bool(pem) and certificate_end(pem) > self.survey.soon
+        except (LabError, ValueError, TypeError, AttributeError):
+            # A damaged one is fetched again.
+            return False
 
 
 def run_on(ctx: Context, scripts: dict[str, str], what: str, deadline: float) -> dict[str, str]:

@@ -22,8 +22,12 @@ _MIB = 2**20
 
 
 def printable(text: str) -> str:
-    """Return `text` without anything a terminal would act on; newlines stay, tabs become spaces."""
-    return _CONTROL.sub("", text.replace("\t", "    "))
+    """Return `text` without anything a terminal would act on; newlines stay, tabs become spaces.
+
+    Bytes of a file's name that are no UTF-8 become question marks: a terminal cannot show them.
+    """
+    shown = text.encode(errors="replace").decode()
+    return _CONTROL.sub("", shown.replace("\t", "    "))
 
 
 def duration(seconds: float) -> str:

@@ -145,6 +145,15 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_note(note: str) -> str:
+    """Return a note that a manifest can hold; raises ConfigError."""
+    try:
+        note.encode()
+    except UnicodeEncodeError:
+        raise ConfigError("is not text in UTF-8", key="--note", hint="allowed: any text in UTF-8") from None
+    return note
+
+
 def children(manifests: Mapping[str, Manifest], name: str) -> list[str]:
     """Return the names of the snapshots that were saved on top of `name`."""
     return [other.name for other in manifests.values() if other.parent == name]

@@ -14,12 +14,13 @@ from provision.config.inventory import Inventory, Node
 from provision.engine.parallel import on_all
 from provision.engine.waiting import Clock, poll_until
 from provision.errors import ConnectFailed
-from provision.host.files import PRIVATE, write_atomic
+from provision.host.files import PRIVATE, read_text, write_atomic
 from provision.ssh.runner import Endpoint, ParamikoRunner
 from provision.workspace import Workspace
 
 USER = "vagrant"
 PORT = 22
+DAMAGED = "remove that file, then: kubelab up"
 UUID_FILE = "/sys/class/dmi/id/product_uuid"
 
 
@@ -91,7 +92,7 @@ class HostKeys:
     def _read(self) -> dict[str, str]:
         """Return mark -> line of the recorded keys."""
         file = self.workspace.known_hosts
-        lines = file.read_text().splitlines() if file.is_file() else []
+        lines = read_text(file, hint=DAMAGED).splitlines() if file.is_file() else []
         return {line.rsplit(" ", 1)[-1]: line for line in lines if line.strip()}
 
 

@@ -12,14 +12,28 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
+from paramiko.hostkeys import InvalidHostKey
+from paramiko.pkey import UnknownKeyType
 
-from provision.errors import Cancelled, CommandFailed, ConnectFailed, Result
+from provision.errors import Cancelled, CommandFailed, ConnectFailed, LabError, Result
 from provision.ssh.channel import BROKEN, Exchange
 from provision.ssh.shell import RootShell
 
 SHELL = ("/bin/sh", "-eu")
 # For the TCP connection alone: a machine that is up accepts it at once, however slow its sshd is.
 TCP_SECONDS = 10.0
+# What paramiko and cryptography raise of a key file that is not whole.
+DAMAGED_KEY = (
+    ValueError,
+    TypeError,
+    IndexError,
+    AssertionError,
+    UnsupportedAlgorithm,
+    UnknownKeyType,
+    paramiko.SSHException,
+)
+NEW_KEY = "put that file back; without it: kubelab destroy, then kubelab up"
 
 
 @dataclass(frozen=True)
@@ -169,16 +183,16 @@ class ParamikoRunner:
         if point.pin:
             client.set_missing_host_key_policy(_AcceptAnyKey())
         else:
-            client.load_host_keys(str(point.known_hosts))
+            _load_host_keys(client, point.known_hosts)
             client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        key = _private_key(point.key_file)
         began = time.monotonic()
         try:
             client.connect(
                 point.host,
                 point.port,
                 point.user,
-                # One key of a known kind: paramiko's own search ends with what it last could not read.
-                pkey=paramiko.PKey.from_path(point.key_file),
+                pkey=key,
                 allow_agent=False,
                 look_for_keys=False,
                 # paramiko's own connection would give the key exchange no longer than TCP gets.
@@ -210,6 +224,32 @@ class _AcceptAnyKey(paramiko.MissingHostKeyPolicy):
 
     def missing_host_key(self, client: object, hostname: str, key: object) -> None:
         return
+
+
+def _load_host_keys(client: paramiko.SSHClient, file: Path) -> None:
+    try:
+        client.load_host_keys(str(file))
+    except (InvalidHostKey, ValueError, paramiko.SSHException) as error:
+        raise LabError(f"{file} is damaged: {error}", hint="remove that file, then: kubelab up") from error
+
+
+def _private_key(file: Path) -> paramiko.PKey:
+    """Return the lab's key; paramiko's own search for one ends with what it last could not read."""
+    try:
+        return paramiko.PKey.from_path(file)
+    except OSError as error:
+        raise LabError(
+            f"{file}, the lab's SSH key, cannot be read: {error.strerror}", hint=NEW_KEY
+        ) from error
+    except (
+        ValueError,
+        TypeError,
+        IndexError,
+        UnsupportedAlgorithm,
+        paramiko.SSHException,
+        UnknownKeyType,
+    ) as error:
+        raise LabError(f"{file}, the lab's SSH key, is damaged: {error}", hint=NEW_KEY) from error
 
 
 def _prepare(command: str | Sequence[str], sudo: bool, stdin: str) -> tuple[list[str], bytes, str]:

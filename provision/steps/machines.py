@@ -18,7 +18,7 @@ class VagrantfileStep:
 
     def is_done(self, ctx: Context) -> bool:
         file = ctx.workspace.vagrantfile
-        return ctx.workspace.ssh_key.exists() and file.is_file() and file.read_text() == render(ctx)
+        return ctx.workspace.ssh_key.exists() and file.is_file() and file.read_bytes() == render(ctx).encode()
 
     def apply(self, ctx: Context) -> None:
         make_key(ctx.workspace.ssh_key, ctx.config.name)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import LabError
-from provision.host.files import cache_dir, write_atomic
+from provision.box.recipe import BoxRecipe
+from provision.errors import ConfigError, LabError
+from provision.host.files import cache_dir, read_text, write_atomic
 from provision.workspace import Workspace
+from tests.fakes.host import homeless
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -104,3 +106,27 @@ def test_the_cache_folder_can_be_moved(tmp_path: Path, monkeypatch: pytest.Monke
     assert cache_dir() == tmp_path
     monkeypatch.setenv("KUBELAB_CACHE", "")
     assert cache_dir().name == "kubelab"
+
+
+def test_a_relative_cache_folder_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBELAB_CACHE", "here")
+    assert cache_dir() == tmp_path / "here"
+    assert BoxRecipe("1.36.3", "key").reference.url.startswith(f"file://{tmp_path}/here/")
+
+
+def test_a_user_without_a_home_folder_needs_one_unless_the_cache_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    homeless(monkeypatch)
+    with pytest.raises(ConfigError, match="HOME: is not set"):
+        cache_dir()
+    monkeypatch.setenv("KUBELAB_CACHE", str(tmp_path))
+    assert cache_dir() == tmp_path
+
+
+def test_a_damaged_text_names_its_file_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "id").write_bytes(b"\xff")
+    with pytest.raises(LabError, match=f"{tmp_path}/id is damaged") as caught:
+        read_text(tmp_path / "id", hint="do this")
+    assert caught.value.hint == "do this"

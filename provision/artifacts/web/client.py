@@ -19,6 +19,7 @@ from provision import __version__
 from provision.artifacts.web.errors import FetchFailed, broken, refused
 from provision.artifacts.web.retry import ORDINARY, Patience, Tries, retry_after
 from provision.errors import ConfigError, LabError
+from provision.host.files import home_dir
 
 if TYPE_CHECKING:
     from provision.engine.waiting import Clock
@@ -123,7 +124,7 @@ def _trust(ca: Path | None) -> ssl.SSLContext:
 
 def _password(url: str) -> str:
     """Return what ~/.netrc (or the file that NETRC names) has for the host of `url`, encoded, or nothing."""
-    file = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    file = Path(os.environ.get("NETRC") or home_dir() / ".netrc")
     try:
         found = netrc.netrc(str(file)).authenticators(urlsplit(url).hostname or "")
     except FileNotFoundError:

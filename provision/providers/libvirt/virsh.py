@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,6 @@ from provision.providers.base import PAUSED, RUNNING, STOPPED
 
 URI = "qemu:///system"
 HINT = "kubelab doctor --fix"
-SEPARATOR = "==="
 # virsh has one exit code for every failure. Of a missing domain it says no more than the last of these.
 MISSING = ("not found", "failed to get domain")
 IDLE = ("is not running", "is not active")
@@ -42,9 +42,11 @@ class Virsh:
 
     def lists(self, *commands: str) -> list[list[str]]:
         """Run several listing commands in one process; return the lines of each."""
-        text = self(f"; echo {SEPARATOR}; ".join(commands))
+        # No name in a listing can be this.
+        separator = f"==={secrets.token_hex(16)}==="
+        text = self(f"; echo {separator}; ".join(commands))
         return [
-            [line.strip() for line in part.splitlines() if line.strip()] for part in text.split(SEPARATOR)
+            [line.strip() for line in part.splitlines() if line.strip()] for part in text.split(separator)
         ]
 
     def states(self, ids: Sequence[str]) -> dict[str, str]:

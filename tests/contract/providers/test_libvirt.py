@@ -316,3 +316,16 @@ def test_without_virsh_the_missing_program_is_named(
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     with pytest.raises(MissingTool, match="virsh"):
         network_ready()
+
+
+def test_machines_of_any_name_beside_the_lab_are_no_trouble(host: Host) -> None:
+    for name in ("a===b", "===", "===c"):
+        host.domain(name)
+    machine = host.domain("lab-w1")
+    assert PROVIDER.states([machine]) == {machine: "running"}
+    assert PROVIDER.virsh.lists("list --all --name", "list --all --name")[0] == [
+        "a===b",
+        "===",
+        "===c",
+        "lab-w1",
+    ]

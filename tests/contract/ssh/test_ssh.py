@@ -13,7 +13,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from provision.errors import Cancelled, CommandFailed, CommandTimeout, ConnectFailed
+from provision.errors import Cancelled, CommandFailed, CommandTimeout, ConnectFailed, LabError
 from provision.ssh import runner as ssh
 from provision.ssh.runner import ParamikoRunner
 from tests.fakes.ssh import SshServer, new_key
@@ -274,3 +274,23 @@ def test_what_travels_on_stdin_is_in_no_error(server: SshServer, runner: Paramik
         runner.run(["sh", "-c", "cat >/dev/null; sleep 30"], stdin=SECRET)
     said += [str(broken.value), broken.value.details]
     assert SECRET not in "\n".join(said)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz"])
+def test_a_damaged_private_key_names_its_file(server: SshServer, tmp_path: Path, content: bytes) -> None:
+    server.client_file = tmp_path / "cut"
+    server.client_file.write_bytes(content)
+    with pytest.raises(LabError, match=f"{server.client_file}, the lab's SSH key, is damaged"):
+        ParamikoRunner(server.endpoint()).run(["true"])
+    server.client_file.unlink()
+    with pytest.raises(LabError, match=f"{server.client_file}, the lab's SSH key, cannot be read"):
+        ParamikoRunner(server.endpoint()).run(["true"])
+
+
+@pytest.mark.parametrize("content", [b"127.0.0.1 ssh-ed25519 AAAAC3NzaC1lZDI1N\n", b"\xff\xfe\n"])
+def test_a_damaged_known_hosts_names_its_file(server: SshServer, tmp_path: Path, content: bytes) -> None:
+    known = tmp_path / "known"
+    known.write_bytes(content)
+    with pytest.raises(LabError, match=f"{known} is damaged") as caught:
+        ParamikoRunner(server.endpoint(known_hosts=known)).run(["true"])
+    assert "kubelab up" in caught.value.hint

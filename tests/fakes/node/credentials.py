@@ -47,6 +47,9 @@ def kubeconfig(days: float) -> str:
     data = base64.b64encode(certificate(days).encode()).decode()
     return yaml.safe_dump(
         {
+            "kind": "Config",
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
             "clusters": [{"name": "c", "cluster": {"server": "https://192.168.60.11:6443"}}],
             "users": [
                 {"name": "u", "user": {"client-certificate-data": data, "client-key-data": "c2VjcmV0"}}

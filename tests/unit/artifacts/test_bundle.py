@@ -92,7 +92,18 @@ def test_a_short_or_missing_file_is_found_on_open(tmp_path: Path, content: bytes
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"schema": 2}', '{"schema": 1}', '{"schema": 1, "entries": [3]}', "\udcff"]
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"schema": 2}',
+        '{"schema": 1}',
+        '{"schema": 1, "entries": [3]}',
+        "\udcff",
+        "[" * 200_000,
+    ],
+    ids=lambda text: text[:30],
 )
 def test_an_index_that_is_no_index_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "index.json").write_bytes(text.encode(errors="surrogateescape"))

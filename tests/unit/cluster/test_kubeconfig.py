@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from provision.cluster.kubeconfig import default_path, merge_into
-from provision.errors import ConfigError
+from provision.errors import ConfigError, LabError
+from tests.fakes.host import homeless
 
 
 def kubeconfig(*names: str, server: str = "https://192.168.60.11:6443") -> dict[str, Any]:
@@ -101,3 +102,41 @@ def test_kubectls_first_file_is_the_target(monkeypatch: pytest.MonkeyPatch, tmp_
         if value is not None:
             monkeypatch.setenv("KUBECONFIG", value)
         assert default_path() == tmp_path / ".kube" / "config"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "clusters: [x]",
+        "clusters: x",
+        "users: [{}]",
+        "contexts: [{name: [a]}]",
+        "clusters: [{name: !!int ''}]",
+        "\udcff",
+    ],
+)
+def test_a_kubeconfig_whose_entries_are_none_is_left_alone(lab: Path, tmp_path: Path, text: str) -> None:
+    target = tmp_path / "config"
+    content = f"kind: Config\n{text}\n".encode(errors="surrogateescape")
+    target.write_bytes(content)
+    with pytest.raises(ConfigError, match="is not a kubeconfig") as caught:
+        merge_into(target, lab)
+    assert str(target) in caught.value.message
+    assert target.read_bytes() == content
+
+
+@pytest.mark.parametrize("text", ["", "kind: Config\n", "\udcff", "[" * 5000])
+def test_a_damaged_kubeconfig_of_the_lab_is_not_merged(tmp_path: Path, text: str) -> None:
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(LabError, match=f"{damaged} is damaged: ") as caught:
+        merge_into(tmp_path / "config", damaged)
+    assert "kubelab up" in caught.value.hint
+    assert not (tmp_path / "config").exists()
+
+
+def test_a_user_without_a_home_folder_is_told_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    homeless(monkeypatch)
+    with pytest.raises(ConfigError, match="HOME: is not set"):
+        default_path()

@@ -252,3 +252,48 @@ def test_an_interrupted_command_ends_with_130_and_takes_its_programs_along(
     assert "Traceback" not in command.stderr
     stat = Path("/proc", (tmp_path / "pid").read_text().strip(), "stat")
     assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_damaged_box_does_not_hide_the_others(
+    kubelab: Kubelab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KUBELAB_CACHE", str(tmp_path / "cache"))
+    whole = '{"name": "good", "kubernetes": "1.36.3", "bundle": "b"}'
+    contents = {"a": whole, "b": "{", "c": "[" * 200_000, "d": "[]", "e": '{"name": "x"}', "f": "\udcff"}
+    for name, text in contents.items():
+        folder = tmp_path / "cache/boxes" / name
+        folder.mkdir(parents=True)
+        (folder / "contents.json").write_bytes(text.encode(errors="surrogateescape"))
+        (folder / "kubelab.box").touch()
+    (tmp_path / "cache/boxes/a/kubelab.box").write_bytes(b"x" * 2**20)
+    result = kubelab("box", "list")
+    assert (result.exit_code, "good" in result.stdout) == (0, True)
+    assert result.stderr.count("is damaged") == len(contents) - 1
+    boxes = events(kubelab("box", "list", "--json"))["result"]["data"]["boxes"]
+    assert [(box["name"], box["mib"]) for box in boxes] == [("good", 1)]
+
+
+def test_files_of_the_lab_that_are_no_text_are_no_traceback(kubelab: Kubelab) -> None:
+    lab()
+    state = Path(".kubelab/lab")
+    state.mkdir(parents=True)
+    for name in ("kubeconfig", "ssh_config"):
+        (state / name).write_bytes(b"\xff")
+    for command in ("kubeconfig", "ssh-config"):
+        assert kubelab(command).stdout_bytes == b"\xff"
+    Path("Vagrantfile").write_bytes(b"\xff")
+    assert kubelab("render").exit_code == 0
+    machine = Path(".vagrant/machines/lab-cp1/libvirt/id")
+    machine.parent.mkdir(parents=True)
+    machine.write_bytes(b"\xff")
+    result = kubelab("status")
+    assert (result.exit_code, f"{machine.resolve()} is damaged" in result.stderr) == (1, True)
+
+
+def test_a_folder_whose_name_is_no_utf8_is_refused(kubelab: Kubelab) -> None:
+    folder = Path("caf\udce9")
+    folder.mkdir()
+    (folder / "lab.yaml").write_text("name: lab\n")
+    result = kubelab("render", "--file", str(folder / "lab.yaml"))
+    assert (result.exit_code, "not UTF-8" in result.stderr) == (2, True)
+    assert [path.name for path in folder.iterdir()] == ["lab.yaml"]

@@ -196,3 +196,11 @@ def test_a_paused_lab_runs_again_with_the_next_command(host: Host, kubelab: Kube
     interrupted("restore", running=NODES)
     kubelab("snapshot", "delete", "nothing")
     assert [domain["state"] for domain in host.state["domains"].values()] == ["running"] * 2
+
+
+def test_a_note_that_is_no_text_is_refused_before_anything_is_done(kubelab: Kubelab, host: Host) -> None:
+    result = kubelab("snapshot", "save", "a", "--note", "caf\udce9", "--json")
+    error = json.loads(result.stdout.splitlines()[-1])
+    assert (result.exit_code, error["message"]) == (2, "--note: is not text in UTF-8")
+    assert not Path(".kubelab").exists()
+    assert kubelab("snapshot", "save", "a", "--note", "café").exit_code == 0

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import os
+import re
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -243,6 +246,15 @@ REFUSALS = [
     ("{name: a, artifacts: {mirror: mirror.test}}", "artifacts.mirror", "http(s)://HOST"),
     ("{name: a, artifacts: {mirror: 'ftp://mirror.test'}}", "artifacts.mirror", "http(s)://HOST"),
     ("{name: a, artifacts: {mirror: 'http://['}}", "artifacts.mirror", "http(s)://HOST"),
+    ("{name: a, artifacts: {mirror: 'http://h/ü'}}", "artifacts.mirror", "http(s)://HOST"),
+    ("{name: a, artifacts: {mirror: 'http://ü.test'}}", "artifacts.mirror", "http(s)://HOST"),
+    ("{name: a, artifacts: {mirror: 'http://h/a b'}}", "artifacts.mirror", "http(s)://HOST"),
+    ("{name: a, artifacts: {mirror: 'http://a..b'}}", "artifacts.mirror", "http(s)://HOST"),
+    (f"{{name: a, artifacts: {{mirror: 'http://{'a' * 64}.b'}}}}", "artifacts.mirror", "http(s)://HOST"),
+    ("{name: a, artifacts: {mirror: 'http://h:x/'}}", "artifacts.mirror", "http(s)://HOST"),
+    ("{name: a, artifacts: {mirror: 'http://h:99999/'}}", "artifacts.mirror", "http(s)://HOST"),
+    ("{name: a, artifacts: {mirror: {images: 'a..b/c'}}}", "artifacts.mirror.images", "HOST[:PORT]"),
+    ("{name: a, cni: {manifest: 'http://a..b/c'}}", "cni.manifest", "http(s)://HOST"),
     ("{name: a, artifacts: {mirror: 'http://m.test/?key=1'}}", "artifacts.mirror", "without `?`"),
     ("{name: a, artifacts: {mirror: {file: 'http://m.test'}}}", "artifacts.mirror", "files: URL"),
     ("{name: a, artifacts: {mirror: {ca: x.pem}}}", "artifacts.mirror", "files: URL"),
@@ -278,6 +290,11 @@ def test_refusals_name_the_key_and_what_is_allowed(text: str, key: str, part: st
         ("{name: a, [1]: 2}", "line 1"),
         ("name: \x00", "special characters"),
         ("name: 2001-99-99", "cannot be read"),
+        ("name: a\nworkers: {count: !!bool x}", "line 2: 'x' cannot be read as bool; allowed: a valid bool"),
+        ("name: !!timestamp x", "line 1: 'x' cannot be read as timestamp"),
+        ("name: !!int ''", "line 1: '' cannot be read as int"),
+        ("name: !!float ''", "line 1: '' cannot be read as float"),
+        ("name: a\nworkers: &a {count: *a}", "line 2: an alias stands for what it is a part of"),
         ("[" * 5000, "cannot be read"),
         ("", "is empty"),
         ("# only a comment\n", "is empty"),
@@ -302,11 +319,56 @@ def test_anchors_and_merges_are_no_duplicates() -> None:
     assert (config.workers.cpus, config.workers.count) == (4, 3)
 
 
-def test_aliases_that_multiply_are_not_spelled_out() -> None:
-    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
-    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
-    error = refused("\n".join([*lines, "name: *a29", "workers: *a29"]))
-    assert "name: a list is not allowed" in str(error)
+def test_no_value_of_any_yaml_type_is_a_traceback() -> None:
+    kinds = [
+        "null",
+        "bool",
+        "int",
+        "float",
+        "binary",
+        "timestamp",
+        "omap",
+        "pairs",
+        "set",
+        "str",
+        "seq",
+        "map",
+    ]
+    for kind, value in itertools.product(
+        kinds, ["''", "x", "-", "0x", "1:", ".", "[]", "[x]", "{}", "{=: x}"]
+    ):
+        _load(f"{{name: a, workers: !!{kind} {value}}}")
+
+
+def bomb(levels: int, leaf: str = "x") -> str:
+    lines = [f"a0: &a0 [{', '.join([leaf] * 9)}]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, levels)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{bomb(30)}\nname: *a29",
+        f"{bomb(30)}\nname: lab\ncni: {{name: cilium, values: {{x: *a29}}}}",
+        f"{bomb(3, 'x' * 10_000)}\nname: *a2",
+        "a0: &a0 {k: x}\n"
+        + "\n".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 30)),
+        f"name: [{'x,' * 20_000}]",
+    ],
+    ids=["name", "values", "long-texts", "merges", "list"],
+)
+def test_what_is_larger_than_any_lab_is_refused_in_no_time(text: str) -> None:
+    error = str(refused(text))
+    assert re.search(r"line \d+: this is more than (10000 values|1048576 characters); allowed: ", error)
+
+
+def test_values_of_a_chart_may_be_long_and_use_aliases() -> None:
+    values = {f"key{number}": {"list": [1, "two", None], "text": "x" * 50} for number in range(1000)}
+    text = yaml.safe_dump({"name": "a", "cni": {"name": "cilium", "values": values}})
+    assert parse_config(text).cni.values == values
+    aliases = "cni: {name: cilium, values: {a: &a [x], b: *a, c: *a}}"
+    assert parse_config(f"name: a\n{aliases}").cni.values["c"] == ["x"]
 
 
 def test_a_missing_file_points_to_init(tmp_path: Path) -> None:
@@ -321,6 +383,30 @@ def test_a_folder_and_a_file_of_bytes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "lab.yaml").write_bytes(b"name: \xff\xfe\x80")
     with pytest.raises(ConfigError, match=r"lab\.yaml"):
         load_config(tmp_path / "lab.yaml")
+
+
+def test_only_a_regular_file_of_a_sane_size_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text("name: a\n" + "#" * (2**20 - 8))
+    assert load_config(file).name == "a"
+    file.write_text("name: a\n" + "#" * (2**20 - 7))
+    with pytest.raises(ConfigError, match="allowed: 1 MiB at most"):
+        load_config(file)
+    named = tmp_path / "fifo"
+    os.mkfifo(named)
+    for path, kind in ((named, "a named pipe"), (Path("/dev/zero"), "a device"), (tmp_path, "a folder")):
+        with pytest.raises(
+            ConfigError, match=f"{path} cannot be read: it is {kind}; allowed: a regular file"
+        ):
+            load_config(path)
+
+
+def test_a_pipe_that_is_given_is_read() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader), os.fdopen(writer, "w") as text:
+        text.write("name: piped")
+        text.close()
+        assert load_config(Path(f"/dev/fd/{reader}")).name == "piped"
 
 
 def test_every_registered_provider_and_cni_is_allowed() -> None:

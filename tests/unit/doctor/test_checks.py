@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import os
 from ipaddress import IPv4Network
+from pathlib import Path
 
 import pytest
 
 from provision.doctor import Check, Host, LabNeeds, checks_for, diagnose, essentials
 from provision.doctor.findings import Answer, good
 from provision.doctor.packages import probe_qemu
-from provision.errors import MissingTool
-from tests.fakes.doctor import FakeTools, host
+from provision.errors import ConfigError, MissingTool
+from tests.fakes.doctor import FACTS, FakeTools, host
+from tests.fakes.host import homeless
 
 
 @pytest.mark.parametrize("facts", [{"arch": "arm64", "os_id": "darwin"}, {"os_id": "darwin"}])
@@ -47,3 +50,13 @@ def test_what_only_some_labs_need_is_asked_only_for_them() -> None:
     assert not {"skopeo", "helm"} & set(ids)
     # Behind the groups a command runs again, and what comes before is asked twice.
     assert ids.index("go") < ids.index("group") < ids.index("daemons")
+
+
+def test_a_user_without_a_name_goes_by_number_and_needs_a_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    homeless(monkeypatch)
+    with pytest.raises(ConfigError, match="HOME: is not set"):
+        Host(FACTS)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert (Host(FACTS).user, Host(FACTS).home) == (str(os.getuid()), tmp_path)

@@ -25,7 +25,15 @@ def test_the_distributions_vagrant_is_known_without_starting_it() -> None:
 
 @pytest.mark.parametrize(
     ("plugins", "level"),
-    [('{"installed": {"vagrant-libvirt": {"gem_version": "0.12.2"}}}', "ok"), ('{"installed": {}}', "fail")],
+    [
+        ('{"installed": {"vagrant-libvirt": {"gem_version": "0.12.2"}}}', "ok"),
+        ('{"installed": {}}', "fail"),
+        ('{"installed": []}', "fail"),
+        ('{"installed": {"vagrant-libvirt": []}}', "fail"),
+        ("[]", "fail"),
+        ("[" * 200_000, "fail"),
+    ],
+    ids=lambda text: text[:50],
 )
 def test_a_vagrant_of_the_users_own_has_its_plugins_at_home(tmp_path: Path, plugins: str, level: str) -> None:
     folder = tmp_path / "home" / ".vagrant.d"

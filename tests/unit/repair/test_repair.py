@@ -347,3 +347,11 @@ def test_only_pods_that_hang_since_the_snapshot_are_waited_for(world: World) -> 
     world.later(3, world.pods.pop)
     assert world.repair().changed == ["pods"]
     assert world.writes() == []
+
+
+@pytest.mark.parametrize("text", ["", "\udcff", "kind: Config\nusers: [x]\n"])
+def test_a_damaged_kubeconfig_is_fetched_again(world: World, text: str) -> None:
+    file = world.lab.ctx.workspace.kubeconfig
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    assert "api" in world.repair().changed
+    assert "server" in file.read_text()

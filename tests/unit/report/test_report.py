@@ -432,3 +432,7 @@ def test_rich_is_imported_only_by_those_who_draw() -> None:
         "sys.exit('rich' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False, cwd=CHECKOUT).returncode == 0
+
+
+def test_a_name_that_is_no_utf8_can_be_shown() -> None:
+    assert printable("caf\udce9 is there") == "caf? is there"

@@ -1,0 +1,95 @@
+"""YAML as kubelab reads it: whatever is wrong with a text ends as a yaml.YAMLError that names the line."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+
+from provision.config.values import show
+
+MOST_VALUES = 10_000
+MOST_CHARACTERS = 2**20
+
+
+class CheckedConstructor:
+    """For a loader, before PyYAML's own class: a value that does not fit its type is a YAMLError.
+
+    PyYAML raises whatever comes up: KeyError for `!!bool x`, IndexError for `!!int ''`.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)  # type: ignore[misc]
+        except (yaml.YAMLError, RecursionError, MemoryError):
+            raise
+        except Exception as error:
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(
+                None,
+                None,
+                f"{show(node.value)} cannot be read as {kind}; allowed: a valid {kind}, or text in quotes",
+                node.start_mark,
+            ) from error
+
+
+class Loader(CheckedConstructor, yaml.SafeLoader):
+    """The safe types of YAML."""
+
+
+class LabLoader(Loader):
+    """For lab.yaml: no key twice in a mapping, and no more values than a lab.yaml can need.
+
+    PyYAML lets the last of two equal keys win. An alias counts as what it stands for: a few lines of aliases
+    to aliases can stand for more than fits into memory.
+    """
+
+    def __init__(self, stream: bytes | str) -> None:
+        super().__init__(stream)
+        self._composed = 0
+        # id of a node -> values and characters in it, once it is complete.
+        self._sizes: dict[int, tuple[int, int]] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        is_alias = self.check_event(yaml.AliasEvent)
+        self._composed += 1
+        self._limit(self._composed, 0, mark)
+        node = super().compose_node(parent, index)
+        if node is None:
+            return None
+        if not is_alias:
+            self._sizes[id(node)] = self._size(node)
+        elif id(node) not in self._sizes:
+            raise yaml.MarkedYAMLError(problem="an alias stands for what it is a part of", problem_mark=mark)
+        self._limit(*self._sizes[id(node)], mark)
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[Hashable] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {show(key.value)} is there twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return node
+
+    def _size(self, node: yaml.Node) -> tuple[int, int]:
+        if isinstance(node, yaml.ScalarNode):
+            return 1, len(node.value)
+        parts = node.value
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        sizes = [self._sizes[id(part)] for part in parts]
+        return 1 + sum(values for values, _ in sizes), sum(characters for _, characters in sizes)
+
+    def _limit(self, values: int, characters: int, mark: yaml.Mark) -> None:
+        if values > MOST_VALUES or characters > MOST_CHARACTERS:
+            what = f"{MOST_VALUES} values" if values > MOST_VALUES else f"{MOST_CHARACTERS} characters"
+            raise yaml.MarkedYAMLError(
+                problem=f"this is more than {what}; allowed: {what} at most, each alias counted in full",
+                problem_mark=mark,
+            )
