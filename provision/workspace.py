@@ -59,7 +59,7 @@ class Workspace:
 
     @property
     def journal(self) -> Path:
-        """Return the file that says which snapshot command is under way."""
+        """Return the file that says which snapshot command is running."""
         return self.state / "journal.json"
 
     def machine_id_file(self, node: str, provider: str) -> Path:

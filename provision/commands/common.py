@@ -97,18 +97,18 @@ def reporting(options: Options, workspace: Workspace | None = None) -> Iterator[
     sys.exit(told.exit_code)
 
 
-def mend_left(lab: Context) -> None:
-    """Mend what an interrupted snapshot command left, before the lab is asked anything.
+def recover_interrupted(lab: Context) -> None:
+    """Recover from an interrupted snapshot command before the lab is asked anything.
 
-    What cannot be mended is told. A command that is still under way is left alone.
+    A failure is only a warning. A command that still runs is left alone.
     """
     workspace = lab.workspace
     if workspace.journal.exists() and not workspace.busy():
-        from provision.snapshots.recovery import mend
+        from provision.snapshots.recovery import recover
 
         try:
             with workspace.lock():
-                mend(lab)
+                recover(lab)
         except Cancelled:
             raise
         except LabError as error:

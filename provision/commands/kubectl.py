@@ -6,7 +6,7 @@ import os
 
 import click
 
-from provision.commands.common import Options, common_options, mend_left, reporting
+from provision.commands.common import Options, common_options, recover_interrupted, reporting
 
 
 @click.command(
@@ -26,7 +26,7 @@ def command(options: Options, arguments: tuple[str, ...]) -> None:
         lab = open_lab(config, workspace, report, options.cancel)
         if not workspace.kubeconfig.exists():
             raise LabError(f"the lab {config.name} has no cluster yet", hint="kubelab up")
-        mend_left(lab)
+        recover_interrupted(lab)
         program = str(lab.kubectl.program)
         environment = {**os.environ, **lab.kubectl.environment}
         report.close()

@@ -15,14 +15,14 @@ def command(options: Options) -> None:
     It stands alone: `vagrant up` in its folder makes the same VMs without kubelab.
     """
     from provision.lab.opening import open_lab, read_lab
-    from provision.snapshots.recovery import mend
+    from provision.snapshots.recovery import recover
     from provision.steps.machines import VagrantfileStep
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)
         with workspace.lock():
             lab = open_lab(config, workspace, report, options.cancel)
-            mend(lab)
+            recover(lab)
             step = VagrantfileStep()
             changed = not step.is_done(lab)
             if changed:

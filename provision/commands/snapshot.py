@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.commands.common import Options, common_options, mend_left, reporting
+from provision.commands.common import Options, common_options, recover_interrupted, reporting
 
 if TYPE_CHECKING:
     from provision.lab.context import Context
@@ -26,14 +26,14 @@ def command() -> None:
 def changing(options: Options, *, restoring: bool = False) -> Iterator[Context]:
     """Give the lab with its lock held, once what an interrupted command left is mended."""
     from provision.lab.opening import open_lab, read_lab
-    from provision.snapshots.recovery import mend
+    from provision.snapshots.recovery import recover
 
     with reporting(options) as early:
         config, workspace = read_lab(options.file)
         early.close()
         with reporting(options, workspace) as report, workspace.lock():
             lab = open_lab(config, workspace, report, options.cancel)
-            mend(lab, restoring=restoring)
+            recover(lab, restoring=restoring)
             yield lab
 
 
@@ -41,13 +41,13 @@ def changing(options: Options, *, restoring: bool = False) -> Iterator[Context]:
 def reading(options: Options) -> Iterator[Context]:
     """Give the lab to look at, once what an interrupted command left is mended."""
     from provision.lab.opening import open_lab, read_lab
-    from provision.snapshots.journal import tell
+    from provision.snapshots.journal import report_unfinished
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)
         lab = open_lab(config, workspace, report, options.cancel)
-        mend_left(lab)
-        tell(workspace, report)
+        recover_interrupted(lab)
+        report_unfinished(workspace, report)
         yield lab
 
 

@@ -7,7 +7,7 @@ import shlex
 
 import click
 
-from provision.commands.common import Options, common_options, mend_left, reporting
+from provision.commands.common import Options, common_options, recover_interrupted, reporting
 
 
 @click.command(
@@ -30,7 +30,7 @@ def command(options: Options, node: str, arguments: tuple[str, ...]) -> None:
         if not workspace.ssh_config.exists():
             raise LabError(f"the lab {config.name} has no machines yet", hint="kubelab up")
         if workspace.journal.exists():
-            mend_left(open_lab(config, workspace, report, options.cancel))
+            recover_interrupted(open_lab(config, workspace, report, options.cancel))
         remote = [shlex.join(arguments)] if arguments else []
         report.close()
         try:

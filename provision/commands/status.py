@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from provision.commands.common import Options, common_options, mend_left, reporting
+from provision.commands.common import Options, common_options, recover_interrupted, reporting
 
 
 @click.command("status", short_help="Show machines, nodes and pods.")
@@ -28,7 +28,7 @@ def command(options: Options, watch: bool) -> None:
     with reporting(options) as report:
         config, workspace = read_lab(options.file)
         lab = open_lab(config, workspace, report, options.cancel)
-        mend_left(lab)
+        recover_interrupted(lab)
         if watch:
             terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
             watch_lab(lab, redraw=terminal and not options.json)

@@ -22,7 +22,7 @@ def command(options: Options, from_id: str | None, until_id: str | None, dry_run
     from provision.lab.opening import open_lab, read_lab
     from provision.lifecycle.up import dry_run as plan
     from provision.lifecycle.up import up
-    from provision.snapshots.recovery import mend
+    from provision.snapshots.recovery import recover
 
     options.resume = f"kubelab up --file {options.file}"
     with reporting(options) as early:
@@ -35,5 +35,5 @@ def command(options: Options, from_id: str | None, until_id: str | None, dry_run
                 plan(lab, from_id, until_id)
             else:
                 with workspace.lock():
-                    mend(lab)
+                    recover(lab)
                     up(lab, report, options.file, from_id, until_id)

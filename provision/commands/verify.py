@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from provision.commands.common import Options, common_options, mend_left, reporting
+from provision.commands.common import Options, common_options, recover_interrupted, reporting
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ def command(
     The exit code is 3 when a check is red; `kubelab status` tells the result of the last whole run.
     """
     from provision.lab.opening import open_lab, read_lab
-    from provision.snapshots.journal import tell
+    from provision.snapshots.journal import report_unfinished
     from provision.verify.examine import examine
     from provision.verify.run import Request
     from provision.verify.selection import Selection
@@ -64,8 +64,8 @@ def command(
         early.close()
         with reporting(options, workspace) as report:
             lab = open_lab(config, workspace, report, options.cancel)
-            mend_left(lab)
-            tell(workspace, report)
+            recover_interrupted(lab)
+            report_unfinished(workspace, report)
             outcome = examine(lab, Request(options.file, Selection(quick, only, skip), tests, junit))
             report.result(outcome.data())
             if outcome.failures:

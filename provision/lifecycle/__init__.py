@@ -1,1 +1,1 @@
-"""A lab's life: made by `up`, removed by `destroy`."""
+"""Creating a lab (`up`) and removing it (`destroy`)."""

@@ -1,4 +1,4 @@
-"""Removing a lab: everything made for it, and nothing else."""
+"""`destroy`: removes everything that was created for a lab, and nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from provision.lab.refusals import refuse_another_lab
 def destroy(ctx: Context) -> None:
     """Remove machines, disks, snapshots, network, leases, keys and kubeconfig; the run log stays.
 
-    Works also on a lab that is half made, or whose machines were removed behind Vagrant's back.
+    Also works on an incomplete lab, or when machines were removed without Vagrant.
     """
     refuse_another_lab(ctx.config, ctx.workspace.root, ctx.provider)
     start = time.monotonic()
@@ -22,28 +22,32 @@ def destroy(ctx: Context) -> None:
     try:
         ctx.machines.destroy()
     except (MissingTool, VagrantError) as error:
-        ctx.report.warn(f"Vagrant could not remove the machines, so the hypervisor is asked: {error.message}")
+        ctx.report.warn(
+            f"Vagrant failed, so the machines are removed through the hypervisor: {error.message}"
+        )
     left = ctx.provider.strays(ctx.config, {})
     ctx.provider.remove(left)
     ctx.provider.remove_rest(ctx.config)
     _forget(ctx)
     seconds = time.monotonic() - start
-    ctx.report.info(f"the lab {ctx.config.name} is gone ({seconds:.1f} s); box and bundle stay in the cache")
+    ctx.report.info(
+        f"removed the lab {ctx.config.name} in {seconds:.1f} s; the box and the bundle stay in the cache"
+    )
     ctx.report.result({"lab": ctx.config.name, "seconds": round(seconds, 1)})
 
 
 def _forget_snapshots(ctx: Context) -> None:
-    """Let the hypervisor forget the snapshots: Vagrant would delete them one by one, which takes minutes."""
+    """Remove the hypervisor's records of the snapshots: Vagrant would take minutes to delete them."""
     try:
         ctx.snapshots(ctx.cancel).forget(list(ctx.machines.ids().values()))
     except Cancelled:
         raise
     except LabError as error:
-        ctx.report.info(f"the snapshots are left to Vagrant: {error.message}")
+        ctx.report.info(f"Vagrant will delete the snapshots, which takes longer: {error.message}")
 
 
 def _forget(ctx: Context) -> None:
-    """Remove the files that speak of machines which are no more."""
+    """Remove the files about the removed machines."""
     space = ctx.workspace
     for file in (space.ssh_key, space.ssh_key.with_name(f"{space.ssh_key.name}.pub"), space.known_hosts):
         file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""`up`: the steps, and what is shown at the end."""
+"""`up`: runs the steps, then the quick checks, and shows the cluster."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def up(
     from_id: str | None = None,
     until_id: str | None = None,
 ) -> Outcome:
-    """Bring the lab to where lab.yaml wants it, prove it by the quick checks, and show it.
+    """Make the lab match lab.yaml, run the quick checks if anything changed, and show the cluster.
 
-    Where nothing was to do nothing is proved again. Raises what the steps raise, and VerifyFailed.
+    Raises what the steps raise, and VerifyFailed.
     """
     start = time.monotonic()
     if ctx.acceleration.factor > 1:
         report.pace("emulated")
-        report.info("no hardware virtualisation here: the machines are emulated, which is slower and works")
+        report.info("this host has no hardware virtualisation: the machines are emulated, which is slower")
     size = len(ctx.inventory.nodes)
     report.info(f"lab {ctx.config.name}: Kubernetes {ctx.version}, {size} nodes, {ctx.cni.name} CNI")
     ctx, outcome = _run(ctx, report, from_id, until_id)
@@ -42,7 +42,7 @@ def up(
     if outcome.changed:
         report.info(f"done in {seconds:.1f} s")
     else:
-        report.info(f"nothing to do: the cluster is as lab.yaml says ({seconds:.1f} s)")
+        report.info(f"nothing to do: the cluster matches lab.yaml ({seconds:.1f} s)")
     durations = {name: round(value, 2) for name, value in report.durations.items()}
     report.result({"changed": outcome.changed, "seconds": round(seconds, 2), "durations": durations})
     report.next_commands([text.format(node=ctx.inventory.first.name) for text in NEXT])
@@ -65,7 +65,7 @@ def _run(
 
 
 def dry_run(ctx: Context, from_id: str | None = None, until_id: str | None = None) -> None:
-    """Say what `up` would do, changing nothing."""
+    """Print what `up` would do, changing nothing."""
     planned = plan_steps(UP, ctx, from_id=from_id, until_id=until_id)
     rows = [[step.id, "done" if step.done else "to do", step.text] for step in planned]
     ctx.report.table("What `up` would do", ["step", "state", "what"], rows)

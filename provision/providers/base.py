@@ -13,6 +13,8 @@ from provision.config.schema import ClusterConfig
 from provision.host.facts import HostFacts
 
 RUNNING, PAUSED, STOPPED = "running", "paused", "stopped"
+# Of a machine that does not exist; no provider returns it.
+MISSING = "missing"
 
 
 class Provider(Protocol):

@@ -21,7 +21,7 @@ from provision.snapshots.preparation import prepare
 def save(ctx: Context, name: str, note: str = "") -> Manifest:
     """Save every machine of the lab at one point in time and return the manifest.
 
-    A stopped lab is saved without memory. Raises SnapshotError, ResourceError; then nothing is left.
+    A powered-off lab is saved without memory. Raises SnapshotError, ResourceError; then nothing is left.
     """
     backend, store = ctx.snapshots(ctx.cancel), manifests_of(ctx)
     ids = machine_ids(ctx)
@@ -65,16 +65,16 @@ def save(ctx: Context, name: str, note: str = "") -> Manifest:
 
 
 def restore(ctx: Context, name: str) -> Manifest:
-    """Put every machine back to a snapshot, and repair and verify the cluster; return the manifest.
+    """Restore every machine to a snapshot, then repair and verify the cluster; return the manifest.
 
-    Raises SnapshotError before anything is touched when it cannot be whole.
+    Raises SnapshotError before anything is changed when a machine cannot be restored.
     """
     backend = ctx.snapshots(ctx.cancel)
     manifest, ids = restorable(ctx, backend, name)
     states = backend.states(list(ids.values()))
     running = tuple(node for node, machine in ids.items() if states.get(machine) in (RUNNING, PAUSED))
     if len(running) < len(ids) and not ctx.provider.network_ready(ctx.config, ctx.inventory):
-        # A host that was started anew has it not, and no machine starts without.
+        # After a reboot of the host the network is missing, and no machine starts without it.
         ctx.provider.make_network(ctx.config, ctx.inventory)
     journal = Journal(action="restore", name=name, time=_now(), ids=ids, running=running)
     start = ctx.clock.now()
@@ -86,17 +86,17 @@ def restore(ctx: Context, name: str) -> Manifest:
             recovery.revert(ctx, backend, journal, manifest)
     except LabError as error:
         left = snapshot_journal.read(ctx.workspace)
-        # Mending put every machine back by a second attempt: then all is as asked for.
+        # The recovery restored every machine at its second attempt, so the command goes on.
         if isinstance(error, Cancelled) or left is None or left.phase != "repairing":
             raise
-        ctx.report.warn(f"the first attempt failed, the second did not: {error.message}")
+        ctx.report.warn(f"restored at the second attempt; the first one failed: {error.message}")
     ctx.report.phase("restore", ctx.clock.now() - start)
-    recovery.settle(ctx, manifest)
+    recovery.repair_and_verify(ctx, manifest)
     return manifest
 
 
 def delete(ctx: Context, name: str) -> None:
-    """Delete a snapshot from every machine, and its manifest; what was saved on top of it stays."""
+    """Delete a snapshot from every machine, and its manifest; its child snapshots stay."""
     backend = ctx.snapshots(ctx.cancel)
     ids = holders(ctx, backend, name)
     journal = Journal(action="delete", name=name, time=_now(), ids=ids)
@@ -115,7 +115,7 @@ def _take(
     *,
     live: bool,
 ) -> tuple[float, float]:
-    """Pause, save and resume; return the spread of the pauses and how long the lab stood still."""
+    """Pause, save and resume; return the spread of the pauses and how long the lab was paused, in seconds."""
     machines = list(ids.values())
     prefault.release()
     began = ctx.clock.now()

@@ -1,4 +1,4 @@
-"""`kubelab snapshot` and `kubelab reset`: what they do, and what they tell."""
+"""`kubelab snapshot` and `kubelab reset`: what they do and what they print."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from provision.verify.examine import prove
 
 
 def save(ctx: Context, name: str, note: str) -> None:
-    """Save the lab and tell how long it stood still."""
+    """Save the lab and print how long it was paused."""
     start = ctx.clock.now()
     manifest = actions.save(ctx, name, note)
     seconds = ctx.clock.now() - start
     if manifest.live:
         ctx.report.info(
-            f"saved `{name}` in {seconds:.1f} s, {size(manifest.size)}: the machines stopped within "
-            f"{manifest.pause_spread * 1000:.0f} ms and stood still for {manifest.stand_still:.1f} s"
+            f"saved `{name}` in {seconds:.1f} s, {size(manifest.size)}: all machines were paused within "
+            f"{manifest.pause_spread * 1000:.0f} ms of each other, for {manifest.stand_still:.1f} s"
         )
         if not manifest.verified:
-            ctx.report.warn("the cluster was not healthy: it is saved as it was; kubelab status says more")
+            ctx.report.warn("the cluster was not healthy when it was saved; kubelab status shows why")
     else:
-        ctx.report.info(f"saved `{name}` in {seconds:.1f} s: the lab is off, so its disks only")
+        ctx.report.info(f"saved `{name}` in {seconds:.1f} s: disks only, as the machines are powered off")
     ctx.report.result({**dump(manifest), "seconds": round(seconds, 2)})
     ctx.report.next_commands([f"kubelab snapshot restore {name}"])
 
 
 def restore(ctx: Context, name: str, lab_file: Path, save_first: str | None = None) -> None:
-    """Put the lab back, tell how long it took, and prove it by the quick checks, if it was well when saved.
+    """Restore the lab, print how long it took, and run the quick checks if it was healthy when it was saved.
 
-    With `save_first` it is saved under that name before. Raises VerifyFailed when a check is red.
+    With `save_first` the present state is saved under that name first. Raises VerifyFailed.
     """
-    # Asked before anything is saved: a snapshot that cannot be restored is no reason to save another.
+    # Checked first: there is no point in saving the present state if the snapshot cannot be restored.
     restorable(ctx, ctx.snapshots(ctx.cancel), name)
     if save_first is not None:
         save(ctx, save_first, f"before `{name}` was restored")
@@ -46,10 +46,10 @@ def restore(ctx: Context, name: str, lab_file: Path, save_first: str | None = No
     manifest = actions.restore(ctx, name)
     seconds = ctx.clock.now() - start
     if manifest.live:
-        proof = "repaired and verified" if manifest.verified else "as unhealthy as it was saved"
-        ctx.report.info(f"the lab is back at `{name}`, {proof} ({seconds:.1f} s)")
+        state = "cluster repaired and ready" if manifest.verified else "not healthy when it was saved"
+        ctx.report.info(f"restored `{name}` in {seconds:.1f} s: {state}")
     else:
-        ctx.report.info(f"the lab is back at `{name}` ({seconds:.1f} s), off as it was when it was saved")
+        ctx.report.info(f"restored `{name}` in {seconds:.1f} s: powered off, as it was when it was saved")
         ctx.report.next_commands(["kubelab up"])
     proved = prove(ctx, lab_file) if manifest.live and manifest.verified else 0.0
     found = {"seconds": round(seconds, 2), "verify_seconds": round(proved, 2)}
@@ -57,7 +57,7 @@ def restore(ctx: Context, name: str, lab_file: Path, save_first: str | None = No
 
 
 def delete(ctx: Context, names: Sequence[str], *, children: bool) -> None:
-    """Delete snapshots; raises SnapshotError for one that others were saved on top of, unless told so."""
+    """Delete snapshots; raises SnapshotError for one that has child snapshots, unless `children` is true."""
     found = survey(ctx)
     for name in names:
         if name not in found.manifests and name not in found.problems:
@@ -67,14 +67,14 @@ def delete(ctx: Context, names: Sequence[str], *, children: bool) -> None:
     more = sorted(set(wanted) - set(names))
     if more and not children:
         raise SnapshotError(
-            f"others were saved on top: {', '.join(more)}",
+            f"these snapshots are based on it: {', '.join(more)}",
             hint=f"kubelab snapshot delete {' '.join(names)} --children deletes them too",
         )
     _delete(ctx, wanted)
 
 
 def delete_oldest(ctx: Context, keep: int) -> None:
-    """Delete all but `ready` and the newest `keep`; what was saved on top of a deleted one stays."""
+    """Delete all but `ready` and the newest `keep`; children of a deleted snapshot stay."""
     known, _ = manifests_of(ctx).all()
     names = [name for name in known if name != READY]
     _delete(ctx, names[: len(names) - keep] if keep < len(names) else [])
@@ -83,5 +83,5 @@ def delete_oldest(ctx: Context, keep: int) -> None:
 def _delete(ctx: Context, names: Sequence[str]) -> None:
     for name in names:
         actions.delete(ctx, name)
-    ctx.report.info(f"deleted {', '.join(names)}" if names else "there is nothing to delete")
+    ctx.report.info(f"deleted {', '.join(names)}" if names else "nothing to delete")
     ctx.report.result({"deleted": list(names)})

@@ -1,6 +1,6 @@
-"""What a snapshot command is about to do, written down before it does it.
+"""The journal of a snapshot command: what it is about to do, written before it does it.
 
-A command that was killed leaves its journal; the next one reads it and mends what was left half done.
+A command that was killed leaves its journal; the next command reads it and recovers (see recovery.py).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ COMMANDS = {"save": "snapshot save", "restore": "snapshot restore", "delete": "s
 
 
 class Journal(BaseModel):
-    """One command under way: `ids` node -> machine id, `running` the nodes whose machines ran.
+    """One running command: `ids` maps node -> machine id, `running` lists the nodes whose machines ran.
 
-    A restore goes through the phases; until "reverting" it has changed nothing that lasts.
+    A restore goes through the phases; before "reverting" it has changed nothing permanently.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,41 +36,41 @@ class Journal(BaseModel):
 
     @property
     def command(self) -> str:
-        """Return the command as the user knows it."""
+        """Return the command line that the user typed."""
         return f"kubelab {COMMANDS[self.action]} {self.name}"
 
 
 def read(workspace: Workspace) -> Journal | None:
-    """Return the journal, or None when no command is or was under way."""
+    """Return the journal, or None when no command is running or was interrupted."""
     try:
         return Journal.model_validate_json(workspace.journal.read_text())
     except FileNotFoundError:
         return None
     except (ValidationError, UnicodeDecodeError):
-        # It is written whole or not at all: this is none of ours, and says nothing.
+        # Written atomically, so this file did not come from kubelab.
         return None
 
 
 def write(workspace: Workspace, journal: Journal) -> None:
-    """Write the journal, whole or not at all."""
+    """Write the journal, atomically."""
     write_atomic(workspace.journal, journal.model_dump_json(indent=2) + "\n", mode=PRIVATE)
 
 
 def remove(workspace: Workspace) -> None:
-    """Remove the journal: everything is as it should be."""
+    """Remove the journal: the command is complete."""
     workspace.journal.unlink(missing_ok=True)
 
 
-def tell(workspace: Workspace, report: Reporter) -> None:
-    """Say that a command is under way, or was interrupted and is not mended yet."""
+def report_unfinished(workspace: Workspace, report: Reporter) -> None:
+    """Report a snapshot command that is running now, or that was interrupted and not recovered yet."""
     with contextlib.suppress(OSError):
         journal = read(workspace)
         if journal is None:
             return
         if workspace.busy():
-            report.info(f"`{journal.command}` is under way: machines stand still for a moment")
+            report.info(f"`{journal.command}` is running now: machines are paused for a moment")
             return
         report.warn(
             f"`{journal.command}` was interrupted at {journal.time:%Y-%m-%d %H:%M:%S} UTC: "
-            "machines may stand still. This tries again: kubelab up"
+            "machines may still be paused. To recover: kubelab up"
         )

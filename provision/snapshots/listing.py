@@ -1,4 +1,4 @@
-"""What snapshots a lab has: its manifests beside what its machines hold in the hypervisor."""
+"""The snapshots of a lab: its manifests compared with the snapshots in the hypervisor."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from provision.snapshots.preconditions import current_of, manifests_of
 class Survey:
     """All snapshots of a lab.
 
-    `problems` name -> why it cannot be restored; of a name that no manifest has, the machines that
-    hold such a snapshot all the same.
+    `problems` maps a name to why it cannot be restored. It also names snapshots that machines have but that
+    have no manifest.
     """
 
     manifests: Mapping[str, Manifest]
@@ -42,21 +42,21 @@ def survey(ctx: Context) -> Survey:
             if node not in gone and (machine not in held or manifest.name not in held[machine].names)
         ]
         if gone:
-            problems[manifest.name] = f"not of the lab as it is: {', '.join(gone)}"
+            problems[manifest.name] = f"these nodes were recreated, added or removed since: {', '.join(gone)}"
         elif lacking:
-            problems[manifest.name] = f"gone from {', '.join(lacking)}"
+            problems[manifest.name] = f"missing on {', '.join(lacking)}"
     orphans: dict[str, list[str]] = {}
     for node, machine in ids.items():
         for name in held[machine].names if machine in held else ():
             if name not in known and name not in broken:
                 orphans.setdefault(name, []).append(node)
-    problems |= {name: f"no manifest, but held by {', '.join(nodes)}" for name, nodes in orphans.items()}
+    problems |= {name: f"no manifest, only data on {', '.join(nodes)}" for name, nodes in orphans.items()}
     current = current_of(known, [each.current for each in held.values()])
     return Survey(known, problems, current)
 
 
 def show_all(ctx: Context) -> None:
-    """Tell all snapshots as a tree, the point the lab stands on, ages and sizes."""
+    """Print all snapshots as a tree, with the current one, ages and sizes."""
     found, now = survey(ctx), dt.datetime.now(dt.UTC)
     rows = []
     for depth, name in tree(found.manifests):
@@ -73,7 +73,8 @@ def show_all(ctx: Context) -> None:
         ctx.report.info("the lab has no snapshots")
     for name in found.problems:
         ctx.report.warn(
-            f"`{name}` cannot be restored: {found.problems[name]}; kubelab snapshot delete {name}"
+            f"`{name}` cannot be restored: {found.problems[name]}; to remove it: "
+            f"kubelab snapshot delete {name}"
         )
     listed = [
         {**dump(manifest), "current": name == found.current, "problem": found.problems.get(name)}
@@ -84,7 +85,7 @@ def show_all(ctx: Context) -> None:
 
 
 def show_one(ctx: Context, name: str) -> None:
-    """Tell everything about one snapshot; raises SnapshotError when there is none."""
+    """Print everything about one snapshot; raises SnapshotError when it does not exist."""
     manifest = manifests_of(ctx).read(name)
     found = survey(ctx)
     problem = found.problems.get(name)
@@ -93,13 +94,13 @@ def show_one(ctx: Context, name: str) -> None:
         ["note", manifest.note],
         ["parent", manifest.parent or "none"],
         ["children", ", ".join(children(found.manifests, name)) or "none"],
-        ["memory", "saved" if manifest.live else "not saved: the lab was off"],
-        ["cluster", "healthy" if manifest.verified else "not proven healthy"],
+        ["memory", "saved" if manifest.live else "not saved: the machines were powered off"],
+        ["cluster", "healthy" if manifest.verified else "not known to be healthy"],
         ["kubernetes", manifest.kubernetes],
         ["box", manifest.box],
         ["size", size(manifest.size)],
-        ["stood still", f"{manifest.stand_still:.1f} s"],
-        ["stopped within", f"{manifest.pause_spread * 1000:.0f} ms"],
+        ["paused for", f"{manifest.stand_still:.1f} s"],
+        ["paused within", f"{manifest.pause_spread * 1000:.0f} ms"],
         *([node.name, f"{node.id}, {size(node.size)}"] for node in manifest.nodes),
         ["can be restored", f"no: {problem}" if problem else "yes"],
     ]
@@ -108,9 +109,9 @@ def show_one(ctx: Context, name: str) -> None:
 
 
 def tree(known: Mapping[str, Manifest]) -> list[tuple[int, str]]:
-    """Return (depth, name) of every snapshot, each below its parent, brothers by age."""
+    """Return (depth, name) of every snapshot, each below its parent, siblings by age."""
     rows: list[tuple[int, str]] = []
-    # A manifest that was written by hand may be its own ancestor: it is shown, once.
+    # A manifest edited by hand may be its own ancestor: it is shown once, without a parent.
     rest = [name for name in known if not _has_root(known, name)]
     waiting = [(0, name) for name, manifest in known.items() if manifest.parent not in known][::-1]
     while waiting:
@@ -121,7 +122,7 @@ def tree(known: Mapping[str, Manifest]) -> list[tuple[int, str]]:
 
 
 def descendants(known: Mapping[str, Manifest], names: Sequence[str]) -> list[str]:
-    """Return `names` and all that was saved on top of them, each before what it was saved on."""
+    """Return `names` and all their descendants, each before its parent."""
     wanted, waiting = set(names), list(names)
     while waiting:
         more = set(children(known, waiting.pop())) - wanted
@@ -132,7 +133,7 @@ def descendants(known: Mapping[str, Manifest], names: Sequence[str]) -> list[str
 
 
 def dump(manifest: Manifest) -> dict[str, object]:
-    """Return a manifest for programs."""
+    """Return a manifest as JSON data, for --json."""
     return {**manifest.model_dump(mode="json", by_alias=True), "size": manifest.size}
 
 
@@ -148,4 +149,4 @@ def _has_root(known: Mapping[str, Manifest], name: str) -> bool:
 def _state(manifest: Manifest) -> str:
     if not manifest.live:
         return "disks only"
-    return "healthy" if manifest.verified else "not proven healthy"
+    return "healthy" if manifest.verified else "not known to be healthy"

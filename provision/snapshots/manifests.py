@@ -1,4 +1,4 @@
-"""The manifests of a lab's snapshots: what was saved, when, of which machines."""
+"""The manifests of a lab's snapshots: what was saved, when, and of which machines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from provision.errors import ConfigError, SnapshotError
 from provision.host.files import write_atomic
 
 LONGEST = 63
-# What `kubelab up` saves when everything is well, and `kubelab reset` leads back to.
+# `kubelab up` saves it once the cluster is healthy; `kubelab reset` restores it.
 READY = "ready"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
@@ -28,7 +28,7 @@ class _Model(BaseModel):
 
 
 class SavedNode(_Model):
-    """One machine of a snapshot; `size` is how many bytes its files grew on the host."""
+    """One machine of a snapshot; `size` is by how many bytes its files on the host grew."""
 
     name: str
     id: str
@@ -38,9 +38,9 @@ class SavedNode(_Model):
 class Manifest(_Model):
     """One snapshot of a whole lab. Times are UTC, durations seconds.
 
-    `live` says that memory was saved, not disks alone; `verified` that everything in the cluster was
-    ready just before; `good_until` is until when a restore upsets nothing but clocks, which the nodes keep
-    themselves, if that is known.
+    `live`: memory was saved too, not only disks. `verified`: everything in the cluster was ready just before.
+    `good_until`: the first expiry of a certificate or token; until then a restore upsets only the clocks,
+    which the nodes set themselves. None when it is not known.
     """
 
     schema_version: Literal[1] = 1
@@ -67,7 +67,7 @@ class Manifest(_Model):
 
     @property
     def size(self) -> int:
-        """Return how many bytes the whole snapshot took."""
+        """Return the size of the whole snapshot in bytes."""
         return sum(node.size for node in self.nodes)
 
 
@@ -83,11 +83,11 @@ class Manifests:
         return self.folder / f"{name}.json"
 
     def exists(self, name: str) -> bool:
-        """Return whether there is a manifest, broken or not."""
+        """Return whether there is a manifest, valid or not."""
         return self.path(name).is_file()
 
     def read(self, name: str) -> Manifest:
-        """Return a manifest; raises SnapshotError when there is none, or one that cannot be believed."""
+        """Return a manifest; raises SnapshotError when there is none, or when it is not valid."""
         try:
             text = self.path(name).read_text()
         except FileNotFoundError:
@@ -101,11 +101,11 @@ class Manifests:
             where = ".".join(map(str, first["loc"])) or "the file"
             raise self._broken(name, f"{where}: {first['msg']}") from None
         if (manifest.lab, manifest.name) != (self.lab, name):
-            raise self._broken(name, f"it speaks of `{manifest.name}` of the lab {manifest.lab}")
+            raise self._broken(name, f"it belongs to `{manifest.name}` of the lab {manifest.lab}")
         return manifest
 
     def all(self) -> tuple[dict[str, Manifest], dict[str, str]]:
-        """Return the manifests by name, oldest first, and name -> what is wrong of broken ones."""
+        """Return the valid manifests by name, oldest first, and name -> what is wrong for the others."""
         found, broken = [], {}
         for file in sorted(self.folder.glob("[!.]*.json")):
             try:
@@ -116,11 +116,11 @@ class Manifests:
         return {manifest.name: manifest for manifest in found}, broken
 
     def write(self, manifest: Manifest) -> None:
-        """Write a manifest, whole or not at all."""
+        """Write a manifest, atomically."""
         write_atomic(self.path(manifest.name), manifest.model_dump_json(by_alias=True, indent=2) + "\n")
 
     def remove(self, name: str) -> None:
-        """Remove a manifest; those of its children name its parent from then on."""
+        """Remove a manifest; its children get its parent as theirs."""
         manifests, _ = self.all()
         parent = manifests[name].parent if name in manifests else None
         for child in children(manifests, name):
@@ -130,15 +130,15 @@ class Manifests:
     def _broken(self, name: str, why: str) -> SnapshotError:
         return SnapshotError(
             f"the manifest of the snapshot `{name}` is broken: {why}",
-            hint=f"put {self.path(name)} back, or: kubelab snapshot delete {name}",
+            hint=f"restore the file {self.path(name)}, or: kubelab snapshot delete {name}",
         )
 
 
 def check_name(name: str) -> str:
-    """Return the name of a snapshot if it is one; raises ConfigError."""
+    """Return `name` if it may name a snapshot; raises ConfigError."""
     if len(name) > LONGEST or not _NAME.fullmatch(name):
         raise ConfigError(
-            f"`{name[:LONGEST]}` is no name for a snapshot",
+            f"`{name[:LONGEST]}` is not a valid name for a snapshot",
             key="NAME",
             hint=f"allowed: 1 to {LONGEST} of a-z, 0-9 and `-`, with a letter or digit at both ends",
         )
@@ -146,7 +146,7 @@ def check_name(name: str) -> str:
 
 
 def check_note(note: str) -> str:
-    """Return a note that a manifest can hold; raises ConfigError."""
+    """Return `note` if a manifest can hold it; raises ConfigError."""
     try:
         note.encode()
     except UnicodeEncodeError:
@@ -155,10 +155,10 @@ def check_note(note: str) -> str:
 
 
 def children(manifests: Mapping[str, Manifest], name: str) -> list[str]:
-    """Return the names of the snapshots that were saved on top of `name`."""
+    """Return the names of the snapshots whose parent is `name`."""
     return [other.name for other in manifests.values() if other.parent == name]
 
 
 def config_digest(config: ClusterConfig) -> str:
-    """Return the digest of what lab.yaml says."""
+    """Return a digest of the configuration."""
     return hashlib.sha256(config.model_dump_json().encode()).hexdigest()

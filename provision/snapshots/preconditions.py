@@ -1,4 +1,4 @@
-"""What is asked before a lab is saved or put back: every refusal comes before any machine is touched."""
+"""Checks before a lab is saved or restored: every refusal comes before any machine is changed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from provision.config.inventory import Node
 from provision.errors import ResourceError, SnapshotError
 from provision.lab.context import Context
-from provision.providers.base import PAUSED, RUNNING, SnapshotBackend, Space
+from provision.providers.base import MISSING, PAUSED, RUNNING, SnapshotBackend, Space
 from provision.snapshots.manifests import Manifest, Manifests
 
 MIB = 2**20
-# For what the disks grow by besides: the tables of qcow2, and what runs on while others are saved.
+# Room for what the disks grow by: the tables of qcow2, and writes of machines that are not paused yet.
 MARGIN_MIB = 512
-# What a node of a lab just made has in use of its memory (measured with Kubernetes 1.36).
+# The memory in use on a node of a new lab (measured with Kubernetes 1.36).
 NEW_CONTROL_PLANE_MIB, NEW_WORKER_MIB = 1500, 600
 
 
@@ -24,7 +24,7 @@ def manifests_of(ctx: Context) -> Manifests:
 
 
 def machine_ids(ctx: Context) -> dict[str, str]:
-    """Return node name -> machine id of all nodes; raises SnapshotError when one has no machine."""
+    """Return node name -> machine id of all nodes; raises SnapshotError when a node has no machine."""
     ids = ctx.machines.ids()
     missing = [node.name for node in ctx.inventory.nodes if node.name not in ids]
     if missing:
@@ -33,42 +33,42 @@ def machine_ids(ctx: Context) -> dict[str, str]:
 
 
 def restorable(ctx: Context, backend: SnapshotBackend, name: str) -> tuple[Manifest, dict[str, str]]:
-    """Return a snapshot's manifest and machines; raises SnapshotError unless every machine can go back."""
+    """Return a snapshot's manifest and machines; raises SnapshotError if a machine cannot be restored."""
     manifest = manifests_of(ctx).read(name)
     ids = machine_ids(ctx)
-    away = "kubelab snapshot list shows which snapshots fit the lab as it is"
+    others_fit = "kubelab snapshot list shows which snapshots can be restored"
     if set(manifest.ids) != set(ids):
         was, now = ", ".join(manifest.ids), ", ".join(ids)
-        raise SnapshotError(f"`{name}` was saved of {was}, and the lab has {now}", hint=away)
+        raise SnapshotError(f"`{name}` has the nodes {was}, but the lab has {now}", hint=others_fit)
     others = [node for node, machine in ids.items() if manifest.ids[node] != machine]
     if others:
         raise SnapshotError(
-            f"`{name}` is of machines that are no more: {', '.join(others)} was made anew since",
-            hint=f"kubelab snapshot delete {name}; {away}",
+            f"`{name}` belongs to machines that no longer exist: {', '.join(others)} was recreated since",
+            hint=f"kubelab snapshot delete {name}; {others_fit}",
         )
     held = backend.list(list(ids.values()))
     lacking = [node for node, machine in ids.items() if name not in held[machine].names]
     if lacking:
         raise SnapshotError(
-            f"{', '.join(lacking)} has no snapshot `{name}`, though its manifest is there",
-            hint=f"kubelab snapshot delete {name}; {away}",
+            f"{', '.join(lacking)} has no snapshot `{name}`, although a manifest for it exists",
+            hint=f"kubelab snapshot delete {name}; {others_fit}",
         )
     return manifest, ids
 
 
 def check_held(backend: SnapshotBackend, ids: Mapping[str, str], name: str) -> None:
-    """Raise SnapshotError when a hypervisor said that it saved a machine, and did not."""
+    """Raise SnapshotError when the hypervisor reported success but a machine has no such snapshot."""
     held = backend.list(list(ids.values()))
     lacking = [node for node, machine in ids.items() if name not in held[machine].names]
     if lacking:
         raise SnapshotError(
-            f"{', '.join(lacking)} was saved without an error, and has no snapshot `{name}`",
-            hint="the hypervisor's own log says more",
+            f"the hypervisor reported no error, but {', '.join(lacking)} has no snapshot `{name}`",
+            hint="see the hypervisor's own log",
         )
 
 
 def holders(ctx: Context, backend: SnapshotBackend, name: str) -> dict[str, str]:
-    """Return the machines, node -> id, that hold a snapshot called `name`."""
+    """Return the machines, node -> id, that have a snapshot called `name`."""
     ids = ctx.machines.ids()
     there = backend.states(list(ids.values()))
     held = backend.list(list(there))
@@ -76,40 +76,43 @@ def holders(ctx: Context, backend: SnapshotBackend, name: str) -> dict[str, str]
 
 
 def all_running(ctx: Context, backend: SnapshotBackend, ids: Mapping[str, str]) -> bool:
-    """Return whether the lab runs; raises SnapshotError when it does in part only."""
+    """Return whether all machines run (true) or are powered off (false); raises SnapshotError otherwise."""
     states = backend.states(list(ids.values()))
-    odd = {node: states.get(machine, "not there") for node, machine in ids.items()}
-    if len(set(odd.values())) > 1 or PAUSED in odd.values() or "not there" in odd.values():
-        listed = ", ".join(f"{node} is {state}" for node, state in odd.items())
-        raise SnapshotError(f"the lab has no one state to save: {listed}", hint="kubelab up")
-    return RUNNING in odd.values()
+    found = {node: states.get(machine, MISSING) for node, machine in ids.items()}
+    if len(set(found.values())) > 1 or PAUSED in found.values() or MISSING in found.values():
+        listed = ", ".join(f"{node} is {state}" for node, state in found.items())
+        raise SnapshotError(
+            f"to be saved, all machines must run or all be powered off: {listed}", hint="kubelab up"
+        )
+    return RUNNING in found.values()
 
 
 def free_to_save(backend: SnapshotBackend, store: Manifests, ids: Mapping[str, str], name: str) -> str | None:
-    """Return the snapshot the lab stands on, which becomes the parent; raises SnapshotError."""
+    """Return the current snapshot, which becomes the parent; raises SnapshotError when `name` is taken."""
     if store.exists(name):
         raise SnapshotError(
-            f"there is a snapshot `{name}` already", hint=f"kubelab snapshot delete {name}, or another name"
+            f"a snapshot `{name}` already exists",
+            hint=f"choose another name, or: kubelab snapshot delete {name}",
         )
     held = backend.list(list(ids.values()))
     taken = [node for node, machine in ids.items() if name in held[machine].names]
     if taken:
         raise SnapshotError(
-            f"{', '.join(taken)} has a snapshot `{name}` that no manifest speaks of",
-            hint=f"kubelab snapshot delete {name}, or another name",
+            f"{', '.join(taken)} already has a snapshot `{name}`, which kubelab has no manifest of",
+            hint=f"choose another name, or: kubelab snapshot delete {name}",
         )
     return current_of(store.all()[0], [held[machine].current for machine in ids.values()])
 
 
 def current_of(known: Mapping[str, Manifest], currents: list[str | None]) -> str | None:
-    """Return the snapshot that all machines stand on, if they stand on one that has a manifest."""
+    """Return the snapshot that is current on all machines, if there is one and it has a manifest."""
     names = set(currents)
     name = names.pop() if len(names) == 1 else None
     return name if name in known else None
 
 
 def likely_mib(store: Manifests, nodes: Iterable[Node]) -> int:
-    """Return how many MiB a save of running nodes will write: as the last one did, or what a new lab does."""
+    """Return how many MiB a live save will likely write: as much as the last one, or as for a new lab."""
     sizes = [manifest.size for manifest in store.all()[0].values() if manifest.live]
     if sizes:
         return sizes[-1] // MIB
@@ -121,7 +124,7 @@ def likely_mib(store: Manifests, nodes: Iterable[Node]) -> int:
 def room(
     ctx: Context, backend: SnapshotBackend, ids: Mapping[str, str], *, live: bool
 ) -> Mapping[str, Space]:
-    """Return what the machines take on disk; raises ResourceError when their memory may not fit beside it."""
+    """Return the disk space of the machines; raises ResourceError when a snapshot may not fit beside it."""
     spaces = backend.space(list(ids.values()))
     memory = sum(node.memory for node in ctx.inventory.nodes) if live else 0
     needed = memory + MARGIN_MIB
@@ -131,6 +134,6 @@ def room(
             raise ResourceError(
                 f"{folder} has {free} MiB free, and a snapshot may take {needed} MiB "
                 f"({memory} MiB of memory, {MARGIN_MIB} MiB to spare)",
-                hint="kubelab snapshot delete --keep 1, or make room there",
+                hint="free disk space in that folder, or: kubelab snapshot delete --keep 1",
             )
     return spaces

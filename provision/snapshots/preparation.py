@@ -1,4 +1,4 @@
-"""What every node does just before it is saved: it says who it is, and gets ready for time travel."""
+"""What every node does just before it is saved: it identifies itself and prepares its clock for a restore."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from provision.node.sections import sections
 from provision.node.tokens import TOKENS, tokens
 from provision.ssh.host_keys import UUID_FILE
 
-# The box brings what a node does before it is saved; a user's own box may not. It comes last, since it holds
-# the clock for a while only.
+# The script lab-clock.pl is part of the box; a box of the user's own may lack it. It runs last, because it
+# holds the clock only for a while.
 PREPARE = f"""
 echo "== machine"
 cat {UUID_FILE}
@@ -29,16 +29,16 @@ echo "== tokens"
 echo "== clock"
 if [ -r /usr/lib/kubelab/lab-clock.pl ]; then perl /usr/lib/kubelab/lab-clock.pl hold || true; fi
 """
-# What the last of them says where the node sets its clock by itself after a restore.
+# lab-clock.pl prints this when the node will set its own clock after a restore.
 KEPT = "kept"
 
 
 def prepare(ctx: Context, ids: Mapping[str, str]) -> dt.datetime | None:
-    """Let every node prepare for being saved; return until when it needs nothing but its own clock keeper.
+    """Prepare every node for the save; return the first expiry of a certificate or token on the nodes.
 
-    That is when the first certificate or token in the nodes ends; it is None with a node that could not be
-    asked, or has no keeper. A node's clock is set first: what is off now would be off after every restore.
-    Raises SnapshotError when one is another machine.
+    Until then a restored lab needs no repair. None when a node did not answer, or cannot set its clock by
+    itself after a restore. Each node's clock is set first: a wrong clock would be wrong after every restore.
+    Raises SnapshotError when a node is not the machine that Vagrant made.
     """
 
     def ask(node: Node) -> dict[str, list[str]]:
@@ -47,7 +47,7 @@ def prepare(ctx: Context, ids: Mapping[str, str]) -> dt.datetime | None:
                 set_clock(shell, node.name, deadline=ctx.scaled(10))
                 text = run_in(shell, node.name, PREPARE, deadline=ctx.scaled(15), what="prepare to be saved")
         except ConnectFailed as error:
-            ctx.report.warn(f"saved all the same: {error.message}")
+            ctx.report.warn(f"{node.name} is saved without preparation: {error.message}")
             return {}
         return sections(text)
 
@@ -56,7 +56,8 @@ def prepare(ctx: Context, ids: Mapping[str, str]) -> dt.datetime | None:
         shown = "".join(said.get("machine", ())).strip()
         if shown and shown.lower() != ids[node].lower():
             raise SnapshotError(
-                f"{node} is the machine {shown.lower()}, and Vagrant made {ids[node]}", hint="kubelab status"
+                f"the machine at {node}'s address has the id {shown.lower()}, but Vagrant made {ids[node]}",
+                hint="kubelab status",
             )
     ends = [_first_end(said) for said in answers.values()]
     known = [end for end in ends if end is not None]
@@ -64,12 +65,12 @@ def prepare(ctx: Context, ids: Mapping[str, str]) -> dt.datetime | None:
 
 
 def _first_end(said: Mapping[str, list[str]]) -> dt.datetime | None:
-    """Return when the first of a node's certificates and tokens ends, if that is known and all it needs."""
+    """Return the first expiry of a node's certificates and tokens; None if unknown or without lab-clock."""
     if said.get("clock") != [KEPT]:
         return None
     try:
         ends = [dt.datetime.fromtimestamp(token.expires, dt.UTC) for token in tokens(said["tokens"])]
         return min([*ends, *certificates(said["certificates"]).values()], default=None)
     except (ValueError, OverflowError):
-        # A file that is no certificate keeps nobody from saving.
+        # A file that is not a certificate must not prevent a save.
         return None

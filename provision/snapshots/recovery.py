@@ -1,4 +1,4 @@
-"""Ends what a snapshot command began and did not end: no half snapshot, and every machine runs again."""
+"""Recovers from an interrupted snapshot command: leaves no partial snapshot and no paused machine."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ from provision.snapshots import journal as snapshot_journal
 from provision.snapshots.journal import Journal
 from provision.snapshots.manifests import Manifest, Manifests
 
-# A hypervisor that still copies memory for a command that was killed takes no other until it is done.
+# A hypervisor that still copies memory for a killed command accepts no other command until it is done.
 BUSY_SECONDS = 180.0
 BUSY_POLL = 0.5
 
 
 @contextlib.contextmanager
 def guarded(ctx: Context, journal: Journal) -> Iterator[None]:
-    """Write the journal; when what follows fails or is interrupted, mend it at once and raise."""
+    """Write the journal; when the body fails or is interrupted, recover at once and raise."""
     snapshot_journal.write(ctx.workspace, journal)
     try:
         yield
     except (Exception, KeyboardInterrupt) as cause:
-        ctx.report.info("mending what was begun")
-        # Work that was given up is to be mended all the same: this has a cancel event of its own.
+        ctx.report.info("undoing the unfinished snapshot command")
+        # It has a cancel event of its own, since the first one may be set already.
         calm = dataclasses.replace(ctx, cancel=threading.Event())
         try:
             _undo(calm, snapshot_journal.read(ctx.workspace) or journal)
         except LabError as error:
-            ctx.report.warn(f"{in_one_line(error)}; the next kubelab command tries again")
+            ctx.report.warn(f"not undone: {in_one_line(error)}; the next kubelab command tries again")
         else:
             left = snapshot_journal.read(ctx.workspace)
             if left is not None and isinstance(cause, Cancelled | KeyboardInterrupt):
                 ctx.report.info(
-                    f"every machine is at `{left.name}`; the next kubelab command repairs the cluster"
+                    f"all machines are restored to `{left.name}`; the next command repairs the cluster"
                 )
         raise
 
 
-def mend(ctx: Context, *, restoring: bool = False) -> None:
-    """Mend what an interrupted command left, if one did.
+def recover(ctx: Context, *, restoring: bool = False) -> None:
+    """Recover from an interrupted snapshot command, if there was one.
 
-    With `restoring` an interrupted restore is not brought to its end, as another one follows. Raises
+    With `restoring` an interrupted restore is not completed, because another restore follows. Raises
     SnapshotError when machines are left at different points in time.
     """
     journal = snapshot_journal.read(ctx.workspace)
     if journal is None:
         return
-    ctx.report.warn(f"`{journal.command}` was interrupted: mending what it left")
+    ctx.report.warn(f"`{journal.command}` was interrupted: recovering from it")
     if restoring and journal.action == "restore":
         _resume(ctx, ctx.snapshots(ctx.cancel), journal)
         return
@@ -67,14 +67,14 @@ def mend(ctx: Context, *, restoring: bool = False) -> None:
     except LabError as error:
         if journal.action == "restore":
             raise
-        ctx.report.warn(f"{in_one_line(error)}; kubelab snapshot list shows what is left")
+        ctx.report.warn(f"not recovered: {in_one_line(error)}; kubelab snapshot list shows what is left")
     left = snapshot_journal.read(ctx.workspace)
     if left is not None and left.phase == "repairing":
-        settle(ctx, Manifests(ctx.workspace.snapshots, ctx.config.name).read(left.name))
+        repair_and_verify(ctx, Manifests(ctx.workspace.snapshots, ctx.config.name).read(left.name))
 
 
 def revert(ctx: Context, backend: SnapshotBackend, journal: Journal, manifest: Manifest) -> None:
-    """Put all machines back, and let them run if they ran then; the journal says how far it came."""
+    """Restore all machines, and resume them if they ran when saved; the journal records the progress."""
     snapshot_journal.write(ctx.workspace, journal.model_copy(update={"phase": "reverting"}))
     name, live = manifest.name, manifest.live
     on_machines(ctx, manifest.ids, lambda machine: backend.revert(machine, name, live=live))
@@ -83,12 +83,13 @@ def revert(ctx: Context, backend: SnapshotBackend, journal: Journal, manifest: M
     snapshot_journal.write(ctx.workspace, journal.model_copy(update={"phase": "repairing"}))
 
 
-def settle(ctx: Context, manifest: Manifest) -> None:
-    """Repair and verify the cluster after its machines were put back.
+def repair_and_verify(ctx: Context, manifest: Manifest) -> None:
+    """Repair and verify the cluster after its machines were restored.
 
-    What was red when it was saved is red again, and only told. Raises what repair and verification raise.
+    A cluster that was not healthy when it was saved gets warnings only. Raises what repair and verification
+    raise.
     """
-    # Connections of before belong to a time that the nodes know nothing of.
+    # The restored nodes know nothing of connections that were opened later.
     ctx.disconnect()
     if manifest.live:
         try:
@@ -99,7 +100,7 @@ def settle(ctx: Context, manifest: Manifest) -> None:
             snapshot_journal.remove(ctx.workspace)
             if manifest.verified:
                 raise
-            ctx.report.warn(f"the cluster was not healthy when it was saved, and is not now: {error.message}")
+            ctx.report.warn(f"the cluster is not healthy, as when it was saved: {error.message}")
     snapshot_journal.remove(ctx.workspace)
 
 
@@ -124,7 +125,7 @@ def on_machines(ctx: Context, ids: Mapping[str, str], work: Callable[[str], None
 
 
 def _undo(ctx: Context, journal: Journal) -> None:
-    """Bring a command back to its beginning, or to its end where there is no way back."""
+    """Undo a command, or complete it where it cannot be undone."""
     backend, store = ctx.snapshots(ctx.cancel), Manifests(ctx.workspace.snapshots, ctx.config.name)
     if journal.action == "restore" and journal.phase == "reverting":
         _finish_restore(ctx, backend, journal, store)
@@ -134,7 +135,7 @@ def _undo(ctx: Context, journal: Journal) -> None:
         if journal.phase == "started":
             snapshot_journal.remove(ctx.workspace)
         return
-    # A save's manifest is the last thing it writes: with it, the snapshot is whole.
+    # A save writes its manifest last: where there is one, the snapshot is complete.
     if journal.action == "delete" or not store.exists(journal.name):
         there = backend.states(list(journal.ids.values()))
         ids = {node: machine for node, machine in journal.ids.items() if machine in there}
@@ -144,7 +145,7 @@ def _undo(ctx: Context, journal: Journal) -> None:
 
 
 def _finish_restore(ctx: Context, backend: SnapshotBackend, journal: Journal, store: Manifests) -> None:
-    """Put all machines back once more: some went already, and what they were is gone."""
+    """Restore all machines once more: some were restored already, and their state before is lost."""
     try:
         _patiently(ctx, lambda: revert(ctx, backend, journal, store.read(journal.name)))
     except Cancelled:
@@ -154,12 +155,12 @@ def _finish_restore(ctx: Context, backend: SnapshotBackend, journal: Journal, st
             _resume(ctx, backend, journal)
         raise SnapshotError(
             f"the machines are at different points in time: {error.message}",
-            hint="kubelab snapshot restore with another snapshot; or kubelab destroy, then kubelab up",
+            hint="kubelab snapshot restore with another name; or kubelab destroy, then kubelab up",
         ) from error
 
 
 def _resume(ctx: Context, backend: SnapshotBackend, journal: Journal) -> None:
-    """Let the machines run on that ran before; one that is off by now needs `kubelab up`."""
+    """Resume the paused machines that ran before; `kubelab up` starts those that are powered off by now."""
     ran = [journal.ids[node] for node in journal.running]
 
     def resume() -> None:
@@ -171,7 +172,7 @@ def _resume(ctx: Context, backend: SnapshotBackend, journal: Journal) -> None:
 
 
 def _patiently(ctx: Context, work: Callable[[], None]) -> None:
-    """Do `work` as soon as the hypervisor is done with what a killed command asked of it."""
+    """Do `work`, once the hypervisor has finished what a killed command asked of it."""
 
     def attempt() -> bool:
         work()

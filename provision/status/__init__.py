@@ -1,1 +1,1 @@
-"""`kubelab status`: what there is, what is wrong with it, and how it is shown."""
+"""`kubelab status`: the state of machines, nodes and pods, and what is wrong."""

@@ -1,4 +1,4 @@
-"""What is known of a lab, for programs."""
+"""The status of a lab as JSON data."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from provision.cluster.health import (
     version_of,
 )
 from provision.lab.context import Context
+from provision.providers.base import MISSING
 from provision.report.events import timestamp
 from provision.status.model import Status
 
 
 def data(ctx: Context, found: Status) -> dict[str, Any]:
-    """Return plain values: a part that is not known is None, and `unknown` says why.
+    """Return plain values: an unknown part is None, and `unknown` says why.
 
-    But for `time`, the result is the same for as long as the lab is: ages are given as points in time.
+    Apart from `time`, the result changes only when the lab changes: it has points in time instead of ages.
     """
     snapshot, asked = found.snapshot, found.objects is not None
     return {
@@ -49,10 +50,10 @@ def data(ctx: Context, found: Status) -> dict[str, Any]:
 
 
 def _nodes(ctx: Context, found: Status) -> list[dict[str, Any]]:
-    """Return the nodes of lab.yaml, then those that the cluster has besides."""
+    """Return the nodes of lab.yaml, then any others in the cluster."""
     rows = []
     for node in ctx.inventory.nodes:
-        state = None if found.states is None else found.states.get(node.name, "not there")
+        state = None if found.states is None else found.states.get(node.name, MISSING)
         about = {"name": node.name, "role": node.role, "address": node.ip, "machine": state, "in_lab": True}
         rows.append(about | _seen(found.nodes.get(node.name)))
     wanted = {node.name for node in ctx.inventory.nodes}
@@ -64,7 +65,7 @@ def _nodes(ctx: Context, found: Status) -> list[dict[str, Any]]:
 
 
 def _seen(node: Object | None) -> dict[str, Any]:
-    """Return what the API server says of a node; all None when it has none of the name, or was not asked."""
+    """Return what the API server knows about a node; all None when it was not asked or knows no such node."""
     if node is None:
         return dict.fromkeys(("ready", "cordoned", "version", "created"))
     return {

@@ -1,11 +1,11 @@
-"""What is known of a lab: the hypervisor, the API server and the control plane are asked at once."""
+"""Collects the status of a lab: asks the hypervisor, then the cluster and its nodes in parallel."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from provision.cluster.api_health import PATIENCE, failing_checks
 from provision.cluster.health import Object
@@ -15,26 +15,23 @@ from provision.errors import Cancelled, LabError, ToolFailed, in_one_line
 from provision.lab.context import Context
 from provision.lab.readiness import KINDS
 from provision.node.certificates import Expiry, expiries
-from provision.providers.base import RUNNING
+from provision.providers.base import MISSING, RUNNING
 from provision.snapshots.manifests import Manifest
 from provision.snapshots.preconditions import current_of, manifests_of
 from provision.status.model import Status
 from provision.status.problems import problems_of
 from provision.verify import record
 
-if TYPE_CHECKING:
-    pass
-
 ANSWER_SECONDS = 5.0
 
 
 def gather(ctx: Context) -> Status:
-    """Ask everything that can be asked; what does not answer is named in the result. Raises Cancelled."""
+    """Ask everything that can be asked; the result says what did not answer. Raises Cancelled."""
     now = dt.datetime.now(dt.UTC)
     unknown: dict[str, str] = {}
     states: Mapping[str, str] | None = None
     try:
-        # First and alone, being the fastest: no machine that is off is waited for.
+        # Asked first, so that nothing waits for a machine that is powered off.
         states = ctx.machines.states()
     except Cancelled:
         raise
@@ -67,14 +64,14 @@ def gather(ctx: Context) -> Status:
 
 
 def _blocked(ctx: Context, states: Mapping[str, str] | None) -> str:
-    """Return why the cluster is not asked at all, or an empty string."""
+    """Return why the cluster cannot be asked, or an empty string."""
     first = ctx.inventory.first.name
     if states is not None and not states:
         return "the lab has no machines"
     if not ctx.workspace.kubeconfig.exists():
         return "the lab has no cluster yet"
     if states is not None and states.get(first) != RUNNING:
-        return f"machine {first} is {states.get(first, 'not there')}"
+        return f"machine {first} is {states.get(first, MISSING)}"
     return ""
 
 
@@ -106,7 +103,7 @@ def _objects(kubectl: Kubectl) -> list[Object]:
 
 
 def _current(ctx: Context, states: Mapping[str, str] | None) -> Manifest | None:
-    """Return the snapshot that the lab stands on; raises LabError where that cannot be known."""
+    """Return the current snapshot of the lab; raises LabError when the hypervisor does not answer."""
     if states is None:
         raise LabError("the hypervisor does not answer")
     ids = ctx.machines.ids()

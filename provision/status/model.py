@@ -1,4 +1,4 @@
-"""What is known of a lab, as data."""
+"""The status of a lab."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from provision.verify.record import VerifyRecord
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of a lab at one moment; why a part is not known stands in `unknown`.
+    """The status of a lab at one moment; `unknown` maps each unknown part to the reason.
 
     `states` maps nodes to the states of their machines. `failing` are the checks of /readyz that fail.
-    `snapshot` is the one the lab stands on. `problems` keep the lab from being healthy.
+    `snapshot` is the current one. `problems` is empty when the lab is healthy.
     """
 
     time: dt.datetime

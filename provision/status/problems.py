@@ -1,4 +1,4 @@
-"""What keeps a lab from being healthy, as a pure function of what is known of it."""
+"""What keeps a lab from being healthy, as a pure function of its status."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from provision.cluster.health import COMPONENTS, KUBE_SYSTEM, Object, problems
 from provision.config.inventory import Inventory
-from provision.providers.base import RUNNING
+from provision.providers.base import MISSING, RUNNING
 
 if TYPE_CHECKING:
     from provision.status.model import Status
 
 
 def problems_of(found: Status, inventory: Inventory, *, network: bool, asked: bool) -> list[str]:
-    """Return what is wrong, or cannot be known; an empty list when the lab is healthy.
+    """Return what is wrong or unknown; an empty list when the lab is healthy.
 
-    `network` says whether the lab has a pod network, `asked` whether the cluster was asked at all.
+    `network` says whether the lab has a pod network, `asked` whether the cluster was queried at all.
     """
     texts = _machine_problems(found, inventory)
     if asked:
@@ -28,8 +28,8 @@ def problems_of(found: Status, inventory: Inventory, *, network: bool, asked: bo
 def _machine_problems(found: Status, inventory: Inventory) -> list[str]:
     if not found.states:
         return [] if found.states is not None else [found.unknown["machines"]]
-    # A node counts as Ready for a while after its machine stopped, so the machines are judged themselves.
-    states = {node.name: found.states.get(node.name, "not there") for node in inventory.nodes}
+    # A node stays Ready for a while after its machine stopped, so the machines are checked too.
+    states = {node.name: found.states.get(node.name, MISSING) for node in inventory.nodes}
     return [f"machine {name} is {state}" for name, state in states.items() if state != RUNNING]
 
 
@@ -47,10 +47,10 @@ def _cluster_problems(found: Status, inventory: Inventory, *, network: bool) -> 
 
 
 def _missing_components(pods: Sequence[Object], inventory: Inventory) -> list[str]:
-    """Return what lacks of the control plane: where there is no pod at all, none is not Ready."""
+    """Return the control plane components without a pod, which no check of existing pods would find."""
     there = {pod["metadata"]["name"] for pod in pods if pod["metadata"]["namespace"] == KUBE_SYSTEM}
     return [
-        f"{component} does not run on {node.name}"
+        f"{component} is not running on {node.name}"
         for node in inventory.control_planes
         for component in COMPONENTS
         if f"{component}-{node.name}" not in there
@@ -61,7 +61,7 @@ def _certificate_problems(found: Status) -> list[str]:
     if found.expiries is None:
         return [f"the certificates cannot be read: {found.unknown['certificates']}"]
     return [
-        f"the certificate {each.file} of {each.node} ended on {each.end:%Y-%m-%d}"
+        f"the certificate {each.file} of {each.node} expired on {each.end:%Y-%m-%d}"
         for each in found.expiries
         if each.end <= found.time
     ]

@@ -1,4 +1,4 @@
-"""Shows what is known of a lab on one screen, once or for as long as somebody looks."""
+"""Shows the status of a lab on one screen, once or until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from provision.cluster.health import pod_problem
 from provision.lab.context import Context
 from provision.providers.base import RUNNING
 from provision.report.text import age
-from provision.snapshots.journal import tell
+from provision.snapshots.journal import report_unfinished
 from provision.status.data import data
 from provision.status.gather import gather
 from provision.status.model import Status
 
 WATCH_SECONDS = 5.0
-# More would not fit the screen; --json has all.
+# Rows of a table: more would not fit the screen; --json has all.
 SHOWN = 10
 DAYS_TO_WARN = 30
 NODE_COLUMNS = ("name", "role", "address", "machine", "node", "version", "age")
@@ -28,9 +28,9 @@ Data = Mapping[str, Any]
 
 
 def show(ctx: Context, found: Status) -> None:
-    """Tell all that is known, and what to do about it."""
+    """Print the status, the problems and the next command."""
     report, known, now = ctx.report, data(ctx, found), found.time
-    tell(ctx.workspace, report)
+    report_unfinished(ctx.workspace, report)
     report.table("Nodes", NODE_COLUMNS, _node_rows(known, now))
     if known["control_plane"]:
         rows = [[pod["component"], pod["node"], *_pod_cells(pod, now)] for pod in known["control_plane"]]
@@ -48,9 +48,9 @@ def show(ctx: Context, found: Status) -> None:
 
 
 def watch(ctx: Context, *, redraw: bool) -> NoReturn:
-    """Show it every few seconds until Ctrl-C.
+    """Show the status every few seconds until Ctrl-C.
 
-    With `redraw` the screen is cleared each time; without, it is only shown again when something changed.
+    With `redraw` the screen is cleared each time; otherwise the status is printed again only when it changed.
     """
     last: Data = {}
     while True:
@@ -83,7 +83,7 @@ def _pod_cells(pod: Data, now: dt.datetime) -> list[str]:
 
 def _lab_rows(known: Data, now: dt.datetime) -> list[list[str]]:
     unknown = known["unknown"]
-    # What keeps the cluster from being asked is told once.
+    # The reason why the cluster could not be asked is shown once.
     told = unknown.get("cluster")
     return [
         ["Kubernetes", known["kubernetes"]],
@@ -102,7 +102,7 @@ def _api_server(failing: Sequence[str]) -> str:
 def _pods(pods: Data | None) -> str:
     if pods is None:
         return "unknown"
-    return f"{pods['total'] - len(pods['not_ready'])} of {pods['total']} Ready or done"
+    return f"{pods['total'] - len(pods['not_ready'])} of {pods['total']} Ready or completed"
 
 
 def _verify(record: Data | None, now: dt.datetime) -> str:
@@ -135,14 +135,16 @@ def _age(time: str | None, now: dt.datetime) -> str:
 
 
 def _tell_problems(ctx: Context, known: Data, texts: Sequence[str]) -> None:
-    """Warn of `texts`, which no table shows, and name the next command."""
+    """Warn of the problems `texts`, which no table shows, and print the next command."""
     for text in texts[:SHOWN]:
         ctx.report.warn(text)
     if len(texts) > SHOWN:
         ctx.report.warn(f"and {len(texts) - SHOWN} more: kubelab status --json")
     soon = [each["days"] for each in known["certificates"] or () if 0 <= each["days"] < DAYS_TO_WARN]
     if soon:
-        ctx.report.warn(f"{len(soon)} certificates end within {DAYS_TO_WARN} days, the first in {soon[0]}")
+        ctx.report.warn(
+            f"{len(soon)} certificates expire within {DAYS_TO_WARN} days, the first in {soon[0]} days"
+        )
     if known["healthy"]:
         ctx.report.info(f"the cluster is healthy: Kubernetes {ctx.version}, every node and pod Ready")
     halted = any(node["machine"] not in (RUNNING, None) for node in known["nodes"])

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from provision.snapshots import actions
 from provision.snapshots.manifests import Manifest, check_name
 from provision.snapshots.preconditions import restorable
-from provision.snapshots.recovery import mend
+from provision.snapshots.recovery import recover
 from provision.testing.lab import LabUnderTest
 
 
@@ -47,7 +47,7 @@ class LabSnapshots:
             # A connection that is open while memory is saved would come back half dead.
             self._lab.disconnect()
             try:
-                mend(self._lab.context, restoring=restoring)
+                recover(self._lab.context, restoring=restoring)
                 yield
             finally:
                 self._lab.disconnect()

@@ -63,7 +63,7 @@ def interrupted(action: Any, **more: Any) -> None:
 def test_a_whole_life(host: Host, kubelab: Kubelab) -> None:
     saved = kubelab("snapshot", "save", "a", "--note", "first")
     assert (saved.exit_code, held(host)) == (0, [["a"], ["a"]])
-    assert "the lab is off" in saved.stdout
+    assert "the machines are powered off" in saved.stdout
     assert json.loads(Path("snapshots/lab/a.json").read_text())["note"] == "first"
     assert data(kubelab("snapshot", "save", "b", "--json"))["parent"] == "a"
     listed = kubelab("snapshot", "list")
@@ -164,7 +164,7 @@ def test_whatever_asks_the_machines_says_that_a_command_was_interrupted_and_mend
     for name in ("kubeconfig", "ssh_config"):
         Path(".kubelab/lab", name).touch()
     mended = kubelab(*command)
-    assert "`kubelab snapshot save a` was interrupted: mending" in mended.stdout + mended.stderr
+    assert "`kubelab snapshot save a` was interrupted: recovering" in mended.stdout + mended.stderr
     assert held(host) == [[], []]
     assert not Path(".kubelab/lab/journal.json").exists()
 
@@ -173,7 +173,7 @@ def test_whatever_asks_the_machines_says_that_a_command_was_interrupted_and_mend
 def test_a_command_that_is_under_way_is_told_and_left_alone(host: Host, kubelab: Kubelab) -> None:
     with Workspace(Path.cwd(), "lab").lock():
         listed = kubelab("snapshot", "list")
-    assert "is under way" in listed.stdout + listed.stderr
+    assert "is running now" in listed.stdout + listed.stderr
     assert held(host) == [["a"], ["a"]]
 
 

@@ -62,7 +62,7 @@ def test_machines_are_removed_though_vagrant_fails(lab: Lab) -> None:
     lab.provider.stray = ["lab-cp1", "lab-w1"]
     destroy(lab.ctx)
     assert ("remove", ["lab-cp1", "lab-w1"]) in lab.provider.calls
-    assert "Vagrant could not" in lab.report.of("warn")[0]["text"]
+    assert "Vagrant failed" in lab.report.of("warn")[0]["text"]
     assert not lab.ctx.workspace.known_hosts.exists()
 
 

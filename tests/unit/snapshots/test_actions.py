@@ -128,7 +128,7 @@ def test_a_hypervisor_that_saves_nothing_and_says_all_is_well_is_not_believed(la
             lab.backend.vms["id-of-lab-w1"].held.clear()
 
     lab.backend.after = forget
-    with pytest.raises(SnapshotError, match="lab-w1 was saved without an error"):
+    with pytest.raises(SnapshotError, match="reported no error, but lab-w1 has no snapshot `a`"):
         actions.save(lab.ctx, "a")
     assert whole(lab) == {}
 
@@ -211,7 +211,7 @@ def test_a_name_that_is_taken_is_refused(lab: Lab) -> None:
     actions.save(lab.ctx, "a")
     assert "already" in refused(lab).message
     preconditions.manifests_of(lab.ctx).remove("a")
-    assert "no manifest speaks of" in refused(lab).message
+    assert "kubelab has no manifest of" in refused(lab).message
 
 
 def test_too_little_disk_is_refused_in_numbers(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +244,7 @@ def test_a_lab_without_its_machines_is_refused(lab: Lab) -> None:
 
 def test_another_machine_under_a_nodes_address_is_refused(lab: Lab) -> None:
     lab.runners["lab-w1"].script.insert(0, ("product_uuid", prepared("another")))
-    assert "lab-w1 is the machine another" in refused(lab).message
+    assert "lab-w1's address has the id another" in refused(lab).message
 
 
 def test_a_node_that_cannot_be_asked_is_saved_all_the_same(lab: Lab) -> None:
@@ -320,7 +320,7 @@ def test_restoring_is_refused_before_anything_is_touched(lab: Lab) -> None:
     assert "lab-w1 has no snapshot `a`" in not_restored(lab).message
     held["a"] = kept
     lab.machines.known["lab-w2"] = "another"
-    assert "lab-w2 was made anew" in not_restored(lab).message
+    assert "lab-w2 was recreated" in not_restored(lab).message
     del lab.machines.known["lab-w2"]
     assert "lab-w2 has no machine" in not_restored(lab).message
     lab.machines.make("lab-w2")
@@ -332,7 +332,7 @@ def test_a_snapshot_of_other_nodes_is_refused(lab: Lab) -> None:
     manifest = actions.save(lab.ctx, "a")
     store = preconditions.manifests_of(lab.ctx)
     store.write(manifest.model_copy(update={"nodes": manifest.nodes[:2]}))
-    assert "saved of lab-cp1, lab-w1, and the lab has" in not_restored(lab).message
+    assert "has the nodes lab-cp1, lab-w1, but the lab has" in not_restored(lab).message
 
 
 def test_save_first_is_not_done_for_a_restore_that_cannot_be(lab: Lab) -> None:
@@ -382,7 +382,7 @@ def test_save_first_keeps_what_is_left(lab: Lab, proved: list[Path]) -> None:
 def test_a_parent_is_not_deleted_without_its_children(lab: Lab) -> None:
     for name in ("a", "b", "c"):
         actions.save(lab.ctx, name)
-    with pytest.raises(SnapshotError, match="on top: b, c") as caught:
+    with pytest.raises(SnapshotError, match="based on it: b, c") as caught:
         commands.delete(lab.ctx, ["a"], children=False)
     assert "--children" in caught.value.hint
     assert set(whole(lab)) == {"a", "b", "c"}

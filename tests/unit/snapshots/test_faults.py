@@ -11,7 +11,7 @@ from provision.errors import LabError, MachineBusy, SnapshotError, ToolFailed
 from provision.lab.context import Context
 from provision.snapshots import actions
 from provision.snapshots import journal as snapshot_journal
-from provision.snapshots.recovery import mend
+from provision.snapshots.recovery import recover
 from tests.fakes.lab import Lab
 from tests.fakes.snapshots import Fault, Killed, calls_of, disks, next_command, running_lab, set_disks, whole
 
@@ -81,7 +81,7 @@ def test_a_fault_at_any_call(tmp_path: Path, name: str, fault: str, late: bool, 
         Fault(number, FAULTS[fault](), late=late).plant(lab)
         raised = attempt(lab, action)
         after = next_command(lab)
-        mend(after.ctx)
+        recover(after.ctx)
         known = whole(after)
         where = f"{name}: {fault} at call {number}, {lab.backend.calls}"
         # All machines are at one point in time, whichever it is.
@@ -101,7 +101,7 @@ def test_a_fault_at_any_call(tmp_path: Path, name: str, fault: str, late: bool, 
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_a_kill_and_then_another_while_mending(tmp_path: Path, name: str) -> None:
+def test_a_kill_and_then_another_during_recovery(tmp_path: Path, name: str) -> None:
     action = ACTIONS[name]
     calls = calls_of(prepared(tmp_path / "well"), action)
     for number in range(0, calls, 2):
@@ -111,9 +111,9 @@ def test_a_kill_and_then_another_while_mending(tmp_path: Path, name: str) -> Non
             attempt(lab, action)
             again = next_command(lab)
             Fault(second, Killed(), late=True).plant(again)
-            attempt(again, lambda lab: mend(lab.ctx))
+            attempt(again, lambda lab: recover(lab.ctx))
             last = next_command(again)
-            mend(last.ctx)
+            recover(last.ctx)
             whole(last)
             assert len(disks(lab)) == 1
 
@@ -149,10 +149,10 @@ def test_a_half_snapshot_that_cannot_be_deleted_is_told_and_tried_again(tmp_path
         save(lab)
     assert {vm.state for vm in lab.backend.vms.values()} == {"running"}
     assert "tries again" in lab.report.of("warn")[-1]["text"]
-    mend(lab.ctx)
+    recover(lab.ctx)
     assert "kubelab snapshot list" in lab.report.of("warn")[-1]["text"]
     after = next_command(lab)
-    mend(after.ctx)
+    recover(after.ctx)
     assert set(whole(after)) == {"old"}
 
 
@@ -164,10 +164,10 @@ def test_machines_at_different_points_are_told_and_another_restore_is_the_way_ou
         restore(lab)
     assert {vm.state for vm in lab.backend.vms.values()} == {"running"}
     with pytest.raises(SnapshotError, match="different points in time") as caught:
-        mend(lab.ctx)
+        recover(lab.ctx)
     assert "kubelab snapshot restore" in caught.value.hint
     after = next_command(lab)
-    mend(after.ctx, restoring=True)
+    recover(after.ctx, restoring=True)
     actions.restore(after.ctx, "newer")
     whole(after)
     assert disks(lab) == {"now"}
@@ -184,7 +184,7 @@ def test_a_busy_machine_is_waited_for(tmp_path: Path) -> None:
 
     after = next_command(lab)
     lab.backend.before = refuse
-    mend(after.ctx)
+    recover(after.ctx)
     assert after.ctx.clock.now() == 2.5
     whole(after)
 
@@ -215,18 +215,18 @@ def test_ctrl_c_while_repairing_leaves_the_repair_to_the_next_command(
     journal = snapshot_journal.read(lab.ctx.workspace)
     assert journal is not None
     assert journal.phase == "repairing"
-    mend(lab.ctx)
+    recover(lab.ctx)
     assert repairs == ["lab"]
     whole(lab)
 
 
-def test_machines_that_are_gone_are_nothing_to_mend(tmp_path: Path) -> None:
+def test_machines_that_are_gone_are_nothing_to_recover(tmp_path: Path) -> None:
     lab = prepared(tmp_path)
     killed_in(lab, "save id-of-lab-w1")
     assert snapshot_journal.read(lab.ctx.workspace) is not None
     after = next_command(lab)
     del lab.backend.vms["id-of-lab-w1"]
-    mend(after.ctx)
+    recover(after.ctx)
     assert snapshot_journal.read(lab.ctx.workspace) is None
     assert all("new" not in vm.held for vm in lab.backend.vms.values())
 
@@ -237,6 +237,6 @@ def test_a_machine_that_went_off_meanwhile_is_left_to_up(tmp_path: Path) -> None
     for vm in lab.backend.vms.values():
         vm.state = "stopped"
     after = next_command(lab)
-    mend(after.ctx)
+    recover(after.ctx)
     assert {vm.state for vm in lab.backend.vms.values()} == {"stopped"}
     assert snapshot_journal.read(lab.ctx.workspace) is None

@@ -54,18 +54,18 @@ def test_the_tree_shows_where_the_lab_stands(lab: Lab) -> None:
 def test_a_snapshot_that_is_gone_from_a_machine_is_told(lab: Lab) -> None:
     actions.save(lab.ctx, "a")
     del lab.backend.vms["id-of-lab-w1"].held["a"]
-    assert rows(lab)[0][4] == "gone from lab-w1"
+    assert rows(lab)[0][4] == "missing on lab-w1"
     assert "`a` cannot be restored" in lab.report.of("warn")[0]["text"]
-    assert result(lab)["snapshots"][0]["problem"] == "gone from lab-w1"
+    assert result(lab)["snapshots"][0]["problem"] == "missing on lab-w1"
     del lab.backend.vms["id-of-lab-w2"]
-    assert rows(lab)[0][4] == "gone from lab-w1, lab-w2"
+    assert rows(lab)[0][4] == "missing on lab-w1, lab-w2"
 
 
 def test_a_snapshot_without_a_manifest_is_told(lab: Lab) -> None:
     actions.save(lab.ctx, "a")
     Manifests(lab.ctx.workspace.snapshots, "lab").remove("a")
     del lab.backend.vms["id-of-lab-w1"].held["a"]
-    problem = "no manifest, but held by lab-cp1, lab-w2"
+    problem = "no manifest, only data on lab-cp1, lab-w2"
     assert rows(lab) == [["a", "", "", "", problem, ""]]
     assert result(lab)["strange"] == [{"name": "a", "problem": problem}]
 
@@ -81,7 +81,7 @@ def test_a_broken_manifest_is_told_once(lab: Lab) -> None:
 def test_a_snapshot_of_other_machines_is_told(lab: Lab) -> None:
     actions.save(lab.ctx, "a")
     lab.machines.known["lab-w1"] = "another"
-    assert survey(lab.ctx).problems == {"a": "not of the lab as it is: lab-w1"}
+    assert survey(lab.ctx).problems == {"a": "these nodes were recreated, added or removed since: lab-w1"}
     lab.machines.known.clear()
     assert "lab-cp1, lab-w1, lab-w2" in survey(lab.ctx).problems["a"]
 
@@ -93,7 +93,7 @@ def test_one_snapshot_is_shown_whole(lab: Lab) -> None:
     shown = dict(lab.report.of("table")[0]["rows"])
     assert (shown["note"], shown["children"], shown["parent"]) == ("first", "b", "none")
     assert (shown["cluster"], shown["can be restored"]) == ("healthy", "yes")
-    assert shown["stopped within"] == "8 ms"
+    assert shown["paused within"] == "8 ms"
     assert result(lab)["nodes"][0]["id"] == "id-of-lab-cp1"
     assert result(lab)["current"] is False
     with pytest.raises(SnapshotError):
@@ -122,18 +122,18 @@ def test_descendants_come_before_their_ancestors() -> None:
 
 def test_an_interrupted_command_is_told_and_one_under_way_is_not_called_so(lab: Lab) -> None:
     space = lab.ctx.workspace
-    snapshot_journal.tell(space, lab.report)
+    snapshot_journal.report_unfinished(space, lab.report)
     assert lab.report.events == []
     journal = snapshot_journal.Journal(
         action="save", name="a", time=dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC), ids={}
     )
     snapshot_journal.write(space, journal)
-    snapshot_journal.tell(space, lab.report)
+    snapshot_journal.report_unfinished(space, lab.report)
     text = lab.report.of("warn")[0]["text"]
     assert "`kubelab snapshot save a` was interrupted at 2026-01-02 03:04:05 UTC" in text
     with space.lock():
-        snapshot_journal.tell(space, lab.report)
-    assert "is under way" in lab.report.of("info")[0]["text"]
+        snapshot_journal.report_unfinished(space, lab.report)
+    assert "is running now" in lab.report.of("info")[0]["text"]
 
 
 def test_a_journal_that_is_none_is_no_journal(lab: Lab) -> None:

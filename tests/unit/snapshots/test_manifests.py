@@ -63,7 +63,7 @@ def test_one_that_says_nothing_of_an_end_is_read(store: Manifests) -> None:
         ({"live": "maybe"}, "live"),
         ({"goodUntil": "soon"}, "goodUntil"),
         ({"later": 1}, "later"),
-        ({"name": "b"}, "speaks of `b`"),
+        ({"name": "b"}, "belongs to `b`"),
         ({"lab": "other"}, "lab other"),
     ],
 )
@@ -122,7 +122,7 @@ def test_names_that_are_allowed(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a.b", "a/b", "../a", "a b", "ä", "a\n", "x" * 64])
 def test_names_that_are_not(name: str) -> None:
-    with pytest.raises(ConfigError, match="no name for a snapshot") as caught:
+    with pytest.raises(ConfigError, match="not a valid name for a snapshot") as caught:
         check_name(name)
     assert caught.value.exit_code == 2
 

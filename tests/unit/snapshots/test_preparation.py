@@ -147,7 +147,7 @@ def test_another_machine_under_a_nodes_name_is_refused(
     lab: Lab, nodes: dict[str, Sandbox], ids: dict[str, str]
 ) -> None:
     nodes["lab-w1"].write(UUID_FILE, "ANOTHER\n")
-    with pytest.raises(SnapshotError, match="lab-w1 is the machine another") as caught:
+    with pytest.raises(SnapshotError, match="lab-w1's address has the id another") as caught:
         prepare(lab.ctx, ids)
     assert "kubelab status" in caught.value.hint
 

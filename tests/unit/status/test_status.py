@@ -134,7 +134,7 @@ def test_a_cluster_is_healthy_when_all_of_it_is(lab: Lab) -> None:
     assert table(lab, "Control plane")[0] == ["kube-apiserver", "lab-cp1", "Ready", "0", age]
     assert [row[0] for row in table(lab, "Control plane")] == list(COMPONENTS)
     shown = facts(lab)
-    assert (shown["API server"], shown["pods"]) == ("ready", "4 of 4 Ready or done")
+    assert (shown["API server"], shown["pods"]) == ("ready", "4 of 4 Ready or completed")
     assert (shown["last verify"], shown["snapshot"]) == ("never", "none")
     assert shown["certificates"] == f"299 days left (lab-cp1: {PKI}/apiserver.crt)"
     assert lab.report.of("warn") == lab.report.of("next_commands") == []
@@ -171,8 +171,8 @@ def test_a_machine_that_does_not_run_is_a_problem_before_its_node_is(lab: Lab, s
         del lab.backend.vms["id-of-lab-w1"]
     else:
         lab.machines.state["lab-w1"] = state
-    assert told(lab)["problems"] == [f"machine lab-w1 is {state or 'not there'}"]
-    assert table(lab, "Nodes")[1][3:5] == [state or "not there", "Ready"]
+    assert told(lab)["problems"] == [f"machine lab-w1 is {state or 'missing'}"]
+    assert table(lab, "Nodes")[1][3:5] == [state or "missing", "Ready"]
     assert lab.report.of("next_commands")[-1]["commands"] == ["kubelab up"]
 
 
@@ -224,7 +224,7 @@ def test_a_component_without_a_pod_is_missed(lab: Lab) -> None:
     items = [item for item in whole(lab) if item["metadata"]["name"] != "kube-scheduler-lab-cp1"]
     # Another namespace's pod of that name is no scheduler.
     answer(lab, [*items, pod("kube-scheduler-lab-cp1")])
-    assert told(lab)["problems"] == ["kube-scheduler does not run on lab-cp1"]
+    assert told(lab)["problems"] == ["kube-scheduler is not running on lab-cp1"]
 
 
 def test_a_component_that_is_not_ready_says_why(lab: Lab) -> None:
@@ -243,7 +243,7 @@ def test_pods_that_are_not_ready_have_a_table_and_no_warning_each(lab: Lab) -> N
     assert known["problems"] == [f"pod default/web-1 is {reason}"]
     (row,) = table(lab, "Pods not Ready")
     assert row[:5] == ["default", "web-1", "lab-cp1", reason, "4"]
-    assert facts(lab)["pods"] == "5 of 6 Ready or done"
+    assert facts(lab)["pods"] == "5 of 6 Ready or completed"
     assert lab.report.of("warn") == []
 
 
@@ -270,7 +270,7 @@ def test_ssh_that_is_refused_hides_the_certificates_alone(lab: Lab) -> None:
     why = "lab-cp1: connection refused"
     assert told(lab)["problems"] == [f"the certificates cannot be read: {why}"]
     assert facts(lab)["certificates"] == why
-    assert facts(lab)["pods"] == "4 of 4 Ready or done"
+    assert facts(lab)["pods"] == "4 of 4 Ready or completed"
 
 
 def test_a_certificate_that_cannot_be_understood_is_named(lab: Lab) -> None:
@@ -303,7 +303,7 @@ def test_a_kubeconfig_that_names_a_file_holds_no_certificate(lab: Lab) -> None:
 def test_a_certificate_that_has_ended_is_a_problem(lab: Lab) -> None:
     certificates(lab, {f"{PKI}/apiserver.crt": -1.5})
     (problem,) = told(lab)["problems"]
-    assert f"the certificate {PKI}/apiserver.crt of lab-cp1 ended on 20" in problem
+    assert f"the certificate {PKI}/apiserver.crt of lab-cp1 expired on 20" in problem
 
 
 def test_the_snapshot_the_lab_stands_on_is_shown_with_its_age(lab: Lab) -> None:

@@ -68,7 +68,7 @@ def test_a_machine_that_does_not_run_is_told_before_anything_is_tried(
         del suite.lab.machines.state["lab-w1"]
     else:
         suite.lab.machines.state["lab-w1"] = state
-    with pytest.raises(LabError, match=f"lab-w1 is {state or 'not there'}") as caught:
+    with pytest.raises(LabError, match=f"lab-w1 is {state or 'missing'}") as caught:
         suite.run()
     assert (caught.value.exit_code, caught.value.hint) == (1, "kubelab up")
 
