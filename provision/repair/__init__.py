@@ -1,1 +1,1 @@
-"""What a cluster needs after time travel: clocks, certificates, heartbeats, routes and pods put right."""
+"""Repairs a cluster after a restore: clocks, certificates, heartbeats, routes, tokens and pods."""

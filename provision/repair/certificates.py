@@ -1,4 +1,4 @@
-"""Certificates past their date: of the control plane, and of every kubelet as client and as server."""
+"""Renews expired certificates: of the control plane, and each kubelet's client and serving certificate."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from provision.repair.survey import NodeState, Survey
 
 PKI = "/etc/kubernetes/pki"
 AUTHORITIES = (f"{PKI}/ca.crt", f"{PKI}/front-proxy-ca.crt", f"{PKI}/etcd/ca.crt")
-# Only names the file that holds the kubelet's certificate.
+# It only contains the path of the file with the kubelet's certificate.
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
 CLIENT_DAYS = 365
 NEW_KEY = f"{KUBELET_PKI}/kubelab-new.key"
 
 RENEW = f"kubeadm certs renew all --config={CONFIG} >&2\n"
-# The key never leaves its node.
+# The private key never leaves its node.
 REQUEST = f"""
 umask 077
 openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {NEW_KEY} \\
@@ -45,7 +45,7 @@ openssl x509 -req -days {CLIENT_DAYS} -set_serial 0x{{serial}} -CA {PKI}/ca.crt 
 {{request}}
 REQUEST
 """
-# As the kubelet's own rotation leaves it: the certificate before its key, in a file that a link names.
+# As the kubelet's own rotation does it: certificate and key in one file, and a link to it.
 INSTALL = f"""
 umask 077
 file={KUBELET_PKI}/kubelet-client-$(date +%Y-%m-%d-%H-%M-%S).pem
@@ -57,13 +57,13 @@ rm -f {NEW_KEY}
 ln -sfn "$file" {CLIENT_PEM}.new
 mv -Tf {CLIENT_PEM}.new {CLIENT_PEM}
 """
-# The kubelet makes itself another when there is none.
+# The kubelet creates a new serving certificate when there is none.
 FORGET_SERVING = f"rm -f {SERVING_CRT} {KUBELET_PKI}/kubelet.key\n"
 
 
 @dataclass(frozen=True)
 class Due:
-    """What has to be renewed on one node."""
+    """The certificates to renew on one node."""
 
     control_plane: bool
     client: bool
@@ -74,16 +74,16 @@ class Due:
 
 
 def due(certificates: Mapping[str, dt.datetime], soon: dt.datetime) -> Due:
-    """Return which of a node's certificates end before `soon`; a certificate that is not there is not due."""
+    """Return which of a node's certificates expire before `soon`; a missing certificate is not due."""
     ended = {path for path, end in certificates.items() if end < soon}
     leaves = ended - {*AUTHORITIES, KUBELET_CONF, CLIENT_PEM, SERVING_CRT}
     return Due(control_plane=bool(leaves), client=CLIENT_PEM in ended, serving=SERVING_CRT in ended)
 
 
 class CertificateStep:
-    """Every certificate that a kubeadm cluster lives by is good for a while.
+    """Every certificate of the kubeadm cluster is valid for some time.
 
-    Raises LabError when a certificate authority itself has ended: nothing can be renewed then.
+    Raises LabError when a certificate authority itself has expired: then nothing can be renewed.
     """
 
     id = "certificates"
@@ -106,14 +106,14 @@ class CertificateStep:
             script = INSTALL.format(certificate=signed[name]) if found.client else ""
             script += FORGET_SERVING if found.serving else ""
             script += RESTART_CONTROL_PLANE if found.control_plane else ""
-            # It reads them only when it starts; and it forgets then how often the control plane failed.
+            # The kubelet reads certificates only at its start, which also resets its crash back-off.
             scripts[name] = script + RESTART_KUBELET
         run_on(ctx, scripts, "install certificates", ctx.scaled(START_SECONDS) + 120)
         self.survey.forget()
         self._check(ctx)
 
     def plan(self, ctx: Context) -> str:
-        return "renew the certificates that have ended"
+        return "renew expired certificates"
 
     def _check(self, ctx: Context) -> None:
         soon = self.survey.soon
@@ -142,7 +142,7 @@ class CertificateStep:
 
 
 def _sign(ctx: Context, requests: Mapping[str, str]) -> dict[str, str]:
-    """Let the cluster's authority sign the requests, on the control plane; return PEM texts by node."""
+    """Sign the requests with the cluster's CA, on the control plane; return node -> certificate in PEM."""
     if not requests:
         return {}
     script = SIGN_FIRST
@@ -164,6 +164,7 @@ def _check_authorities(states: Mapping[str, NodeState], soon: dt.datetime) -> No
             end = state.certificates.get(path)
             if end is not None and end < soon:
                 raise LabError(
-                    f"{name}: the certificate authority {path} ends on {end:%Y-%m-%d}, with all it signed",
-                    hint="make the lab anew: kubelab destroy, then kubelab up",
+                    f"{name}: the certificate authority {path}, which cannot be renewed, expires on "
+                    f"{end:%Y-%m-%d}",
+                    hint="recreate the lab: kubelab destroy, then kubelab up",
                 )

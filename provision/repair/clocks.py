@@ -1,4 +1,4 @@
-"""Every node's clock, set from the host's at once."""
+"""Sets the clock of every node from the host's clock, in parallel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RTC_TOLERANCE = 3.0
 TRIES = 3
 
 # perl, since the box has no hwclock: RTC_SET_TIME with a struct rtc_time, whose first fields are gmtime's.
-# The keeper is stopped meanwhile: it would set the clock back, or forth by the difference once more.
+# lab-clock is stopped meanwhile: it would apply the correction a second time, or undo it.
 SET_BOTH = f"""
 systemctl stop lab-clock 2>/dev/null || true
 code=0
@@ -27,14 +27,14 @@ systemctl start lab-clock 2>/dev/null || true
 
 
 class ClockStep:
-    """Every clock within half a second of the host's, and the hardware clocks it is kept by.
+    """Every clock is within half a second of the host's, and so are the hardware clocks.
 
-    QEMU's hardware clock follows the host's through a restore, and the node's lab-clock.service follows that;
-    one that is off (set by somebody, or of another hypervisor) is set too.
+    QEMU's hardware clock follows the host's clock through a restore, and lab-clock.service follows the
+    hardware clock. A hardware clock that is wrong (set by hand, or another hypervisor's) is set too.
     """
 
     id = "clocks"
-    title = "Clocks stepped"
+    title = "Clocks"
 
     def __init__(self, survey: Survey) -> None:
         self.survey = survey
@@ -47,22 +47,23 @@ class ClockStep:
             scripts = self._off(ctx)
             if not scripts:
                 return
-            # The survey that follows is asked in the same round trip.
+            # The survey afterwards is part of the same round trip.
             self.survey.take(ctx, scripts)
         if off := self._off(ctx):
             states = self.survey.states(ctx)
             lines = ", ".join(f"{name} by {-states[name].clock.middle:+.1f} s" for name in off)
             raise LabError(
-                f"clocks that cannot be set right: {lines}", hint="is the host busy? run the restore again"
+                f"these clocks could not be set, they are off: {lines}",
+                hint="the host may be overloaded: run the restore again",
             )
 
     def plan(self, ctx: Context) -> str:
-        return "step the clock of every node from the host"
+        return "set the clock of every node from the host"
 
     def _off(self, ctx: Context) -> dict[str, str]:
-        """Return, for every node whose clock is off, the script that mends it."""
+        """Return, for every node whose clock is wrong, the script that sets it."""
         scripts = {}
-        # All of the survey in the first round trip: mostly the nodes' own lab-clock was quicker.
+        # The whole survey is one round trip: usually lab-clock on the node has set the clock already.
         for name, state in self.survey.states(ctx).items():
             script = state.clock.step() if state.clock.beyond(TOLERANCE) else ""
             if state.rtc_behind is not None and abs(state.rtc_behind) > RTC_TOLERANCE:

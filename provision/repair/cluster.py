@@ -1,4 +1,4 @@
-"""The repair of a whole cluster, step by step."""
+"""The steps of a cluster's repair, in order."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ AGAIN = "run the same `kubelab snapshot restore` or `kubelab reset` again"
 
 
 class Repair:
-    """The steps of one repair, which begins now (see Survey); `look` asks whether they are needed."""
+    """The steps of one repair, which begins now (see Survey); `look` finds out whether they are needed."""
 
     def __init__(self, moment: float, wall: Callable[[], float] = time.time) -> None:
         survey = Survey(moment, wall)
         api, credentials, pods = ApiStep(survey), CredentialStep(survey), PodStep(survey)
         heartbeats = HeartbeatStep(survey)
         self.look = LookStep((heartbeats, pods))
-        # An expired join token needs no node to be asked.
+        # Expired join tokens are found by the API server alone, without asking a node.
         self.after_look = credentials
         self.steps: tuple[Step[Context] | Together[Context], ...] = (
             ClockStep(survey),
-            # A kubelet without a valid certificate cannot live.
+            # A kubelet does not run without a valid certificate.
             CertificateStep(survey),
             ServicesStep(survey),
             api,
@@ -55,12 +55,12 @@ def repair(
     *,
     good_until: dt.datetime | None = None,
 ) -> Outcome:
-    """Make a cluster whole whose machines all just came back from one point in the past, `moment`.
+    """Repair a cluster whose machines were all just restored to one point in the past, `moment`.
 
-    `wall` is the clock that the nodes are set by, the host's; both are seconds since the epoch. With
-    `good_until` the cluster was well at `moment`, and its certificates and tokens are all good until then: it
-    may need no repair. So its API server is asked first, and the nodes only if it does not tell that all is
-    well. It may run again at any time: where nothing is wrong it costs the probes.
+    `wall` is the host's clock, which the nodes' clocks are set from; both are seconds since the epoch. With
+    `good_until` the cluster was healthy at `moment`, and its certificates and tokens are valid until then, so
+    it may need no repair: the API server is asked first, and the nodes only if it reports a problem. The
+    repair may run again at any time: on a healthy cluster it only runs the probes.
 
     Raises StepFailed, Cancelled.
     """
@@ -73,10 +73,10 @@ def repair(
         if good_until is not None and good_until.timestamp() - wall() > MARGIN.total_seconds():
             run(work.look)
             if work.look.well:
-                # An API server that was well a moment ago and fails now is what the rest is for.
+                # If the API server fails after all, the full repair below deals with it.
                 with contextlib.suppress(StepFailed):
                     return run(work.after_look)
-            ctx.report.info("the cluster is not well by itself: looking at every node")
+            ctx.report.info("the cluster did not become healthy by itself: checking every node")
         return run(*work.steps)
     except Cancelled:
         raise Cancelled("the repair was interrupted", hint=AGAIN) from None

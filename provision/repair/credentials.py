@@ -1,4 +1,4 @@
-"""What lets a machine join: nothing that has expired is kept. A fresh token is made at each join."""
+"""Removes expired join credentials. Each join creates its own token, so none is needed in advance."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from provision.repair.survey import Survey
 
 TOKEN = "bootstrap-token-"
 UPLOADED_CERTS = "kubeadm-certs"
-# kubeadm keeps the control plane's uploaded certificates this long.
+# kubeadm lets the control plane's uploaded certificates expire after this time.
 UPLOADED = dt.timedelta(hours=2)
 FIELDS = '{range .items[*]}{.metadata.name} {.metadata.creationTimestamp} {.data.expiration}{"\\n"}{end}'
 
 
 class CredentialStep:
-    """No bootstrap token or uploaded certificate that has expired."""
+    """There is no expired bootstrap token or uploaded certificate."""
 
     id = "credentials"
     title = "Join credentials"
@@ -29,11 +29,11 @@ class CredentialStep:
 
     def apply(self, ctx: Context) -> None:
         names = self._expired(ctx)
-        # Its own controller in the cluster may be as quick.
+        # The cluster's own controller may have deleted them meanwhile.
         ctx.kubectl("delete", "secret", "--namespace=kube-system", "--ignore-not-found", *names)
 
     def plan(self, ctx: Context) -> str:
-        return "remove expired join tokens"
+        return "delete expired join tokens"
 
     def _expired(self, ctx: Context) -> list[str]:
         now = dt.datetime.fromtimestamp(self.survey.wall(), dt.UTC)

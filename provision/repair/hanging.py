@@ -1,4 +1,4 @@
-"""Which pods hang after a jump of time. Pure."""
+"""Finds the pods that hang after a restore. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SYSTEM = "kube-system"
 BACK_OFF = "CrashLoopBackOff"
 TERMINATING = "Terminating"
 MIRROR = "kubernetes.io/config.mirror"
-# What a container passes through on its way; one that stays there may wait for a sandbox that is gone.
+# States on the way to running; a container that stays in one may wait for a sandbox that no longer exists.
 PASSING = frozenset(
     {
         "ContainerCreating",
@@ -25,15 +25,15 @@ PASSING = frozenset(
         "ContainerStatusUnknown",
     }
 )
-# What was so for longer when the snapshot was taken is part of it.
+# A pod that was in this state for longer when the snapshot was taken is left as it was.
 SETTLED_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class Pod:
-    """What the repair has to know of a pod.
+    """What the repair needs to know about a pod.
 
-    `hangs` says how it hangs, if it does; it is overdue when its time to end has run out.
+    `hangs` says how it hangs, or is empty. It is overdue when its grace period has passed.
     """
 
     namespace: str
@@ -54,9 +54,9 @@ class Pod:
 
 
 def hanging(objects: Sequence[Object], moment: float, now: float) -> list[Pod]:
-    """Return the pods on Ready nodes that hang, of `objects`, which are all Nodes and Pods.
+    """Return the hanging pods on Ready nodes; `objects` are all Nodes and Pods.
 
-    `moment` is the point in time that the cluster was put back to, `now` what time it is.
+    `moment` is the point in time that the cluster was restored to, `now` the current time, both in seconds.
     """
     ready = {
         item["metadata"]["name"]
@@ -68,7 +68,7 @@ def hanging(objects: Sequence[Object], moment: float, now: float) -> list[Pod]:
         if item["kind"] == "Pod" and item["spec"].get("nodeName") in ready:
             how, began = _how(item), _began(item)
             pod = pod_of(item, how, is_overdue=how == TERMINATING and began < now)
-            # One of the user's that is still ending as it should is none of ours.
+            # A user's pod within its grace period is terminating normally.
             waited = how != TERMINATING or pod.is_overdue or pod.is_system
             if how and waited and began > moment - SETTLED_SECONDS:
                 found.append(pod)
@@ -83,7 +83,7 @@ def _how(item: Object) -> str:
     initialising = any("running" in state for state in _states(status.get("initContainerStatuses") or []))
     reasons = [_reason(state) for state in _states(containers)]
     passing = [reason for reason in reasons if reason in PASSING]
-    # A program of the user's that fails does so without our help.
+    # A crashing program of the user is not caused by the restore.
     failing = BACK_OFF in reasons and item["metadata"]["namespace"] != SYSTEM
     if "deletionTimestamp" in item["metadata"]:
         return TERMINATING
@@ -105,7 +105,7 @@ def _reason(state: Object) -> str:
 
 
 def _began(item: Object) -> float:
-    """Return since when a pod is as it is, in seconds since the epoch."""
+    """Return since when a pod is in its state, in seconds since the epoch."""
     metadata, status = item["metadata"], item.get("status", {})
     text = metadata.get("deletionTimestamp")
     if text is None:
@@ -119,7 +119,7 @@ def _began(item: Object) -> float:
 
 
 def pod_of(item: Object, hangs: str = "", *, is_overdue: bool = False) -> Pod:
-    """Return what has to be known of a pod object."""
+    """Return the Pod for a pod object of the API."""
     metadata = item["metadata"]
     is_static = MIRROR in (metadata.get("annotations") or {})
     owners = metadata.get("ownerReferences") or []

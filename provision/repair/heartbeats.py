@@ -1,4 +1,4 @@
-"""Signs of life newer than the restore: of every kubelet, of the controller manager and of the scheduler."""
+"""Heartbeats newer than the restore: of every kubelet, the controller manager and the scheduler."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from provision.repair.services import RESTART_KUBELET, run_on
 from provision.repair.survey import Survey
 
 POLL_SECONDS = 0.5
-# A heartbeat from the time to come is that of a clock which is not set yet.
+# A heartbeat further in the future comes from a node whose clock is not set yet.
 AHEAD_SECONDS = 1.0
 # Every holder renews its lease within ten seconds.
 LEASE_SECONDS = 12.0
 
 
 class HeartbeatStep:
-    """Every node Ready, with a Lease renewed since the clocks were set; likewise the two leaders' Leases."""
+    """Every node is Ready, and its Lease and those of the two leaders were renewed since the repair began."""
 
     id = "heartbeats"
     title = "Fresh heartbeats"
@@ -29,17 +29,17 @@ class HeartbeatStep:
         return not any(self._stale(ctx))
 
     def apply(self, ctx: Context) -> None:
-        """Wait; after a while help those that do not come by themselves, once, and wait longer."""
+        """Wait; after a while release stale Leases, then restart what is still silent, and wait longer."""
         start, helped = ctx.clock.now(), 0
         limits = (LEASE_SECONDS, LEASE_SECONDS + ctx.scaled(3), LEASE_SECONDS * 2 + ctx.scaled(40))
         while any(stale := self._stale(ctx)):
             nodes, leaders = stale
-            ctx.report.progress(f"waiting for a heartbeat of {', '.join(nodes + leaders)}", self.id)
+            ctx.report.progress(f"waiting for a heartbeat from {', '.join(nodes + leaders)}", self.id)
             passed = ctx.clock.now() - start
             if passed > limits[-1]:
                 raise WaitTimeout(
-                    f"no heartbeat since the restore of {', '.join(nodes + leaders)}",
-                    hint="kubelab status; the journals: kubelab ssh NODE -- sudo journalctl -u kubelet -e",
+                    f"no heartbeat since the restore from {', '.join(nodes + leaders)}",
+                    hint="kubelab status; the logs: kubelab ssh NODE -- sudo journalctl -u kubelet -e",
                 )
             if helped == 0 and passed > limits[0]:
                 helped = 1
@@ -53,7 +53,7 @@ class HeartbeatStep:
         return "wait for heartbeats newer than the restore"
 
     def _stale(self, ctx: Context) -> tuple[list[str], list[str]]:
-        """Return the nodes and the leaders without a sign of life since the restore."""
+        """Return the nodes and the leaders without a heartbeat since the restore."""
         names = [node.name for node in ctx.inventory.nodes]
         try:
             objects = ctx.kubectl.items(f"nodes,{LEASES}", "--all-namespaces")
@@ -79,7 +79,7 @@ class HeartbeatStep:
             first = ctx.inventory.first.name
             pattern = "|".join(LEADERS[name] for name in leaders)
             scripts[first] = f"pkill -KILL -x '{pattern}' || true\n" + scripts.get(first, "")
-        ctx.report.info(f"restarting what gives no sign of life: {', '.join(nodes + leaders)}")
+        ctx.report.info(f"restarting, as no heartbeat came: {', '.join(nodes + leaders)}")
         run_on(ctx, scripts, "restart the kubelet", ctx.scaled(12) + 120)
         free_leases(ctx.kubectl, leaders)
         self.survey.forget()

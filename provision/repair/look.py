@@ -1,4 +1,4 @@
-"""Whether a cluster came back by itself: mostly it did, and its API server is all that has to be asked."""
+"""Finds out whether a restored cluster became healthy by itself, by asking only its API server."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from provision.errors import LabError
 from provision.lab.context import Context
 
 POLL_SECONDS = 0.3
-# For heartbeats, which come every two seconds, and for an API server that has to come to itself.
+# Seconds to wait for heartbeats, which come every two seconds, and for the API server to answer again.
 PATIENCE, SCALED_PATIENCE = 5.0, 1.5
 
 
 class LookStep:
-    """Waits for each of `steps` to be done, in all no longer than a healthy cluster needs; changes nothing.
+    """Waits until each of `steps` is done, as long as a healthy cluster needs; changes nothing.
 
-    What is in a machine is what was saved, so only time can have upset it. To ask each node by SSH would take
-    longer than all the rest where the CPU is emulated.
+    The machines are as they were saved, so only the jump in time can cause problems. Asking each node by SSH
+    would take longer than everything else where the CPU is emulated.
     """
 
     id = "look"
-    title = "The cluster as it comes back"
+    title = "Check of the restored cluster"
 
     def __init__(self, steps: Sequence[Step[Context]]) -> None:
         self.steps = steps
@@ -33,7 +33,7 @@ class LookStep:
         return True
 
     def apply(self, ctx: Context) -> None:
-        """There is nothing to do: what is not well is for the steps that follow."""
+        """Do nothing: the steps that follow repair what is wrong."""
 
     def plan(self, ctx: Context) -> str:
         return "ask the API server"

@@ -1,4 +1,4 @@
-"""Routes between the nodes' pods, and the rules of the services."""
+"""Routes to the other nodes' pods, and kube-proxy's service rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POLL_SECONDS = 1.0
 
 
 class NetworkStep:
-    """Every node has the routes to the others' pods, the lab's masquerading and kube-proxy's rules."""
+    """Every node has the routes to the others' pods, the lab's masquerade rule and kube-proxy's rules."""
 
     id = "network"
     title = "Routes and service rules"
@@ -35,21 +35,21 @@ class NetworkStep:
         if not (names := self._without_rules(ctx)):
             return
         for name in names:
-            # Its DaemonSet makes another, which writes all rules when it starts.
+            # The DaemonSet creates a new pod, which writes all rules at its start.
             which = (f"--selector={PROXY_LABEL}", f"--field-selector=spec.nodeName={name}")
             ctx.kubectl("delete", "pod", "--namespace=kube-system", *which, "--wait=false")
         end = ctx.clock.now() + ctx.scaled(RULES_SECONDS)
         while names := self._without_rules(ctx):
             if ctx.clock.now() > end:
                 raise LabError(
-                    f"kube-proxy writes no rules on {', '.join(names)}",
+                    f"kube-proxy has not written its rules on {', '.join(names)}",
                     hint=f"kubelab kubectl -- --namespace=kube-system logs --selector={PROXY_LABEL}",
                 )
             ctx.clock.sleep(POLL_SECONDS)
             self.survey.forget()
 
     def plan(self, ctx: Context) -> str:
-        return "make missing routes and service rules again"
+        return "restore missing routes and service rules"
 
     def _without_routes(self, ctx: Context) -> list[str]:
         if ctx.cni.name != "bridge":

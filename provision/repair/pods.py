@@ -1,4 +1,4 @@
-"""Pods that the jump left hanging."""
+"""Replaces pods that hang after a restore."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POLL_SECONDS = 1.0
 
 
 class PodStep:
-    """No pod hangs: what does not come by itself is deleted where a controller makes it anew."""
+    """No pod hangs: a pod that does not recover is deleted if a controller will recreate it."""
 
     id = "pods"
     title = "Pods"
@@ -41,20 +41,20 @@ class PodStep:
                 deleted = True
                 self._delete(ctx, pods)
             elif passed > 2 * patience:
-                # The user's own may hang for reasons of their own.
+                # A user's pod may hang for other reasons than the restore.
                 for pod in pods:
                     if not pod.is_system:
-                        self._tell(ctx, pod, "its controller's next one did not come either")
+                        self._give_up(ctx, pod, "its replacement hangs too")
             ctx.clock.sleep(POLL_SECONDS)
 
     def plan(self, ctx: Context) -> str:
-        return "delete pods that hang, where a controller makes them anew"
+        return "delete hanging pods that a controller recreates"
 
     def _hanging(self, ctx: Context) -> list[Pod]:
         try:
             objects = ctx.kubectl.items("nodes,pods", "--all-namespaces")
         except ToolFailed:
-            # A control plane that has just been restarted; the heartbeats were there before.
+            # The control plane was just restarted: heartbeats have been seen before this step.
             return [Pod(SYSTEM, "kube-apiserver", "", False, True, "not answering")]
         found = hanging(objects, self.survey.moment, self.survey.wall())
         return [pod for pod in found if pod.uid not in self.given_up]
@@ -64,19 +64,19 @@ class PodStep:
             if pod.is_static or (pod.hangs == TERMINATING and not pod.is_overdue):
                 continue
             if not pod.is_controlled:
-                self._tell(ctx, pod, "nothing would make it anew")
+                self._give_up(ctx, pod, "not deleted, as no controller would recreate it")
                 continue
-            ctx.report.info(f"deleting the pod {pod.title}: its controller makes another")
+            ctx.report.info(f"deleting the hanging pod {pod.title}: its controller recreates it")
             how = ["--force", "--grace-period=0"] if pod.is_overdue else ["--wait=false"]
             ctx.kubectl("delete", "pod", f"--namespace={pod.namespace}", pod.name, "--ignore-not-found", *how)
 
-    def _tell(self, ctx: Context, pod: Pod, why: str) -> None:
+    def _give_up(self, ctx: Context, pod: Pod, why: str) -> None:
         self.given_up.add(pod.uid)
-        ctx.report.warn(f"the pod {pod.title} hangs, and is left to you: {why}")
+        ctx.report.warn(f"the pod {pod.title} still hangs: {why}")
 
 
 def live_pods(ctx: Context) -> dict[str, Pod]:
-    """Return the running pods that are not about to end, by their uid."""
+    """Return the running pods that are not being deleted, by their uid."""
     pods = {}
     for item in ctx.kubectl.items("pods", "--all-namespaces"):
         running = item.get("status", {}).get("phase") == "Running"

@@ -1,4 +1,4 @@
-"""containerd and kubelet on every node, and the API server as the host reaches it."""
+"""containerd and kubelet on every node, and the API server as seen from the host."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ systemctl reset-failed kubelet 2>/dev/null || true
 systemctl restart kubelet
 {WAIT_FOR_KUBELET}
 """
-# By the name that the kernel keeps, of 15 characters. They have no state of their own but etcd's, which is
-# safe at any moment; the kubelet starts them again at once.
+# pkill compares the kernel's name, which has 15 characters. Only etcd has state, which is safe when it is
+# killed; the kubelet restarts them at once.
 RESTART_CONTROL_PLANE = """
 pkill -KILL -x 'kube-apiserver|kube-controller|kube-scheduler' || true
 pkill -TERM -x etcd || true
 """
-MENDING = {
+FIXES = {
     "containerd": RESTART_CONTAINERD,
     "the kubelet": RESTART_KUBELET,
     "lab-clock": "systemctl start lab-clock\n",
@@ -59,7 +59,7 @@ MENDING = {
 
 
 class ServicesStep:
-    """containerd and the kubelet alive on every node; restarted only where they are not."""
+    """containerd and the kubelet are healthy on every node; restarted only where they are not."""
 
     id = "services"
     title = "containerd and kubelet"
@@ -73,22 +73,24 @@ class ServicesStep:
     def apply(self, ctx: Context) -> None:
         states = self.survey.states(ctx)
         scripts = {
-            name: "".join(MENDING[part] for part in dead)
+            name: "".join(FIXES[part] for part in dead)
             for name, state in states.items()
             if (dead := _dead(state))
         }
-        run_on(ctx, scripts, "mend containerd and kubelet", ctx.scaled(START_SECONDS) + 120)
+        run_on(ctx, scripts, "restart containerd and kubelet", ctx.scaled(START_SECONDS) + 120)
         self.survey.forget()
         for name, state in self.survey.states(ctx).items():
             if dead := _dead(state):
-                raise LabError(f"{name}: {', '.join(dead)} did not come to life", hint=HINT.format(node=name))
+                raise LabError(
+                    f"{name}: {', '.join(dead)} is not healthy after a restart", hint=HINT.format(node=name)
+                )
 
     def plan(self, ctx: Context) -> str:
-        return "restart the containerd or kubelet that does not answer"
+        return "restart containerd or the kubelet where it does not answer"
 
 
 class ApiStep:
-    """The API server answers the host, whose kubeconfig is good."""
+    """The API server answers the host, and the host's kubeconfig is valid."""
 
     id = "api"
     title = "API server"
@@ -97,13 +99,14 @@ class ApiStep:
         self.survey = survey
 
     def is_done(self, ctx: Context) -> bool:
-        return self._kubeconfig_lives(ctx) and ctx.kubectl.answers()
+        return self._kubeconfig_is_valid(ctx) and ctx.kubectl.answers()
 
     def apply(self, ctx: Context) -> None:
         first = ctx.inventory.first
-        if not self._kubeconfig_lives(ctx):
+        if not self._kubeconfig_is_valid(ctx):
             ctx.report.info(
-                "a new certificate for kubectl: if you merged it into your own kubeconfig, do so again"
+                "kubectl gets a new certificate: if you merged the lab into your own kubeconfig, run "
+                "`kubelab kubeconfig --merge` again"
             )
         fetch_kubeconfig(ctx.connect(first), ctx.config.name, ctx.workspace.kubeconfig)
         try:
@@ -117,8 +120,8 @@ class ApiStep:
     def plan(self, ctx: Context) -> str:
         return "wait for the API server"
 
-    def _kubeconfig_lives(self, ctx: Context) -> bool:
-        """Return whether the certificate in the host's kubeconfig is good for a while."""
+    def _kubeconfig_is_valid(self, ctx: Context) -> bool:
+        """Return whether the certificate in the host's kubeconfig is valid for some time."""
         file = ctx.workspace.kubeconfig
         if not file.exists():
             return False
@@ -132,7 +135,7 @@ class ApiStep:
 
 
 def run_on(ctx: Context, scripts: dict[str, str], what: str, deadline: float) -> dict[str, str]:
-    """Run each node's script, all at once, and return what they said by node name."""
+    """Run each node's script, in parallel, and return their output by node name."""
 
     def run(node: Node) -> str:
         return ctx.connect(node).run(scripts[node.name], deadline=deadline, what=what).stdout
@@ -141,7 +144,7 @@ def run_on(ctx: Context, scripts: dict[str, str], what: str, deadline: float) ->
 
 
 def _dead(state: NodeState) -> list[str]:
-    """Return what does not live on a node."""
+    """Return the services that are not healthy on a node."""
     dead = []
     if state.units.get("containerd") != "active":
         dead.append("containerd")

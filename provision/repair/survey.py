@@ -1,4 +1,4 @@
-"""The nodes after time travel: one fat round trip to all at once, and what they said, parsed."""
+"""The survey of the nodes after a restore: everything in one round trip, all nodes in parallel."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ if [ -r {RTC} ]; then cat {RTC}; fi
 
 @dataclass(frozen=True)
 class NodeState:
-    """What one node said. `certificates` maps a file to the end of what it holds.
+    """The state of one node. `certificates` maps a file to the first expiry of a certificate in it.
 
-    `clock` is how far the node's clock is from the host's, `rtc_behind` how many seconds its hardware clock
-    is behind, which counts whole ones.
+    `clock` is the offset of the node's clock from the host's; `rtc_behind` is by how many seconds its
+    hardware clock, which has whole seconds only, is behind. `has_keeper`: lab-clock.service is installed.
     """
 
     clock: Offset
@@ -61,10 +61,10 @@ class NodeState:
 
 
 class Survey:
-    """The states of all nodes, asked when first needed and again after something was changed.
+    """The states of all nodes, queried at first use and again after a change.
 
-    Times are seconds since the epoch: `moment` is the point in time that the lab was put back to, `wall` the
-    host's clock, `since` when the repair began. `expired` are the tokens found dead at any time of it.
+    Times are seconds since the epoch: `moment` is the point in time that the lab was restored to, `wall` the
+    host's clock, `since` when the repair began. `expired` are all expired tokens seen during the repair.
     """
 
     def __init__(self, moment: float, wall: Callable[[], float] = time.time) -> None:
@@ -76,7 +76,7 @@ class Survey:
 
     @property
     def soon(self) -> dt.datetime:
-        """Return the time until which a certificate has to be good at least."""
+        """Return the time until which a certificate must be valid at least."""
         return dt.datetime.fromtimestamp(self.wall(), dt.UTC) + MARGIN
 
     def states(self, ctx: Context) -> Mapping[str, NodeState]:
@@ -87,7 +87,7 @@ class Survey:
         return self._states
 
     def take(self, ctx: Context, first: Mapping[str, str]) -> None:
-        """Ask all nodes at once; a node named in `first` runs that script before it answers."""
+        """Ask all nodes in parallel; a node named in `first` runs that script before it answers."""
         self.forget()
         deadline = ctx.scaled(30)
 
@@ -96,7 +96,7 @@ class Survey:
             with contextlib.closing(ctx.connect(node).shell()) as shell:
                 text = run_in(shell, node.name, script, deadline=deadline, what="survey the node")
                 now = self.wall()
-                # The shell is there by now: so a round trip is short, and the measurement exact.
+                # The shell is open by now, so a round trip is short and the measurement exact.
                 show = functools.partial(run_in, shell, node.name, SHOW, deadline=deadline, what=SHOW)
                 return parse_state(text, now, measure(show, self.wall))
 
@@ -106,12 +106,12 @@ class Survey:
         self.expired |= {token for token in held if token.expires < now}
 
     def forget(self) -> None:
-        """Let the next question be asked of the nodes."""
+        """Forget the states; the next use asks the nodes again."""
         self._states = None
 
 
 def parse_state(text: str, now: float, clock: Offset) -> NodeState:
-    """Return the state that a survey's output describes, given the host's time when it had arrived."""
+    """Return the state that a survey's output describes; `now` is the host's time when it arrived."""
     parts = sections(text)
     return NodeState(
         clock=clock,

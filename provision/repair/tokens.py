@@ -1,4 +1,4 @@
-"""Service accounts' tokens in pods: after a year they are dead until the kubelet writes new ones."""
+"""Service account tokens in pods: once they have expired, pods wait for the kubelet to write new ones."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from provision.repair.services import RESTART_KUBELET, START_SECONDS, run_on
 from provision.repair.survey import Survey
 
 POLL_SECONDS = 1.0
-# The kubelet replaces tokens when it looks at a pod again; one that has just started does so at once.
+# The kubelet replaces tokens when it syncs a pod; after a restart it syncs all pods at once.
 PATIENCE = 6
 LONGEST = 40
 
 
 class TokenStep:
-    """Every running pod has a token that is good, and the system's own pods use it.
+    """Every running pod has a valid token, and the pods of kube-system use it.
 
-    A client reads its token again every minute. kube-proxy and CoreDNS are not left blind for as long: those
-    that had a dead one are made anew. Pods of the user keep their memory, and wait that minute.
+    A client rereads its token every minute. kube-proxy and CoreDNS must not be without the API server for so
+    long, so their pods with an expired token are deleted and recreated. Pods of the user keep running, and
+    wait that minute.
     """
 
     id = "pod-tokens"
@@ -35,11 +36,11 @@ class TokenStep:
         if not self.survey.expired:
             return True
         pods = live_pods(ctx)
-        return not self._dead(ctx, pods) and not self._blind(pods)
+        return not self._nodes_with_expired(ctx, pods) and not self._system_pods(pods)
 
     def apply(self, ctx: Context) -> None:
         self._await_tokens(ctx)
-        for pod in self._blind(live_pods(ctx)):
+        for pod in self._system_pods(live_pods(ctx)):
             ctx.kubectl("delete", "pod", f"--namespace={pod.namespace}", pod.name, "--wait=false")
 
     def plan(self, ctx: Context) -> str:
@@ -47,12 +48,12 @@ class TokenStep:
 
     def _await_tokens(self, ctx: Context) -> None:
         start, restarted = ctx.clock.now(), False
-        while nodes := self._dead(ctx, live_pods(ctx)):
+        while nodes := self._nodes_with_expired(ctx, live_pods(ctx)):
             ctx.report.progress(f"waiting for new tokens on {', '.join(nodes)}", self.id)
             passed = ctx.clock.now() - start
             if passed > ctx.scaled(LONGEST):
                 raise LabError(
-                    f"the kubelet writes no new tokens on {', '.join(nodes)}",
+                    f"the kubelet has not written new tokens on {', '.join(nodes)}",
                     hint=f"kubelab ssh {nodes[0]} -- sudo journalctl -u kubelet -e",
                 )
             if not restarted and passed > ctx.scaled(PATIENCE):
@@ -62,8 +63,8 @@ class TokenStep:
             ctx.clock.sleep(POLL_SECONDS)
             self.survey.forget()
 
-    def _dead(self, ctx: Context, pods: Mapping[str, Pod]) -> list[str]:
-        """Return the nodes where a running pod's token is dead."""
+    def _nodes_with_expired(self, ctx: Context, pods: Mapping[str, Pod]) -> list[str]:
+        """Return the nodes where a running pod's token has expired."""
         now = self.survey.wall()
         return [
             name
@@ -71,7 +72,7 @@ class TokenStep:
             if any(token.uid in pods and token.expires < now for token in state.tokens)
         ]
 
-    def _blind(self, pods: Mapping[str, Pod]) -> list[Pod]:
-        """Return the system's pods that were seen with a dead token."""
+    def _system_pods(self, pods: Mapping[str, Pod]) -> list[Pod]:
+        """Return the pods of kube-system that were seen with an expired token."""
         seen = {token.uid for token in self.survey.expired}
         return [pod for uid, pod in pods.items() if uid in seen and pod.is_system and pod.is_controlled]

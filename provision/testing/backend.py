@@ -1,4 +1,4 @@
-"""testinfra's way to a node: through the lab's own connection, as root, with a deadline on every command."""
+"""The testinfra backend for a node: the lab's own connection, as root, with a deadline on every command."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RootShellBackend(BaseBackend):  # type: ignore[misc]
 
     def __init__(self, node: str, open_shell: Callable[[], Shell], scaled: Callable[[float], float]) -> None:
         super().__init__(node)
-        # testinfra would start Python on the node to learn what every node has.
+        # testinfra would start Python on the node to find out the encoding.
         self._encoding = "utf-8"
         self._open_shell = open_shell
         self._scaled = scaled
@@ -43,7 +43,7 @@ class RootShellBackend(BaseBackend):  # type: ignore[misc]
         return self.result(code, self.encode(line), stdout, stderr)
 
     def close(self) -> None:
-        """End the shell; the next command makes another."""
+        """End the shell; the next command opens another."""
         with self._lock:
             shell, self._shell = self._shell, None
         if shell is not None:

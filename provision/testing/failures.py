@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
 
 def fail(error: LabError) -> NoReturn:
-    """Fail the test without a traceback, which would lead into kubelab."""
+    """Fail the test without a traceback, which would only show kubelab's code."""
     raise pytest.fail.Exception(text(error), pytrace=False) from None
 
 
 def text(error: LabError) -> str:
-    """Return an error for people: what failed, with which words, what to do."""
+    """Return an error as text: what failed, its details, and what to do."""
     hint = f"hint: {error.hint}" if error.hint else ""
     return "\n".join(part for part in (error.message, error.details, hint) if part)
 
 
 def explain(error: BaseException) -> None:
-    """Let pytest show what a LabError knows beyond its message."""
+    """Let pytest show the details and the hint of a LabError, too."""
     from provision.errors import LabError
 
-    # One that a wider fixture raised comes again with each of its tests.
+    # An error of a wider fixture is raised again for each of its tests.
     if isinstance(error, LabError) and not getattr(error, "__notes__", None):
         for part in (error.details, f"hint: {error.hint}" if error.hint else ""):
             if part:

@@ -1,4 +1,4 @@
-"""kubectl as a test uses it: parsed answers, and waiting for what is to become true."""
+"""kubectl for tests: parsed answers, and waiting for a condition."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST = 300
 class LabKubectl:
     """kubectl on the host with the lab's kubeconfig. All timeouts are seconds, scaled by acceleration.
 
-    `kubectl("get", "nodes")` returns the parsed answer. What kubectl refuses is ToolFailed.
+    `kubectl("get", "nodes")` returns the parsed answer. Raises ToolFailed when kubectl fails.
     """
 
     def __init__(self, context: Context) -> None:
@@ -35,7 +35,7 @@ class LabKubectl:
         return self._kubectl().items(*arguments)
 
     def text(self, *arguments: str, stdin: str = "", timeout: float | None = None) -> str:
-        """Return the output of `kubectl ARGUMENTS` as it is."""
+        """Return the output of `kubectl ARGUMENTS`, not parsed."""
         deadline = None if timeout is None else self._context.scaled(timeout)
         return self._kubectl()(*arguments, stdin=stdin, deadline=deadline)
 
@@ -66,10 +66,10 @@ class LabKubectl:
         timeout: float = 60.0,
         what: str = "",
     ) -> dict[str, Any]:
-        """Ask `kubectl get GET_ARGS` until `until(parsed)` is true, and return the parsed answer.
+        """Run `kubectl get GET_ARGS` until `until(parsed)` is true, and return the parsed answer.
 
-        Objects that are not there yet, and fields that `until` does not find in them, are waited for.
-        Raises WaitTimeout, which tells what was seen last.
+        It also waits while objects do not exist yet, or lack fields that `until` reads.
+        Raises WaitTimeout, whose message says what was seen last.
         """
         seen = "no answer"
 
@@ -90,7 +90,7 @@ class LabKubectl:
         try:
             return poll_until(
                 probe,
-                what=what or f"what was expected of {' '.join(get_args)}",
+                what=what or f"the expected state of {' '.join(get_args)}",
                 deadline=self._context.scaled(timeout),
                 clock=self._context.clock,
                 interval=POLL_SECONDS,
@@ -99,11 +99,11 @@ class LabKubectl:
             raise WaitTimeout(f"{late.message}; last seen: {seen}", hint="kubelab status") from None
 
     def check(self) -> None:
-        """Raise LabError unless there is a cluster to ask, and a kubectl to ask it with."""
+        """Raise LabError unless the lab has a cluster and a kubectl."""
         self._kubectl()
 
     def forget(self) -> None:
-        """Look for program and kubeconfig again at the next call."""
+        """Look for the kubectl program and the kubeconfig again at the next call."""
         self._found = None
 
     def _kubectl(self) -> Kubectl:
@@ -116,7 +116,7 @@ class LabKubectl:
 
 
 def describe(answer: Mapping[str, Any]) -> str:
-    """Return in a few words what the objects of a `kubectl get` are and how they are."""
+    """Return a short text about the state of the objects of a `kubectl get`."""
     objects = answer.get("items", [answer])
     lines = [_object(each) for each in objects[:SHOWN]]
     if len(objects) > SHOWN:

@@ -1,4 +1,4 @@
-"""The lab as a test sees it."""
+"""The `lab` fixture's object."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LabUnderTest:
 
     @property
     def config(self) -> ClusterConfig:
-        """Return lab.yaml, its `auto` values decided."""
+        """Return the configuration from lab.yaml, with `auto` values resolved."""
         return self.context.config
 
     @property
@@ -67,14 +67,14 @@ class LabUnderTest:
         return self.context.scaled(seconds)
 
     def require_up(self) -> None:
-        """Raise LabError unless the lab was made and a machine of it runs."""
+        """Raise LabError unless at least one machine of the lab is running."""
         states = self.context.machines.states()
         if RUNNING not in states.values():
-            state = "none of its machines runs" if states else "it has no machines"
+            state = "none of its machines is running" if states else "it has no machines"
             raise LabError(f"the lab {self.config.name} is not up: {state}", hint="kubelab up")
 
     def disconnect(self) -> None:
-        """End every connection; the next command makes a new one, to the lab as it is then."""
+        """Close every connection; the next command opens a new one."""
         self.kubectl.forget()
         for node in self.nodes:
             node.disconnect()
@@ -88,7 +88,7 @@ class LabUnderTest:
 
 
 class _Prints(EventReporter):
-    """Prints what is worth a line: pytest shows it with the test it belongs to."""
+    """Prints infos and warnings: pytest shows them with the test they belong to."""
 
     def event(self, name: str, fields: dict[str, Any]) -> None:
         if name in ("info", "warn"):
@@ -96,6 +96,6 @@ class _Prints(EventReporter):
 
 
 def open_under_test(file: Path) -> LabUnderTest:
-    """Return the lab of a lab.yaml, without touching its machines; raises LabError."""
+    """Return the lab of a lab.yaml, without connecting to its machines; raises LabError."""
     config, workspace = read_lab(file)
     return LabUnderTest(open_lab(config, workspace, _Prints(), threading.Event()))

@@ -1,4 +1,4 @@
-"""A node as a test sees it: what lab.yaml says of it, and a testinfra host."""
+"""A node in a test: its data from lab.yaml, and a testinfra host."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from provision.testing.backend import RootShellBackend
 
 
 class LabNode:
-    """One node. All that a testinfra Host has is here too: `run`, `check_output`, `file`, `service`, ...
+    """One node, with everything that a testinfra Host has: `run`, `check_output`, `file`, `service`, ...
 
-    Commands run as root by `sh`, get no input, and end within 60 seconds or the `timeout=` given to
-    `run` (longer where the machines are emulated), or raise CommandTimeout.
+    Commands run as root in `sh`, without input. They have 60 seconds, or the `timeout=` given to `run`
+    (more where the machines are emulated), and raise CommandTimeout after that.
     """
 
     def __init__(self, node: Node, open_shell: Callable[[], Shell], scaled: Callable[[float], float]) -> None:
@@ -36,7 +36,7 @@ class LabNode:
 
     @property
     def ip(self) -> str:
-        """Return the address in the nodes' network, which is the node's InternalIP."""
+        """Return the address in the node network, which is the node's InternalIP."""
         return self._node.ip
 
     @property
@@ -44,7 +44,7 @@ class LabNode:
         return self._node.is_control_plane
 
     def disconnect(self) -> None:
-        """End the root shell, and forget what testinfra found out about the node."""
+        """Close the root shell, and drop what testinfra has cached about the node."""
         self._backend.close()
         self._host = self._new_host()
 

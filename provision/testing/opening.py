@@ -37,7 +37,7 @@ def lab_of(config: pytest.Config) -> LabUnderTest:
 
 
 def inventory_for(config: pytest.Config) -> Inventory | None:
-    """Return the nodes of lab.yaml; without one, None and a problem to tell once all is collected."""
+    """Return the nodes of lab.yaml; without a valid one None, and a problem to report after collection."""
     if _INVENTORY not in config.stash:
         from provision.config.inventory import inventory_of
         from provision.errors import LabError
@@ -59,7 +59,7 @@ def snapshots_of(config: pytest.Config) -> LabSnapshots:
 
 
 def put_back(config: pytest.Config) -> None:
-    """Put the lab back to the snapshot that a test asked for, once; what fails, fails that test."""
+    """Restore the snapshot of a test's mark `restores`, once; a failure fails that test."""
     name = config.stash.get(RESTORES, "")
     if not name:
         return

@@ -1,18 +1,18 @@
-"""The pytest plugin of kubelab: your own tests against a lab, its nodes as testinfra hosts.
+"""The pytest plugin of kubelab, for your own tests against a lab; its nodes are testinfra hosts.
 
-Installed with kubelab and loaded by itself; in any folder:
+Installed with kubelab and loaded by pytest automatically; in any folder:
 
     pytest --lab PATH        PATH is a lab.yaml or its folder, by default ./lab.yaml
 
     def test_the_kubelet_runs(node):                  # once for every node
         assert node.service("kubelet").is_running
 
-    @pytest.mark.restores("ready")                    # the lab is put back after the test
+    @pytest.mark.restores("ready")                    # the snapshot is restored after the test
     def test_a_worker_can_be_drained(kubectl, workers):
         kubectl.text("drain", workers[0].name, "--ignore-daemonsets")
 
-`pytest --fixtures` lists the fixtures, `pytest --markers` the marks. As long as none of them is used the
-plugin does nothing, and imports next to nothing.
+`pytest --fixtures` lists the fixtures, `pytest --markers` the marks. The plugin does nothing, and imports
+almost nothing, until one of them is used.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from provision.testing.opening import (
 )
 
 pytest_plugins = ["provision.testing.fixtures"]
-# What the fixture of this name asks for when it is ours: a user's own `node` is none of our business.
+# Our fixtures `node` and `worker` use these, which tells them from a user's fixtures of the same names.
 OWN = {"node": "_find_node", "worker": "_find_worker"}
 MARKERS = (
-    "quick: only reads what is at hand: one command on a node, or one question to the API server",
+    "quick: takes little time: at most one command on each node and a few requests to the API server",
     "changes: makes objects in the cluster",
     "look(text): where to look when the test fails; {node} in it becomes the node's name",
-    "restores(name): the lab is put back to the snapshot `name` after the test, with all that wider "
-    "fixtures made in the cluster",
+    "restores(name): the snapshot `name` is restored after the test, which also undoes what fixtures of a "
+    "wider scope made in the cluster",
 )
 
 
@@ -67,7 +67,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # A worker of pytest-xdist must not end here: there each test fails with the problem.
+    # Under pytest-xdist this must not end a worker: there each test fails with the problem.
     if PROBLEM not in config.stash or hasattr(config, "workerinput"):
         return
     if any(set(OWN.values()) & set(getattr(item, "fixturenames", ())) for item in items):
@@ -78,7 +78,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     mark = item.get_closest_marker("restores")
     if mark is None:
         return
-    # What cannot be put back must not be changed.
+    # A test must not change a lab that cannot be restored afterwards.
     from provision.errors import LabError
 
     name = str(mark.args[0])
@@ -97,7 +97,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
         try:
             put_back(item.config)
         except pytest.fail.Exception:
-            item.session.shouldstop = "the lab could not be put back"
+            item.session.shouldstop = "the lab could not be restored"
             raise
 
 
@@ -106,7 +106,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     try:
         return (yield)
     finally:
-        # After Ctrl-C no test's own end comes to it.
+        # After Ctrl-C the tear-down of the test may not have run.
         try:
             put_back(session.config)
         except pytest.fail.Exception as error:
@@ -130,7 +130,7 @@ def pytest_runtest_makereport(
 
 
 def _parametrized(metafunc: pytest.Metafunc, fixture: str) -> bool:
-    """Return whether the test says itself which nodes it is for."""
+    """Return whether the test parametrizes this fixture itself."""
     for mark in metafunc.definition.iter_markers("parametrize"):
         names = mark.args[0] if mark.args else mark.kwargs["argnames"]
         if fixture in (names.replace(",", " ").split() if isinstance(names, str) else names):

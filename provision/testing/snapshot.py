@@ -1,4 +1,4 @@
-"""The lab's snapshots as a test uses them."""
+"""The `snapshot` fixture's object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from provision.testing.lab import LabUnderTest
 
 
 class LabSnapshots:
-    """Saves the lab at one point in time, and puts it back; connections are made anew afterwards.
+    """Saves and restores the whole lab; connections are closed before and opened again after.
 
     Each call holds the lab's lock, as the commands do. Raises LabError.
     """
@@ -27,7 +27,7 @@ class LabSnapshots:
             return actions.save(self._lab.context, check_name(name), note)
 
     def restore(self, name: str) -> Manifest:
-        """Put all machines back to `name`; the cluster is repaired and verified."""
+        """Restore all machines to `name`, then repair and verify the cluster."""
         with self._changing(restoring=True):
             return actions.restore(self._lab.context, check_name(name))
 
@@ -37,14 +37,14 @@ class LabSnapshots:
             actions.delete(self._lab.context, check_name(name))
 
     def check(self, name: str) -> None:
-        """Raise SnapshotError unless the lab can be put back to `name`."""
+        """Raise SnapshotError unless `name` can be restored."""
         context = self._lab.context
         restorable(context, context.snapshots(context.cancel), check_name(name))
 
     @contextmanager
     def _changing(self, *, restoring: bool = False) -> Iterator[None]:
         with self._lab.context.workspace.lock():
-            # A connection that is open while memory is saved would come back half dead.
+            # A connection that is open during a save would be broken after a restore.
             self._lab.disconnect()
             try:
                 recover(self._lab.context, restoring=restoring)

@@ -1,4 +1,4 @@
-"""What tests put into the cluster: namespaces of their own, and Deployments from a few arguments."""
+"""What tests create in the cluster: namespaces of their own, and Deployments from a few arguments."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "kubelab-verify"}
 LONGEST_SLUG = 40
-# Not `sleep`: the first program of a container is not ended by a signal that it does not handle, but by the
-# end of the grace period.
 GRACE_SECONDS = 1
+# As a container's first process it ignores SIGTERM, so the pod ends after the grace period.
 IDLE = ("tail", "-f", "/dev/null")
 ROLLOUT_SECONDS = 60.0
 
@@ -58,7 +57,7 @@ class Deployed:
     def wait(self, replicas: int | None = None, timeout: float = ROLLOUT_SECONDS) -> None:
         """Wait until the rollout is complete and `replicas` pods are Ready, by default as many as asked for.
 
-        Raises WaitTimeout, which tells what the pods wait for.
+        Raises WaitTimeout, whose message says what the pods wait for.
         """
         wanted = self.replicas if replicas is None else replicas
 
@@ -107,9 +106,9 @@ class Deployer:
     ) -> Deployed:
         """Make a Deployment and wait until its pods are Ready.
 
-        Without `image` it is the lab's busybox; that without `command` serves the pod's name by HTTP on
-        `port`, or does nothing. A `port` also gives a readiness probe. `node` binds the pods to one node,
-        `labels` are further labels of the pods, `namespace` is the test's own unless given.
+        The default image is the lab's busybox. Without `command` it serves the pod's name by HTTP on `port`,
+        or idles when there is no port. A `port` also adds a readiness probe. `node` binds the pods to one
+        node, `labels` are further labels of the pods, `namespace` is the test's own unless given.
         """
         if command is None and image is None:
             command = _serve(port) if port is not None else IDLE
@@ -137,7 +136,7 @@ class Deployer:
         return deployed
 
     def remove(self) -> None:
-        """Delete the Deployments in namespaces that the test was given by others."""
+        """Delete the Deployments in namespaces other than the test's own."""
         for each in self._elsewhere:
             self.kubectl.delete(
                 "deployment", each.name, "-n", each.namespace, "--wait=false", "--ignore-not-found"
@@ -170,7 +169,7 @@ def _serve(port: int) -> list[str]:
 
 def _make_namespace(kubectl: LabKubectl, name: str) -> None:
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": MANAGED_BY}})
-    # Without these two a pod is refused, or waits for its volume.
+    # Without the service account a pod is refused; without the ConfigMap it waits for its volume.
     kubectl.wait_for(
         "serviceaccount/default",
         "configmap/kube-root-ca.crt",

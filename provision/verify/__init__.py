@@ -1,1 +1,1 @@
-"""`kubelab verify`: the run of the checks, and what they said."""
+"""`kubelab verify`: runs the checks and shows their results."""

@@ -1,4 +1,4 @@
-"""Tests and their failures in words for people."""
+"""Describes tests and their failures for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RAISED_BY_CHECKS = ("AssertionError: ", "Failed: ", "Exception: ")
 
 
 def label(path: Path, root: Path, folders: Sequence[Path]) -> str:
-    """Return a file's name for people: relative to `root`, or to the parent of one of `folders`."""
+    """Return a file's name to show: relative to `root`, or to the parent of one of `folders`."""
     if path.is_relative_to(root):
         return path.relative_to(root).as_posix()
     for folder in folders:
@@ -38,7 +38,7 @@ def node_of(item: pytest.Item) -> str:
 
 
 def sentence(item: pytest.Item) -> str:
-    """Return what a test claims: "swap is off" for test_swap_is_off, with parameters other than the node."""
+    """Return a test's name as a sentence: "swap is off" for test_swap_is_off, with further parameters."""
     name = getattr(item, "originalname", None) or item.name
     words = str(name).removeprefix("test_").replace("_", " ")
     callspec = getattr(item, "callspec", None)
@@ -47,13 +47,13 @@ def sentence(item: pytest.Item) -> str:
 
 
 def look_of(item: pytest.Item) -> str:
-    """Return where its mark `look` says to look when the test fails; it may contain {node}."""
+    """Return the text of a test's mark `look`: where to look when it fails; it may contain {node}."""
     mark = item.get_closest_marker("look")
     return str(mark.args[0]) if mark is not None and mark.args else ""
 
 
 def why_failed(report: pytest.TestReport | pytest.CollectReport, error: BaseException | None) -> str:
-    """Return why a test failed: what its assertion says to people, else what pytest says."""
+    """Return why a test failed: the message of its assertion, else what pytest reports."""
     if isinstance(error, LabError):
         return "\n".join([error.message, last_lines(error.details, DETAIL_LINES)]).strip()
     crash = getattr(report.longrepr, "reprcrash", None)
@@ -62,13 +62,13 @@ def why_failed(report: pytest.TestReport | pytest.CollectReport, error: BaseExce
     message = str(crash.message)
     for kind in _RAISED_BY_CHECKS:
         message = message.removeprefix(kind)
-    # Below the message for people, which it indents, pytest adds what it compared: the same in other words.
+    # Below the assertion's message, which it indents, pytest adds the values it compared.
     told = message.partition("\nassert ")[0] or message
     return told.replace("\n  ", "\n").strip()
 
 
 def why_skipped(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """Return the reason that a skipped test gave."""
+    """Return why a test was skipped."""
     if getattr(report, "wasxfail", ""):
         return f"expected to fail: {report.wasxfail}"
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr

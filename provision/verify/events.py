@@ -1,7 +1,7 @@
-"""The pytest plugin of `kubelab verify`: chooses the tests, and tells how they go, a line each.
+"""The pytest plugin of `kubelab verify`: selects the tests, and writes an event a line about each.
 
 Loaded by `-p` in pytest's own process. The events go to the real standard output, which no test can write to:
-"collected", "started" and "finished", or, with what is wrong, "unknown" and "empty".
+"collected", "started" and "finished", or "unknown" and "empty" when the selection is wrong.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from provision.verify.interrupts import Interrupts
 from provision.verify.protocol import line_of
 from provision.verify.selection import Selection, concern, known_names, names_of
 
-# In the order of what a test's parts say about the whole.
+# From best to worst: the worst outcome of set-up, call and tear-down is the test's.
 _WORST = ("passed", "skipped", "failed")
 
 
@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Events:
-    """Tells of every test once it begins and once all its parts are over."""
+    """Writes an event when a test begins, and one when its tear-down is over."""
 
     def __init__(self, config: pytest.Config, stream: Any, interrupts: Interrupts) -> None:
         self.root = config.rootpath
@@ -115,7 +115,7 @@ class Events:
         self, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        # The JUnit file takes its names from here; those of pytest lead out of its root by "../..".
+        # The JUnit file takes its names from here; pytest's own would begin with "../..".
         report.nodeid = self.running["id"]
         worse = _WORST.index(report.outcome) > _WORST.index(self.running["outcome"])
         if worse:

@@ -1,4 +1,4 @@
-"""Proves by tests that a cluster is right: the shipped checks, and a user's own beside them."""
+"""Runs the shipped checks, and the user's own tests, against a cluster and records the result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from provision.errors import Cancelled, LabError
 from provision.lab.context import Context
-from provision.providers.base import RUNNING
+from provision.providers.base import MISSING, RUNNING
 from provision.verify import record
 from provision.verify.outcome import Outcome
 from provision.verify.record import VerifyRecord
@@ -28,9 +28,9 @@ def verify(
     tests: Sequence[Path] = (),
     junit: Path | None = None,
 ) -> VerifyRecord:
-    """Run the checks, tell how they went and return what is recorded; raises VerifyFailed when one is red.
+    """Run the checks, show the results and return the record; raises VerifyFailed when a check fails.
 
-    `only` and `skip` are concerns (names of test files) or marks, `tests` folders of the user's own.
+    `only` and `skip` are concerns (names of test files) or marks; `tests` are folders of own tests.
     """
     request = Request(lab_file, Selection(quick, tuple(only), tuple(skip)), tuple(tests), junit)
     outcome = examine(ctx, request)
@@ -40,10 +40,11 @@ def verify(
 
 
 def prove(ctx: Context, lab_file: Path, checks: Path = CHECKS) -> float:
-    """Run the quick checks at the end of another command; return their seconds.
+    """Run the quick checks at the end of another command; return how many seconds they took.
 
-    Without a pod network there is nothing yet that could be green. Raises VerifyFailed when checks are
-    red, and red again when all are run once more: what was just made or put back answers late at times.
+    They are not run without a pod network, as the nodes are not Ready then. Failed checks are run once more,
+    since a cluster that was just created or restored may be slow to answer; raises VerifyFailed when they
+    fail again.
     """
     if ctx.cni.name == "none":
         return 0.0
@@ -51,7 +52,7 @@ def prove(ctx: Context, lab_file: Path, checks: Path = CHECKS) -> float:
     first = examine(ctx, request)
     if not first.failures:
         return first.seconds
-    ctx.report.info("once more: a lab that was just made or put back may be too busy to answer in time")
+    ctx.report.info("running the checks once more: a new or restored cluster may be slow to answer at first")
     again = examine(ctx, request)
     if again.failures:
         raise again.error()
@@ -59,11 +60,11 @@ def prove(ctx: Context, lab_file: Path, checks: Path = CHECKS) -> float:
 
 
 def examine(ctx: Context, request: Request) -> Outcome:
-    """Run the checks, tell how they went, and record it, unless it was but a chosen part of them.
+    """Run the checks and show the results; record them unless --only or --skip left some out.
 
-    Raises LabError when there is no cluster to look at, and what `run_checks` raises; never VerifyFailed.
+    Raises LabError when the lab has no running cluster, and what `run_checks` raises; never VerifyFailed.
     """
-    _refuse(ctx)
+    _require_running(ctx)
     whole = not request.selection.only and not request.selection.skip
     quick = request.selection.quick
     last = record.read(ctx.workspace)
@@ -87,12 +88,12 @@ def examine(ctx: Context, request: Request) -> Outcome:
     return outcome
 
 
-def _refuse(ctx: Context) -> None:
-    """Raise LabError when there is nothing that could be verified."""
+def _require_running(ctx: Context) -> None:
+    """Raise LabError unless the lab has a cluster and all its machines run."""
     if not ctx.workspace.kubeconfig.exists():
         raise LabError(f"the lab {ctx.config.name} has no cluster yet", hint="kubelab up")
     states = ctx.machines.states()
     for node in ctx.inventory.nodes:
-        state = states.get(node.name, "not there")
+        state = states.get(node.name, MISSING)
         if state != RUNNING:
             raise LabError(f"the machine {node.name} is {state}", hint="kubelab up")

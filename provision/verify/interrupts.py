@@ -1,4 +1,4 @@
-"""An end that was asked for comes between two actions of a test, never inside its cleaning up."""
+"""SIGTERM for the pytest process: it ends a test, but never interrupts the clean-up after it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 class Interrupts:
-    """Turns the first SIGTERM into Ctrl-C, held back while something is cleaned up; more are ignored."""
+    """Turns the first SIGTERM into KeyboardInterrupt, delayed during clean-up; further ones are ignored."""
 
     def __init__(self) -> None:
         self._held = False
@@ -16,12 +16,12 @@ class Interrupts:
         self._came = False
 
     def install(self) -> None:
-        """Take SIGTERM from now on; call it in the main thread."""
+        """Handle SIGTERM from now on; call it in the main thread."""
         signal.signal(signal.SIGTERM, self._receive)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Let what is inside run to its end first."""
+        """Delay the interrupt until the body has ended."""
         self._held = True
         try:
             yield
@@ -32,7 +32,7 @@ class Interrupts:
                 raise KeyboardInterrupt
 
     def end(self) -> None:
-        """Let nothing interrupt any more: only cleaning up is left."""
+        """Allow no more interrupts: only clean-up is left."""
         self._held = True
 
     def _receive(self, number: int, frame: object) -> None:

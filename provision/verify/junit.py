@@ -1,4 +1,4 @@
-"""The JUnit file that pytest wrote, as it is handed to others: without secrets, whole or not at all."""
+"""Copies the JUnit file that pytest wrote to where the user wants it, without secrets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from provision.report.redact import Redactor
 
 
 def publish(written: Path, target: Path) -> None:
-    """Write pytest's file to `target`, in a folder that is made if need be."""
+    """Write pytest's file to `target`, atomically; its folder is created if needed."""
     tree = ET.parse(written)
     clean = Redactor().text
     for element in tree.iter():

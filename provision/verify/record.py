@@ -1,4 +1,4 @@
-"""What the last verification of a lab said, kept beside its other state."""
+"""The record of the last verification of a lab, kept in its state folder."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from provision.workspace import Workspace
 
 
 class VerifyRecord(BaseModel):
-    """One verification: `time` is when it ended (UTC), `failures` the checks that were red, as sentences.
+    """One verification: `time` is when it ended (UTC), `failures` are the failed checks, as sentences.
 
-    `quick` says that only the quick checks ran; `seconds` is how long it took.
+    `quick`: only the quick checks ran; `seconds` is how long it took.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,16 +30,16 @@ class VerifyRecord(BaseModel):
 
 
 def read(workspace: Workspace) -> VerifyRecord | None:
-    """Return the last verification, or None when there is none that can be believed."""
+    """Return the last verification, or None when there is no valid record."""
     try:
         return VerifyRecord.model_validate_json(_path(workspace).read_bytes())
     except (OSError, ValidationError):
-        # It is written whole or not at all: what cannot be read is none of ours.
+        # Written atomically, so a file that cannot be read did not come from kubelab.
         return None
 
 
 def write(workspace: Workspace, record: VerifyRecord) -> None:
-    """Write the last verification, whole or not at all."""
+    """Write the record of the last verification, atomically."""
     write_atomic(_path(workspace), record.model_dump_json(indent=2) + "\n", mode=PRIVATE)
 
 

@@ -1,4 +1,4 @@
-"""Runs the checks by pytest in a process of its own, and follows what they say."""
+"""Runs the checks with pytest in a separate process, and reads its events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GRACE = 30.0
 
 @dataclass(frozen=True)
 class Check:
-    """What one test said; `look` is where to look when it failed, `text` all that pytest says about it."""
+    """The result of one test; `look` is where to look when it failed, `text` pytest's whole report."""
 
     id: str
     concern: str
@@ -52,7 +52,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be verified: `tests` are folders of the user's own, `junit` where the JUnit file goes."""
+    """What to verify: `tests` are folders of the user's own tests, `junit` is where the JUnit file goes."""
 
     lab_file: Path
     selection: Selection
@@ -64,12 +64,12 @@ class Request:
         """Return the command; pytest writes its own JUnit file to `junit`."""
         own = [folder.resolve() for folder in self.tests]
         return [
-            # Without -P a file of the user's folder could stand in for a library's module.
+            # Without -P a file in the user's folder could be imported in place of a library.
             *(sys.executable, "-P", "-m", "pytest"),
             *("-c", str(CONFIGURATION), f"--rootdir={self.checks}", "-p", "no:terminal"),
             *(f"-p{plugin}" for plugin in PLUGINS),
             *(f"--lab={self.lab_file.resolve()}", f"--junit-xml={junit}"),
-            # Modules of a user's folder that its tests import.
+            # So that the user's tests can import modules in their own folder.
             *(["-o", f"pythonpath={shlex.join(map(str, own))}"] if own else []),
             *(["--kubelab-quick"] if self.selection.quick else []),
             *(f"--kubelab-only={name}" for name in self.selection.only),
@@ -80,9 +80,9 @@ class Request:
 
 
 def run_checks(ctx: Context, request: Request, step: str) -> list[Check]:
-    """Run the checks and return what each said; progress goes to the step `step`.
+    """Run the checks and return their results; progress goes to the step `step`.
 
-    Raises ConfigError when nothing can be chosen, ToolFailed when pytest itself broke, Cancelled.
+    Raises ConfigError when the selection matches nothing, ToolFailed when pytest itself failed, Cancelled.
     """
     listener = _Listener(ctx, step)
     with tempfile.TemporaryDirectory(prefix="kubelab-") as folder:
@@ -99,7 +99,7 @@ def run_checks(ctx: Context, request: Request, step: str) -> list[Check]:
 
 
 def _run(ctx: Context, argv: Sequence[str], listener: _Listener) -> int:
-    # Empty counts as not there: what is in the user's shell must not change what is proven.
+    # Empty counts as unset: the user's environment must not change which checks run.
     env = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "", "PYTEST_PLUGINS": ""}
     try:
         run_tool(
@@ -110,18 +110,18 @@ def _run(ctx: Context, argv: Sequence[str], listener: _Listener) -> int:
             cancel=ctx.cancel,
             grace=ctx.scaled(GRACE),
             on_end=lambda: ctx.report.info(
-                "the checks under way clean up behind themselves; Ctrl-C once more ends them at once"
+                "waiting for the running checks to clean up; press Ctrl-C again to end them at once"
             ),
         )
     except ToolFailed as failed:
-        # Why it was ended is said by none of its own lines.
+        # The reason (deadline or cancel) is in none of the lines it printed.
         listener.ended_by(failed.output.splitlines()[-1:])
         return failed.code
     return 0
 
 
 class _Listener:
-    """Takes the lines of the process: `checks` are the tests that ended, `other` what is no event."""
+    """Reads the lines of the process: `checks` are the finished tests, `other` all lines but events."""
 
     def __init__(self, ctx: Context, step: str) -> None:
         self.report = ctx.report
@@ -134,7 +134,7 @@ class _Listener:
         self.refused: ConfigError | None = None
 
     def line(self, line: str) -> None:
-        """Take one line of either stream."""
+        """Read one line of either stream."""
         event = event_of(line)
         if event is not None:
             getattr(self, f"_{event.pop('event')}")(**event)
@@ -143,16 +143,16 @@ class _Listener:
             self._note(line)
 
     def ended_by(self, lines: Sequence[str]) -> None:
-        """Take the last lines of its output again, if they were not heard before."""
+        """Add the last lines of the output, unless they were read already."""
         self.other.extend(line for line in lines if event_of(line) is None and line not in self.other)
 
     def refuse(self, code: int) -> None:
-        """Raise ConfigError if there was nothing to run."""
+        """Raise ConfigError if there was no test to run."""
         if self.refused is not None:
             raise self.refused
         if code == NONE_LEFT:
             raise ConfigError(
-                "no check is left to run", hint="choose less narrowly by --only, --skip, --quick"
+                "no check matches the selection", hint="select more with --only, --skip or --quick"
             )
 
     def _collected(self, total: int) -> None:
@@ -170,7 +170,7 @@ class _Listener:
         self._note(f"{check.outcome}: {check.id}")
         if check.outcome == "failed":
             self._note(check.text)
-            self.report.warn(f"red: {check.name}: {check.why.partition(chr(10))[0]}")
+            self.report.warn(f"failed: {check.name}: {check.why.partition(chr(10))[0]}")
 
     def _empty(self, folder: str) -> None:
         self.refused = ConfigError(
@@ -180,7 +180,7 @@ class _Listener:
     def _unknown(self, names: list[str], known: list[str]) -> None:
         self.refused = ConfigError(
             "\n".join(f"there is no concern or mark `{name}`{did_you_mean(name, known)}" for name in names),
-            hint=f"these are known: {', '.join(known)}",
+            hint=f"the concerns and marks are: {', '.join(known)}",
         )
 
     def _note(self, text: str) -> None:

@@ -51,7 +51,7 @@ def test_red_is_3_and_green_is_0(kubelab: Kubelab) -> None:
     red = kubelab("--only", "mine", "--tests", "mine")
     assert red.exit_code == 3
     assert "wrong  it is wrong  mine/test_mine.py::test_wrong" in red.stdout
-    assert "1 of 2 checks are red: wrong" in red.stderr
+    assert "1 of 2 checks failed: wrong" in red.stderr
     assert "log: " in red.stderr
     Path("mine/test_mine.py").write_text("def test_right(): pass\n")
     assert kubelab("--only", "mine", "--tests", "mine").exit_code == 0
@@ -87,7 +87,7 @@ def test_the_run_log_holds_the_whole_traceback(kubelab: Kubelab, lab: Lab) -> No
     [
         (["--only", "clok"], "did you mean `clock`?"),
         (["--skip", "clock,quik"], "did you mean `quick`?"),
-        (["--only", "mine", "--tests", "mine", "--quick"], "no check is left"),
+        (["--only", "mine", "--tests", "mine", "--quick"], "no check matches"),
         (["--tests", "empty"], "empty has no tests"),
         (["--tests", "nowhere"], "nowhere"),
         (["--only", " ,"], "name of a concern or mark"),

@@ -122,7 +122,7 @@ def test_a_pod_of_the_users_that_never_comes_does_not_fail_the_repair(world: Wor
     world.show()
     world.repair()
     assert len(world.writes()) == 1
-    assert "left to you" in str(world.lab.report.events)
+    assert "still hangs" in str(world.lab.report.events)
 
 
 def test_a_pod_of_the_system_that_never_comes_is_an_error(world: World) -> None:

@@ -311,7 +311,7 @@ def test_after_a_restore_that_failed_nothing_more_is_tested(
     monkeypatch.setattr(actions, "restore", refuse)
     result = run(pytester, RESTORES.replace("{disks_after}", "{'then'}"))
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["a is gone", "*the lab could not be put back*"])
+    result.stdout.fnmatch_lines(["a is gone", "*the lab could not be restored*"])
 
 
 def test_a_test_may_save_and_restore_itself(pytester: pytest.Pytester, lab: Lab) -> None:

@@ -49,13 +49,13 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one(suite: Suite) -> 
         "there is no concern or mark `dsn`; did you mean `dns`?",
         "there is no concern or mark `chages`; did you mean `changes`?",
     ]
-    assert caught.value.hint == "these are known: changes, dns, quick, restores, swap"
+    assert caught.value.hint == "the concerns and marks are: changes, dns, quick, restores, swap"
     assert record.read(suite.lab.ctx.workspace) is None
 
 
 def test_a_choice_that_leaves_nothing_is_refused(suite: Suite) -> None:
     suite.write("checks/test_dns.py", DNS)
-    with pytest.raises(ConfigError, match="no check is left"):
+    with pytest.raises(ConfigError, match="no check matches"):
         suite.run(quick=True)
 
 

@@ -46,12 +46,12 @@ def test_a_red_run_names_what_why_and_where_to_look(suite: Suite) -> None:
     ]
     error = outcome.error()
     assert error.exit_code == 3
-    assert error.message.startswith("2 of 5 checks are red: ")
-    assert error.hint == "mend it, then: kubelab verify --only dns,swap"
+    assert error.message.startswith("2 of 5 checks failed: ")
+    assert error.hint == "fix the cause, then: kubelab verify --only dns,swap"
     texts = [event["text"] for event in suite.report.of("info")]
     assert texts[0] == "1 skipped: there is no DNS here"
     assert texts[1].startswith("red: 2 passed, 2 failed, 1 skipped in ")
-    assert "red: swap is off and stays off (lab-w1): swap is on: /dev/vda2 of lab-w1" in [
+    assert "failed: swap is off and stays off (lab-w1): swap is on: /dev/vda2 of lab-w1" in [
         event["text"] for event in suite.report.of("warn")
     ]
     assert suite.report.of("step_failed")[0]["id"] == "verify"
@@ -94,12 +94,14 @@ def test_a_red_run_is_recorded_and_a_part_of_the_checks_is_not(suite: Suite) -> 
 def test_what_is_red_just_after_another_command_is_asked_once_more(suite: Suite) -> None:
     file = suite.write("checks/test_etcd.py", LATE.format(times=1))
     assert prove(suite.lab.ctx, suite.root / "lab.yaml", suite.checks) > 0
-    assert "once more" in [event["text"][:9] for event in suite.report.of("info")]
+    assert "running the checks once more" in [
+        event["text"].partition(":")[0] for event in suite.report.of("info")
+    ]
     record = verify_record.read(suite.lab.ctx.workspace)
     assert record is not None
     assert record.green
     file.write_text(LATE.format(times=9))
-    with pytest.raises(VerifyFailed, match="1 of 1 checks are red: etcd answers"):
+    with pytest.raises(VerifyFailed, match="1 of 1 checks failed: etcd answers"):
         prove(suite.lab.ctx, suite.root / "lab.yaml", suite.checks)
     assert len(file.with_suffix(".asked").read_text()) == 4
 
