@@ -1,4 +1,4 @@
-"""What etcd, the kubelet and a CNI's files say, read. Pure."""
+"""Parses answers of etcd, container states and CNI configuration files. Pure."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from provision.checks.state import seconds
 
 
 def etcd_fault(name: str, answer: str, wanted: Sequence[str]) -> str:
-    """Return what is wrong with the members that etcd on one node knows, or an empty string."""
+    """Return what is wrong with the member list of etcd on one node, or an empty string."""
     try:
         members = json.loads(answer)["members"]
     except (ValueError, LookupError, TypeError):
-        return f"etcd on {name} does not answer: {answer or 'there is none'}"
-    names = sorted(member.get("name") or "one that never started" for member in members)
+        return f"etcd on {name} does not answer: {answer or 'it is not installed'}"
+    names = sorted(member.get("name") or "a member that never started" for member in members)
     if names != sorted(wanted):
         return f"etcd on {name} has the members {', '.join(names)}, not {', '.join(wanted)}"
     learners = ", ".join(member["name"] for member in members if member.get("isLearner"))
-    return f"etcd on {name} has members without a vote: {learners}" if learners else ""
+    return f"etcd on {name} has members that are still learners: {learners}" if learners else ""
 
 
 def ended(status: Mapping[str, Any], now: float) -> float:
-    """Return when a container that has restarted ended the last time, in seconds since the epoch."""
+    """Return when a restarted container last terminated, in seconds since the epoch."""
     finished = status.get("lastState", {}).get("terminated", {}).get("finishedAt")
     began = status.get("state", {}).get("running", {}).get("startedAt")
     stamp = finished or began
@@ -36,12 +36,12 @@ def tag(image: str) -> str:
 
 
 def plugins(files: Mapping[str, str]) -> dict[str, str]:
-    """Return path -> first plugin of a node's CNI configurations, in the order in which one is chosen."""
+    """Return path -> first plugin of a node's CNI configurations; containerd uses the first one."""
     kinds = {}
     for path, text in sorted(files.items()):
         try:
             document = json.loads(text)
             kinds[path] = str(document.get("plugins", [document])[0]["type"])
         except (ValueError, LookupError, TypeError, AttributeError):
-            kinds[path] = "what cannot be read"
+            kinds[path] = "an unreadable configuration"
     return kinds

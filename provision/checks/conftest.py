@@ -1,4 +1,4 @@
-"""What the checks share: the nodes and the cluster, each looked at once."""
+"""Fixtures of the checks: the nodes and the cluster, each queried once."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from provision.testing.lab import LabUnderTest
 
 @pytest.fixture(scope="session")
 def facts(lab: LabUnderTest) -> AllFacts:
-    """Node name -> what the node says of itself."""
+    """Node name -> the facts of the node."""
     return node_facts.gather(lab.context)
 
 
 @pytest.fixture(scope="session")
 def cluster(kubectl: LabKubectl) -> ClusterState:
-    """What the API server says of the cluster."""
+    """The objects of the cluster."""
     return state.look(kubectl)
 
 
 @pytest.fixture(scope="session")
 def pod_network(lab: LabUnderTest, facts: AllFacts) -> None:
-    """Pass a test over while the pod network is the user's to bring, and is not there."""
+    """Skip a test while lab.yaml says `cni: none` and the user has not installed a pod network."""
     if lab.context.cni.name == "none" and not any(said.below(f"{CNI_FOLDER}/") for said in facts.values()):
-        pytest.skip("lab.yaml says `cni: none`, and nobody has brought a pod network yet")
+        pytest.skip("lab.yaml says `cni: none`, and no pod network is installed yet")

@@ -1,4 +1,4 @@
-"""What every node says of itself, asked once: one script a node, all nodes at the same time.
+"""The facts of every node, gathered once: one script per node, all nodes in parallel.
 
 The script starts few programs, since each one takes long to start on an emulated CPU.
 """
@@ -31,7 +31,7 @@ CONNECTION_TRACKING = "/proc/sys/net/netfilter/nf_conntrack_max"
 IP_FORWARD = "/proc/sys/net/ipv4/ip_forward"
 HOSTNAME = "/proc/sys/kernel/hostname"
 MACHINE_ID = "/etc/machine-id"
-# Read by one program, since to start one takes longer than to read them all.
+# All read by one program: starting a program takes longer than reading all the files.
 FILES = (
     "/proc/filesystems",
     "/proc/self/mounts",
@@ -76,7 +76,7 @@ ETCD_SECONDS = 30
 
 
 def _each(patterns: Sequence[str]) -> str:
-    """Return shell text that makes those of the files which are there the script's arguments."""
+    """Return shell text that sets the positional parameters to those of the files that exist."""
     return f"""
 set --
 for file in {" ".join(patterns)}; do
@@ -85,8 +85,8 @@ done
 """
 
 
-# Of the files that hold private keys the certificates alone. A masked unit is a link to no regular file.
-# etcd answers a list of its members only while most of them agree; etcdctl would take a second to start.
+# Of files with private keys only the certificates are read. A masked unit is a link to no regular file.
+# A linearizable member list needs etcd's quorum. curl is used because etcdctl takes a second to start.
 SCRIPT = f"""
 echo "== active"
 systemctl is-active {" ".join(UNITS)} 2>/dev/null || true
@@ -129,7 +129,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Address:
-    """An IPv4 address, and the card that has it."""
+    """An IPv4 address and its network interface."""
 
     card: str
     address: str
@@ -138,7 +138,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Validity:
-    """From when until when all certificates of a file are good."""
+    """From when until when all certificates of a file are valid."""
 
     begin: dt.datetime
     end: dt.datetime
@@ -146,9 +146,9 @@ class Validity:
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """What one node said. `files` maps path to text, and lacks what is not there or empty.
+    """The facts of one node. `files` maps path to text, without missing and empty files.
 
-    `healthy` is what the kubelet says of itself, `etcd` what etcd answered, on a control plane.
+    `healthy`: the kubelet's health endpoint answers 200. `etcd` is etcd's answer, on a control plane.
     """
 
     files: Mapping[str, str]
@@ -160,7 +160,7 @@ class NodeFacts:
     etcd: str
 
     def file(self, path: str) -> str:
-        """Return a file's text, an empty one if there is none."""
+        """Return a file's text; an empty string if there is no such file."""
         return self.files.get(path, "")
 
     def below(self, *folders: str) -> dict[str, str]:
@@ -180,7 +180,7 @@ class AllFacts(dict[str, NodeFacts]):
 
 
 def gather(ctx: Context) -> AllFacts:
-    """Ask all nodes at once; one that does not answer keeps no other from doing so."""
+    """Ask all nodes in parallel; a node that does not answer does not affect the others."""
     deadline = ctx.scaled(60)
 
     def ask(node: Node) -> NodeFacts | LabError:
@@ -199,7 +199,7 @@ def gather(ctx: Context) -> AllFacts:
 
 
 def parse(text: str) -> NodeFacts:
-    """Return the facts that the script's output tells."""
+    """Return the facts in the script's output."""
     parts = sections(text)
     files = _files(parts["files"])
     active, enabled = ([*parts[name], *[""] * len(UNITS)] for name in ("active", "enabled"))
@@ -231,7 +231,7 @@ def _address(line: str, files: Mapping[str, str]) -> Address:
 
 
 def _validity(text: str) -> Validity:
-    # A kubeconfig holds its certificate encoded once more.
+    # A kubeconfig holds its certificate base64-encoded.
     lines = (
         base64.b64decode(line[5:]).decode() if line.startswith("data ") else line
         for line in text.splitlines()

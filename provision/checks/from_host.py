@@ -1,4 +1,4 @@
-"""Asking pods and Services from the host."""
+"""Requests from the host to pods and Services."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def fetch(url: str) -> str:
-    """Return what `url` answers, without a proxy and without the space around it; raises OSError."""
+    """Return the answer of `url`, stripped, asked without a proxy; raises OSError."""
     with _direct.open(url, timeout=FETCH_SECONDS) as answer:
         text: str = answer.read().decode()
     return text.strip()
 
 
 def fetch_soon(url: str, deadline: float, clock: Clock) -> str:
-    """Return what `url` answers within `deadline` seconds; raises WaitTimeout with its last error."""
+    """Return the answer of `url`, retrying for `deadline` seconds; raises WaitTimeout with the last error."""
     seen = "an empty answer"
 
     def probe() -> str | None:
@@ -37,13 +37,13 @@ def fetch_soon(url: str, deadline: float, clock: Clock) -> str:
             return None
 
     try:
-        return poll_until(probe, what=f"an answer of {url} to the host", deadline=deadline, clock=clock)
+        return poll_until(probe, what=f"an answer from {url} to the host", deadline=deadline, clock=clock)
     except WaitTimeout as late:
         raise WaitTimeout(f"{late}; last seen: {seen}", hint="kubelab status") from None
 
 
 def fetch_forwarded(kubectl: Kubectl, namespace: str, pod: str, port: int, deadline: float) -> str:
-    """Return what a pod answers through `kubectl port-forward`, within `deadline` seconds.
+    """Return a pod's answer through `kubectl port-forward`, within `deadline` seconds.
 
     Raises ToolFailed, and OSError when the forwarded port does not answer.
     """
@@ -64,7 +64,7 @@ def fetch_forwarded(kubectl: Kubectl, namespace: str, pod: str, port: int, deadl
         f"pod/{pod}",
         f":{port}",
     ]
-    # The program runs until it is stopped, while its lines are read here.
+    # port-forward runs until it is stopped; `ask` reads its lines and stops it.
     with contextlib.suppress(Cancelled):
         run_tool(argv, deadline=deadline, env=kubectl.environment, on_line=ask, cancel=stop)
     return "".join(answers)

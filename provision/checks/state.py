@@ -1,4 +1,4 @@
-"""What the API server says of the cluster, asked once, and when the last step of the lab ended."""
+"""The objects of the cluster, queried once, and when the last step of the lab ended."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _STEP_ENDED = re.compile(r"^(?P<time>\S+) step_(?:done|skipped) (?P<fields>\{.*\
 
 @dataclass(frozen=True)
 class ClusterState:
-    """All objects of KINDS as they were at `time`, the host's, in seconds since the epoch."""
+    """All objects of KINDS at `time`, by the host's clock, in seconds since the epoch."""
 
     objects: tuple[Object, ...]
     time: float
 
     def all(self, kind: str) -> list[Object]:
-        """Return the objects of a kind, without what the checks themselves made."""
+        """Return the objects of a kind, without those that the checks created."""
         ours = {
             item["metadata"]["name"]
             for item in self.objects
@@ -52,7 +52,7 @@ class ClusterState:
         ]
 
     def node(self, name: str) -> Object:
-        """Return the Node object `name`, one without any content if there is none."""
+        """Return the Node object `name`; an empty one if there is none."""
         absent: Object = {"kind": "Node", "metadata": {"name": name}, "status": {}}
         return next((item for item in self.all("Node") if item["metadata"]["name"] == name), absent)
 
@@ -72,14 +72,14 @@ def look(kubectl: LabKubectl) -> ClusterState:
 
 
 def seconds(stamp: str) -> float:
-    """Return Kubernetes' text for a time as seconds since the epoch."""
+    """Return a timestamp of Kubernetes as seconds since the epoch."""
     return dt.datetime.fromisoformat(stamp).timestamp()
 
 
 def last_step(workspace: Workspace) -> float:
     """Return when the last step of `up`, of a restore or of a reset ended, in seconds since the epoch.
 
-    The run log keeps the last commands only; when none of them had a step, what is known is when the
+    The run logs cover the last commands only. When none of them had a step, it is the time when the
     kubeconfig was written: at the end of `kubeadm init`, or by a restore that renewed it.
     """
     ends = []

@@ -1,4 +1,4 @@
-"""Every node: the key that came with the box for everyone opens nothing."""
+"""Every node: nobody can log in with Vagrant's well-known key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from provision.ssh.runner import Endpoint, ParamikoRunner
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
 
-# As `ssh-keygen -l` shows them: the RSA and the Ed25519 key whose private halves come with Vagrant.
+# Fingerprints, as `ssh-keygen -l` shows them, of the RSA and Ed25519 keys whose private keys Vagrant ships.
 WELL_KNOWN = frozenset(
     {
         "1M4RzhMyWuFS/86uPY/ce2prh/dVTHW7iD2RhpquOZA",
@@ -36,41 +36,41 @@ REFUSED = "Authentication failed"
 def test_no_user_has_authorized_the_well_known_vagrant_key(node: LabNode, facts: AllFacts) -> None:
     files = facts[node.name].below(*KEY_FOLDERS)
     opened = ", ".join(path for path, text in files.items() if holds_well_known_key(text))
-    assert not opened, f"{node.name} opens to everyone who has Vagrant: its well-known key is in {opened}"
+    assert not opened, f"anyone can log in to {node.name}: Vagrant's well-known key is in {opened}"
 
 
 @pytest.mark.look("kubelab ssh {node} -- sudo sshd -T")
 def test_a_login_with_the_well_known_vagrant_key_is_refused(node: LabNode, lab: LabUnderTest) -> None:
     keys = keys_at_hand()
     if not keys:
-        pytest.skip("no Vagrant on this host has left a copy of its well-known key to try")
+        pytest.skip("this host has no copy of Vagrant's well-known key to try")
     target = lab.inventory.node(node.name)
     accepted = ", ".join(str(key) for key in keys if opens(lab.context, target, key))
-    assert not accepted, f"{node.name} lets everyone in who has Vagrant: it accepted {accepted}"
+    assert not accepted, f"anyone can log in to {node.name}: it accepted Vagrant's well-known key {accepted}"
 
 
 def holds_well_known_key(text: str) -> bool:
-    """Return whether an authorized_keys file names a key that everyone has."""
+    """Return whether an authorized_keys file contains a well-known key."""
     return any(_fingerprint(word) in WELL_KNOWN for word in text.split())
 
 
 def keys_at_hand() -> list[Path]:
-    """Return the well-known private keys that Vagrant has put into its folder."""
+    """Return the well-known private keys in Vagrant's folder on this host."""
     home = Path(os.environ.get("VAGRANT_HOME") or home_dir() / ".vagrant.d")
     found = [home / "insecure_private_key", *sorted((home / "insecure_private_keys").glob("*"))]
     return [file for file in found if file.is_file()]
 
 
 def opens(ctx: Context, node: Node, key: Path) -> bool:
-    """Return whether a node lets the lab's user in with another private key than the lab's.
+    """Return whether the lab's user can log in to a node with the private key `key`.
 
-    Raises ConnectFailed when the node did not get as far as refusing it.
+    Raises ConnectFailed when the connection failed for another reason than a refused key.
     """
     return accepts(dataclasses.replace(ctx.host_keys.endpoint(node), key_file=key), ctx.scaled(10))
 
 
 def accepts(point: Endpoint, timeout: float) -> bool:
-    """Return whether a login there succeeds; `timeout` is seconds."""
+    """Return whether a login at `point` succeeds; `timeout` is in seconds."""
     runner = ParamikoRunner(point, timeout=timeout)
     try:
         runner.host_key()

@@ -1,4 +1,4 @@
-"""Every node: its clock. Certificates, leases and logs are compared by it."""
+"""Every node's clock: certificates, leases and logs depend on it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from provision.testing.node import LabNode
 pytestmark = pytest.mark.quick
 
 TOLERANCE = 1.0
-# A machine that just stood still for a save sets its clock by itself, as soon as it is let run.
+# A machine that was paused for a save sets its clock by itself right after it resumes.
 SETTLE_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")
 def offset(lab: LabUnderTest) -> Callable[[str], Offset]:
-    """Give a node's offset by its name."""
+    """A function that returns the clock offset of a node, given its name."""
     return lambda name: measure(lambda: str(lab.node(name).check_output(SHOW)))
 
 

@@ -1,4 +1,4 @@
-"""The cluster as a whole: its API, its control plane, its nodes, and what runs in kube-system."""
+"""The cluster as a whole: its API, control plane, nodes, and the pods of kube-system."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ SYSTEM_PODS = "kubelab kubectl -- -n kube-system get pods -o wide"
 NODES = "kubelab kubectl -- get nodes -o wide"
 ENDPOINTS = ("/readyz", "/livez")
 VERSIONED = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
-# A kubelet renews its Lease every ten seconds at most, the leaders theirs more often.
+# A kubelet renews its Lease at least every ten seconds, the leaders more often.
 LEASE_SECONDS, LEASE_SLACK = 20.0, 1.0
-# Of a container's end the node's clock tells, of a step's the host's.
+# The end of a container is in the node's time, the end of a step in the host's: this much they may differ.
 CLOCK_SECONDS = 2.0
-# By lab.yaml's word: the first plugin in the configuration of the node, and the DaemonSet that brings it.
+# The CNI's name in lab.yaml -> the first plugin in a node's CNI configuration. DaemonSet -> the CNI it is of.
 PLUGINS = {"bridge": "bridge", "calico": "calico", "cilium": "cilium-cni", "flannel": "flannel"}
 DAEMON_SETS = {
     "antrea-agent": "antrea",
@@ -51,13 +51,13 @@ def test_the_api_server_is_ready_and_serves_every_api(lab: LabUnderTest, cluster
             failing = failing_checks(ctx.kubectl, path, patience=patience, clock=ctx.clock)
         except ToolFailed as error:
             failing = [error.details]
-        assert not failing, f"the API server says by {path} that it fails: {', '.join(failing)}"
+        assert not failing, f"failing checks of {path} of the API server: {', '.join(failing)}"
     away = [
         item["metadata"]["name"]
         for item in cluster.all("APIService")
         if condition(item, "Available") != "True"
     ]
-    assert not away, f"nobody answers for the APIs {', '.join(away)}"
+    assert not away, f"these API services are not available: {', '.join(away)}"
 
 
 @pytest.mark.look("kubelab kubectl -- -n kube-system get leases,pods")
@@ -65,7 +65,7 @@ def test_the_scheduler_and_the_controller_manager_renew_their_leases(
     lab: LabUnderTest, cluster: ClusterState
 ) -> None:
     stale = _stale(cluster, lab, KUBE_SYSTEM, list(LEADERS))
-    assert not stale, f"no sign of life: {'; '.join(stale)}"
+    assert not stale, f"Leases were not renewed: {'; '.join(stale)}"
 
 
 @pytest.mark.look("kubelab kubectl -- -n kube-system logs -l component=etcd")
@@ -82,13 +82,13 @@ def test_the_cluster_has_the_nodes_of_lab_yaml_and_no_others(
     wanted = {node.name for node in lab.inventory.nodes}
     found = {item["metadata"]["name"] for item in cluster.all("Node")}
     assert not wanted - found, f"not in the cluster: {', '.join(sorted(wanted - found))}"
-    assert not found - wanted, f"in the cluster, and not in lab.yaml: {', '.join(sorted(found - wanted))}"
+    assert not found - wanted, f"in the cluster, but not in lab.yaml: {', '.join(sorted(found - wanted))}"
 
 
 @pytest.mark.look(NODES)
 def test_every_node_has_its_role(lab: LabUnderTest, cluster: ClusterState) -> None:
     faults = [
-        f"{node.name} is a {role}, and not a {node.role}"
+        f"{node.name} is a {role}, not a {node.role}"
         for node in lab.inventory.nodes
         if (role := role_of(cluster.node(node.name))) != node.role
     ]
@@ -96,12 +96,12 @@ def test_every_node_has_its_role(lab: LabUnderTest, cluster: ClusterState) -> No
 
 
 @pytest.mark.look(f"{SYSTEM_PODS}; kubelab kubectl -- version")
-def test_the_control_plane_is_of_the_version_asked_for(
+def test_the_control_plane_has_the_requested_version(
     lab: LabUnderTest, kubectl: LabKubectl, cluster: ClusterState
 ) -> None:
     wanted = f"v{lab.version}"
     server = json.loads(kubectl.text("get", "--raw", "/version"))["gitVersion"]
-    assert server == wanted, f"the API server is {server}, and lab.yaml asks for {wanted}"
+    assert server == wanted, f"the API server is {server}, but lab.yaml asks for {wanted}"
     faults = [
         f"{pod['metadata']['name']} runs {container['image']}"
         for pod in _system(cluster, "Pod")
@@ -125,9 +125,9 @@ def test_every_node_is_ready(lab: LabUnderTest, cluster: ClusterState) -> None:
 
 
 @pytest.mark.look("kubelab kubectl -- -n kube-node-lease get leases -o yaml")
-def test_every_kubelet_has_reported_lately(lab: LabUnderTest, cluster: ClusterState) -> None:
+def test_every_kubelet_has_reported_recently(lab: LabUnderTest, cluster: ClusterState) -> None:
     stale = _stale(cluster, lab, NODE_LEASES, [node.name for node in lab.inventory.nodes])
-    assert not stale, f"no heartbeat: {'; '.join(stale)}"
+    assert not stale, f"kubelets have not renewed their Leases: {'; '.join(stale)}"
 
 
 @pytest.mark.look(SYSTEM_PODS)
@@ -136,7 +136,7 @@ def test_everything_in_kube_system_is_ready(lab: LabUnderTest, cluster: ClusterS
     pods = _system(cluster, "Pod")
     there = {pod["metadata"]["name"] for pod in pods}
     faults = [
-        f"{component} does not run on {node.name}"
+        f"{component} is not running on {node.name}"
         for node in lab.inventory.control_planes
         for component in COMPONENTS
         if f"{component}-{node.name}" not in there
@@ -152,12 +152,12 @@ def test_no_container_of_kube_system_has_restarted_since_the_last_step(
 ) -> None:
     since = last_step(lab.context.workspace) + CLOCK_SECONDS
     faults = [
-        f"{status['name']} of {pod['metadata']['name']} (restarts in all: {status['restartCount']})"
+        f"{status['name']} of {pod['metadata']['name']} (restarts in total: {status['restartCount']})"
         for pod in _system(cluster, "Pod")
         for status in pod["status"].get("containerStatuses") or []
         if status.get("restartCount") and ended(status, cluster.time) > since
     ]
-    assert not faults, f"restarted since kubelab was done with the lab: {'; '.join(faults)}"
+    assert not faults, f"restarted since the last step of kubelab ended: {'; '.join(faults)}"
 
 
 @pytest.mark.look("kubelab kubectl -- get events -A --field-selector=type=Warning")
@@ -178,7 +178,7 @@ def test_the_pod_network_is_the_one_asked_for_and_no_other(
     faults = []
     for node in lab.inventory.nodes:
         found = plugins(facts[node.name].below(f"{CNI_FOLDER}/"))
-        # With `cni: none` any will do that is alone.
+        # With `cni: none` any plugin is right, as long as there is only one.
         if len(found) != 1 or PLUGINS.get(wanted) not in (None, *found.values()):
             names = ", ".join(f"{kind} ({path})" for path, kind in found.items()) or "none"
             faults.append(f"{node.name} has {names}")
@@ -198,5 +198,7 @@ def _stale(cluster: ClusterState, lab: LabUnderTest, namespace: str, names: Sequ
     ages = {name: cluster.lease_age(namespace, name) for name in names}
     never = [f"{name} has no Lease" for name, age in ages.items() if age is None]
     return never + [
-        f"{name} last {age:.0f} s ago" for name, age in ages.items() if age is not None and age > limit
+        f"{name}, last renewed {age:.0f} s ago"
+        for name, age in ages.items()
+        if age is not None and age > limit
     ]

@@ -1,4 +1,4 @@
-"""The names of Services and of pods, as pods on every node resolve them."""
+"""DNS: names of Services and pods, resolved by pods on every node."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ true
 
 
 @pytest.mark.look(COREDNS)
-def test_services_have_names_on_every_node(walk: Walk, node: LabNode) -> None:
+def test_service_names_resolve_on_every_node(walk: Walk, node: LabNode) -> None:
     address = walk.service(ECHO)["clusterIP"]
     kubernetes = walk.lab.config.network.services[1]
     _check(
@@ -42,7 +42,7 @@ def test_services_have_names_on_every_node(walk: Walk, node: LabNode) -> None:
 
 
 @pytest.mark.look(COREDNS)
-def test_pods_have_names_on_every_node(walk: Walk, node: LabNode) -> None:
+def test_pod_names_resolve_on_every_node(walk: Walk, node: LabNode) -> None:
     _check(
         walk,
         node,
@@ -53,4 +53,4 @@ def test_pods_have_names_on_every_node(walk: Walk, node: LabNode) -> None:
 def _check(walk: Walk, node: LabNode, addresses: dict[str, str]) -> None:
     pairs = [f"{name}={address}" for name, address in addresses.items()]
     problems = walk.run(node.name, RESOLVE, int(walk.lab.scaled(RULES_SECONDS)), *pairs)
-    assert not problems, f"in a pod on {node} names do not resolve:\n{problems}"
+    assert not problems, f"these names do not resolve in a pod on {node}:\n{problems}"

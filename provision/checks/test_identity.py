@@ -1,4 +1,4 @@
-"""Every node is itself: what has to differ between nodes does."""
+"""Every node has its own hostname, machine-id, MAC address and InternalIP."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.quick
 def test_every_node_has_its_own_hostname(lab: LabUnderTest, facts: AllFacts) -> None:
     names = {node.name: facts[node.name].file(HOSTNAME).split() for node in lab.inventory.nodes}
     shared = _shared(names)
-    assert not shared, f"one hostname for two: {shared}"
-    strange = [f"{node} calls itself {' '.join(name)}" for node, name in names.items() if name != [node]]
+    assert not shared, f"nodes share a hostname: {shared}"
+    strange = [f"{node} has the hostname {' '.join(name)}" for node, name in names.items() if name != [node]]
     assert not strange, "; ".join(strange)
 
 
@@ -30,12 +30,12 @@ def test_every_node_has_its_own_machine_id(lab: LabUnderTest, facts: AllFacts) -
     without = [node for node, found in ids.items() if not found]
     assert not without, f"no machine-id: {', '.join(without)}"
     shared = _shared(ids)
-    assert not shared, f"one machine-id for two, as if one were copied from the other: {shared}"
+    assert not shared, f"nodes share a machine-id: {shared}"
 
 
 @pytest.mark.look("kubelab ssh NODE -- ip address")
 def test_every_node_has_its_own_mac_address(lab: LabUnderTest, facts: AllFacts) -> None:
-    # In the nodes' own network: behind its NAT VirtualBox gives all machines the same one, which is well.
+    # Only in the node network: VirtualBox gives the NAT interfaces of all machines the same address.
     network = lab.config.network.nodes
     macs = {
         node.name: [
@@ -44,16 +44,16 @@ def test_every_node_has_its_own_mac_address(lab: LabUnderTest, facts: AllFacts) 
         for node in lab.inventory.nodes
     }
     without = [node for node, found in macs.items() if not found]
-    assert not without, f"no address in the nodes' network {network}: {', '.join(without)}"
+    assert not without, f"no address in the node network {network}: {', '.join(without)}"
     shared = _shared(macs)
-    assert not shared, f"one MAC address for two: {shared}"
+    assert not shared, f"nodes share a MAC address: {shared}"
 
 
 @pytest.mark.look("kubelab kubectl -- get nodes -o wide")
 def test_every_node_has_its_own_internal_ip(lab: LabUnderTest, cluster: ClusterState) -> None:
     found = {node.name: internal_ips(cluster.node(node.name)) for node in lab.inventory.nodes}
     shared = _shared(found)
-    assert not shared, f"one InternalIP for two: {shared}"
+    assert not shared, f"nodes share an InternalIP: {shared}"
     strange = [
         f"{node.name} has the InternalIP {', '.join(found[node.name]) or 'none'}, not {node.ip}"
         for node in lab.inventory.nodes
@@ -63,7 +63,7 @@ def test_every_node_has_its_own_internal_ip(lab: LabUnderTest, cluster: ClusterS
 
 
 def _shared(values: Mapping[str, Sequence[str]]) -> str:
-    """Return which values several nodes have, and which nodes, or an empty string."""
+    """Return which values are shared and by which nodes, or an empty string."""
     holders: dict[str, list[str]] = {}
     for node, own in values.items():
         for value in sorted(set(own)):

@@ -1,4 +1,4 @@
-"""A Job, and a CronJob that the walk-through began with, so that its minute passes meanwhile."""
+"""A Job, and a CronJob; the walk-through created both at its start, so that the CronJob is due by now."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_a_cron_job_starts_a_job_on_time(walk: Walk) -> None:
         owners = [owner for job in answer["items"] for owner in job["metadata"].get("ownerReferences", [])]
         return any(owner["kind"] == "CronJob" and owner["name"] == CRON_JOB for owner in owners)
 
-    # A slow machine's minute is no longer than another's.
+    # A minute lasts as long on a slow machine, so it is not scaled.
     timeout = MINUTE / walk.lab.scaled(1) + LEAST_SECONDS
     walk.wait_for("jobs", until=started, what="a Job of the CronJob", timeout=timeout)
     cron_job = walk.kubectl("get", "cronjob", CRON_JOB, "-n", walk.namespace)
-    assert cron_job["status"].get("lastScheduleTime"), "the CronJob does not say when it was due"
+    assert cron_job["status"].get("lastScheduleTime"), "the CronJob has no lastScheduleTime"

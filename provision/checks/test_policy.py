@@ -1,4 +1,4 @@
-"""A NetworkPolicy, where the pod network enforces them."""
+"""A NetworkPolicy, if the pod network enforces them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from provision.checks.walk_objects import ECHO, ECHO_PORT, server
 pytestmark = pytest.mark.changes
 
 GUARDED = "guarded"
-# A pod network that the user brought shows itself by these.
+# CRDs by which a pod network that the user installed is recognised.
 ENFORCERS = ("globalnetworkpolicies.crd.projectcalico.org", "ciliumnetworkpolicies.cilium.io")
-# $1: seconds, $2: the exit code that is waited for, 0 or 1, $3: the URL.
+# $1: seconds, $2: the expected exit code, 0 or 1, $3: the URL.
 ASK_UNTIL = """
 end=$(($(date +%s) + $1))
 while :; do
@@ -39,15 +39,15 @@ def test_a_network_policy_is_enforced(walk: Walk) -> None:
         wanted = (int(walk.lab.scaled(RULES_SECONDS)), 0 if expected else 1)
         return bool(walk.run(client.node, ASK_UNTIL, *wanted, f"http://{address}:{ECHO_PORT}/"))
 
-    assert reaches(True), "a pod that no policy is about is not reached"
+    assert reaches(True), "without a policy the pod does not answer"
     walk.kubectl.apply(_policy(walk))
-    assert reaches(False), "a pod that a policy lets nobody reach is reached"
+    assert reaches(False), "a policy that denies all does not block the client"
     walk.kubectl.apply(_policy(walk, {"podSelector": {"matchLabels": {"app": ECHO}}}))
-    assert reaches(True), "a pod that a policy lets the client reach is not reached"
+    assert reaches(True), "a policy that allows the client blocks it"
 
 
 def _policy(walk: Walk, *friends: dict[str, Any]) -> dict[str, Any]:
-    """Return the policy that only `friends` reach the guarded pod."""
+    """Return a policy that lets only `friends` reach the guarded pod."""
     spec = {
         "podSelector": {"matchLabels": {"app": GUARDED}},
         "policyTypes": ["Ingress"],

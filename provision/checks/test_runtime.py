@@ -17,10 +17,10 @@ from provision.testing.node import LabNode
 
 pytestmark = pytest.mark.quick
 
-# Both programs' own choice where their configuration says nothing.
+# The default of both programs.
 DEFAULT_DRIVER = "cgroupfs"
 RUNTIME = re.compile(r"containerd://v?(\d+)\.(\d+)\S*")
-# The kubelet needs what containerd 2 tells it from this version of Kubernetes on.
+# From this version of Kubernetes on the kubelet needs containerd 2, which tells it the cgroup driver.
 SINCE_2 = (1, 38)
 OLDEST, OLDEST_SINCE_2 = (1, 7), (2, 0)
 
@@ -29,7 +29,9 @@ OLDEST, OLDEST_SINCE_2 = (1, 7), (2, 0)
 def test_containerd_runs_and_starts_at_boot(node: LabNode, facts: AllFacts) -> None:
     unit = facts[node.name].units["containerd"]
     assert unit.active == "active", f"containerd on {node.name} is {unit.active or 'not known to systemd'}"
-    assert unit.enabled == "enabled", f"containerd on {node.name} is {unit.enabled or 'not there'} at boot"
+    assert unit.enabled == "enabled", (
+        f"containerd on {node.name} does not start at boot: its unit is {unit.enabled or 'missing'}"
+    )
 
 
 @pytest.mark.look("kubelab ssh {node} -- sudo journalctl -u kubelet -e")
@@ -37,22 +39,24 @@ def test_the_kubelet_runs_and_starts_at_boot(node: LabNode, facts: AllFacts) -> 
     said = facts[node.name]
     unit = said.units["kubelet"]
     assert unit.active == "active", f"the kubelet on {node.name} is {unit.active or 'not known to systemd'}"
-    assert unit.enabled == "enabled", f"the kubelet on {node.name} is {unit.enabled or 'not there'} at boot"
-    assert said.healthy, f"the kubelet on {node.name} runs, and does not answer that it is healthy"
+    assert unit.enabled == "enabled", (
+        f"the kubelet on {node.name} does not start at boot: its unit is {unit.enabled or 'missing'}"
+    )
+    assert said.healthy, f"the kubelet on {node.name} runs, but its health endpoint does not answer 200"
 
 
 @pytest.mark.look("kubelab kubectl -- get nodes -o wide")
-def test_the_kubelet_is_of_the_version_asked_for(
+def test_the_kubelet_has_the_requested_version(
     node: LabNode, lab: LabUnderTest, cluster: ClusterState
 ) -> None:
     running = version_of(cluster.node(node.name)) or "unknown"
     assert running == f"v{lab.version}", (
-        f"the kubelet on {node.name} is {running}, and lab.yaml asks for v{lab.version}"
+        f"the kubelet on {node.name} is {running}, but lab.yaml asks for v{lab.version}"
     )
 
 
 @pytest.mark.look("kubelab kubectl -- get nodes -o wide")
-def test_containerd_is_of_the_version_all_nodes_have(
+def test_containerd_has_the_same_version_on_all_nodes(
     node: LabNode, lab: LabUnderTest, cluster: ClusterState
 ) -> None:
     running, first = (
@@ -67,7 +71,7 @@ def test_containerd_is_of_the_version_all_nodes_have(
     assert (int(found[1]), int(found[2])) >= oldest, (
         f"{node.name} has {running}; Kubernetes {lab.version} needs {wanted} or newer"
     )
-    assert running == first, f"{node.name} has {running}, and {lab.control_plane.name} has {first}"
+    assert running == first, f"{node.name} has {running}, but {lab.control_plane.name} has {first}"
 
 
 @pytest.mark.look(f"kubelab ssh {{node}} -- 'grep -i cgroup {CONTAINERD_CONFIG} {KUBELET_CONFIG}'")
@@ -76,8 +80,7 @@ def test_kubelet_and_containerd_have_the_same_cgroup_driver(node: LabNode, facts
     kubelet = (yaml.safe_load(said.file(KUBELET_CONFIG)) or {}).get("cgroupDriver", DEFAULT_DRIVER)
     containerd = _driver(tomllib.loads(said.file(CONTAINERD_CONFIG)))
     assert kubelet == containerd, (
-        f"the cgroup driver on {node.name} is {kubelet} for the kubelet and {containerd} for containerd: "
-        "they would limit the same containers in different places"
+        f"the cgroup driver on {node.name} is {kubelet} for the kubelet, but {containerd} for containerd"
     )
 
 

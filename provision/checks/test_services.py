@@ -1,4 +1,4 @@
-"""Services: their addresses from nodes, from pods and from the host."""
+"""Services: reached from nodes, from pods and from the host."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
 
 RULES = "kubelab ssh {node} -- sudo nft list ruleset; the logs of kube-proxy in kube-system"
-# Where kubeadm puts the Services that every cluster has, within the range of services.
+# Offset in the service range, and port, of the Services that every kubeadm cluster has.
 KUBERNETES, KUBE_DNS = (1, 443), (10, 53)
 LOAD_BALANCERS = ("ipaddresspools.metallb.io", "ciliumloadbalancerippools.cilium.io")
-# $1: seconds, $2: how many answers that differ, $3: the URL.
+# $1: seconds, $2: how many different answers are expected, $3: the URL.
 ASK_FOR_ALL = """
 seen=$(mktemp) end=$(($(date +%s) + $1))
 while [ "$(sort -u "$seen" | wc -l)" -lt "$2" ] && [ "$(date +%s)" -lt "$end" ]; do
@@ -27,24 +27,26 @@ sort -u "$seen"
 
 @pytest.mark.quick
 @pytest.mark.look(RULES)
-def test_cluster_ips_answer_every_node_itself(lab: LabUnderTest, node: LabNode) -> None:
+def test_cluster_ips_answer_on_every_node(lab: LabUnderTest, node: LabNode) -> None:
     script, deaf = "timeout %s bash -c %s", []
     for place, port in (KUBERNETES, KUBE_DNS):
         address: IPv4Address = lab.config.network.services[place]
         seconds = str(int(lab.scaled(RULES_SECONDS)))
         if not node.run(script, seconds, f"exec 3<>/dev/tcp/{address}/{port}").succeeded:
             deaf.append(f"{address}:{port}")
-    assert not deaf, f"{node} gets no connection to {' and '.join(deaf)}"
+    assert not deaf, f"{node} cannot connect to {' and '.join(deaf)}"
 
 
 @pytest.mark.changes
 @pytest.mark.look(RULES)
-def test_a_cluster_ip_leads_to_all_its_pods_from_every_node(walk: Walk, node: LabNode) -> None:
+def test_a_cluster_ip_reaches_all_its_pods_from_every_node(walk: Walk, node: LabNode) -> None:
     names = sorted(peer.node for peer in walk.peers())
     url = f"http://{walk.service(ECHO)['clusterIP']}/"
     seconds = int(walk.lab.scaled(RULES_SECONDS))
     answers = walk.run(node.name, ASK_FOR_ALL, seconds, len(names), url).split()
-    assert answers == names, f"{url} leads a pod on {node} to the pods on {answers}, not on {names}"
+    assert answers == names, (
+        f"from a pod on {node}, {url} reaches the pods on {answers}, not those on {names}"
+    )
 
 
 @pytest.mark.changes
@@ -52,7 +54,7 @@ def test_a_cluster_ip_leads_to_all_its_pods_from_every_node(walk: Walk, node: La
 def test_a_node_port_answers_the_host_on_every_node(walk: Walk, node: LabNode) -> None:
     names = [peer.node for peer in walk.peers()]
     answer = walk.fetch(f"http://{node.ip}:{walk.service(ECHO)['ports'][0]['nodePort']}/")
-    assert answer in names, f"the NodePort of {node} answers {answer!r}"
+    assert answer in names, f"the NodePort of {node} answers {answer!r}, not the name of a node"
 
 
 @pytest.mark.changes
@@ -73,4 +75,4 @@ def test_a_load_balancer_gives_an_address_that_answers_the_host(walk: Walk) -> N
     )
     (ingress, *_) = balanced["status"]["loadBalancer"]["ingress"]
     answer = walk.fetch(f"http://{ingress.get('ip') or ingress['hostname']}/")
-    assert answer in names, f"the load balancer's address answers {answer!r}"
+    assert answer in names, f"the load balancer's address answers {answer!r}, not the name of a node"

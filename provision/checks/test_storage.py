@@ -27,14 +27,14 @@ def test_an_empty_dir_is_shared_by_the_containers_of_a_pod(walk: Walk) -> None:
     path = f"{MOUNTS}/scratch/note"
     _in_pod(walk, WRITER, WRITE, walk.namespace, path)
     seen = _in_pod(walk, READER, READ, path)
-    assert seen.strip() == walk.namespace, f"what one container wrote, the other reads as {seen!r}"
+    assert seen.strip() == walk.namespace, f"one container wrote {walk.namespace!r}, the other reads {seen!r}"
 
 
 @pytest.mark.look(LOOK)
 def test_a_host_path_is_a_folder_of_the_node(walk: Walk) -> None:
     _in_pod(walk, WRITER, WRITE, walk.namespace, f"{MOUNTS}/host/note")
     file = walk.home.file(f"{walk.site.host_folder}/note")
-    assert file.exists, f"what the pod wrote into its hostPath is not on {walk.home}"
+    assert file.exists, f"the file that the pod wrote into its hostPath volume is missing on {walk.home}"
     assert file.content_string.strip() == walk.namespace
 
 

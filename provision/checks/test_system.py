@@ -1,4 +1,4 @@
-"""Every node: the settings of its system that Kubernetes needs."""
+"""Every node: the system settings that Kubernetes needs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CGROUPS = "/sys/fs/cgroup"
 @pytest.mark.look("kubelab ssh {node} -- 'lsmod; cat /etc/modules-load.d/*'")
 def test_the_kernel_modules_kubernetes_needs_are_loaded(node: LabNode, facts: AllFacts) -> None:
     said = facts[node.name]
-    # By what they bring: one that is built into the kernel is in no list of modules.
+    # Checked by their effect: a module that is built into the kernel is in no list of modules.
     there = {
         "overlay": "overlay" in said.file("/proc/filesystems").split(),
         "br_netfilter": BRIDGE_FILTER in said.files,
@@ -36,9 +36,9 @@ def test_the_kernel_modules_kubernetes_needs_are_loaded(node: LabNode, facts: Al
 
 
 @pytest.mark.look("kubelab ssh {node} -- sudo sysctl net.ipv4.ip_forward net.bridge")
-def test_the_sysctls_kubernetes_needs_are_on(node: LabNode, facts: AllFacts) -> None:
+def test_the_sysctls_kubernetes_needs_are_set(node: LabNode, facts: AllFacts) -> None:
     said = facts[node.name]
-    values = {path: said.file(path).strip() or "not there" for path in SYSCTLS}
+    values = {path: said.file(path).strip() or "missing" for path in SYSCTLS}
     off = ", ".join(
         f"{path.removeprefix('/proc/sys/').replace('/', '.')} is {value}"
         for path, value in values.items()
@@ -54,7 +54,7 @@ def test_swap_is_off_and_stays_off(node: LabNode, facts: AllFacts) -> None:
 
 
 @pytest.mark.look("kubelab ssh {node} -- grep cgroup /proc/mounts")
-def test_cgroups_are_version_2_alone(node: LabNode, facts: AllFacts) -> None:
+def test_only_cgroups_of_version_2_are_mounted(node: LabNode, facts: AllFacts) -> None:
     mounts = [line.split()[1:3] for line in facts[node.name].file("/proc/self/mounts").splitlines()]
     old = ", ".join(place for place, kind in mounts if kind == "cgroup")
     assert not old, f"{node.name} has cgroups of version 1 at {old}"
@@ -68,12 +68,12 @@ def test_no_node_is_short_of_disk_memory_or_process_ids(node: LabNode, cluster: 
     for kind, words in PRESSURES.items():
         condition = conditions.get(kind, {"status": "Unknown"})
         if condition["status"] != "False":
-            faults.append(f"{words}: {condition.get('message') or 'its kubelet has not said'}")
+            faults.append(f"{words}: {condition.get('message') or 'its kubelet has not reported it'}")
     assert not faults, f"{node.name} is short of {'; '.join(faults)}"
 
 
 def _swap(said: NodeFacts) -> list[str]:
-    """Return what swaps, and what would after the next boot."""
+    """Return what is used for swap now, and what would be after the next boot."""
     active = [line.split()[0] for line in said.file("/proc/swaps").splitlines()[1:]]
     entries = [line.split("#")[0].split() for line in said.file("/etc/fstab").splitlines()]
     listed = [entry[0] for entry in entries if entry[2:3] == ["swap"]]

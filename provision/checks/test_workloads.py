@@ -1,4 +1,4 @@
-"""Deployments, and looking into pods: started, scaled, healed, updated; logs, exec, port-forward."""
+"""Deployments: started, scaled, healed, updated; and logs, exec and port-forward of pods."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEDULER = "kubelab kubectl -- describe nodes; the log of kube-scheduler in kub
 PROXY = "kubelab ssh NODE -- sudo nft list ruleset; the logs of kube-proxy in kube-system"
 KUBELET = "kubelab ssh {node} -- sudo journalctl -u kubelet -u containerd -e"
 FEWEST_REQUESTS = 10
-# $1: the URL. Every answer is noted, until /tmp/enough is there.
+# $1: the URL. Asks it and records each answer, until the file /tmp/enough exists.
 ASK = """
 while [ ! -e /tmp/enough ]; do
   if wget -q -T 10 -O /dev/null "$1"; then echo ok; else echo failed; fi
@@ -45,7 +45,7 @@ def test_a_scaled_deployment_spreads_over_the_workers(walk: Walk) -> None:
     finally:
         _scale(walk, WEB_REPLICAS)
     strangers = sorted(set(pods) - set(walk.site.homes))
-    assert not strangers, f"pods without a toleration run on {', '.join(strangers)}: has its taint gone?"
+    assert not strangers, f"pods without a toleration run on {', '.join(strangers)}: its taint is missing"
     counts = {node: pods[node] for node in walk.site.homes}
     assert max(counts.values()) - min(counts.values()) <= 1, f"{replicas} pods are not spread: {counts}"
 
@@ -87,13 +87,13 @@ def test_a_rolling_update_fails_no_request(walk: Walk) -> None:
 @pytest.mark.look(KUBELET)
 def test_logs_can_be_read_on_every_node(walk: Walk, node: LabNode) -> None:
     log = walk.kubectl.text("logs", "-n", walk.namespace, walk.peer(node.name).pod)
-    assert f"{node.name} serves" in log, f"the log of a pod on {node} has not what it wrote: {log!r}"
+    assert f"{node.name} serves" in log, f"the log of a pod on {node} lacks the line it wrote: {log!r}"
 
 
 @pytest.mark.look(KUBELET)
 def test_exec_runs_a_program_on_every_node(walk: Walk, node: LabNode) -> None:
     name = walk.kubectl.exec(walk.namespace, walk.peer(node.name).pod, "hostname").strip()
-    assert name == node.name, f"`hostname` in the pod on {node} says {name!r}"
+    assert name == node.name, f"`hostname` in the pod on {node} prints {name!r}"
 
 
 @pytest.mark.look(KUBELET)

@@ -1,4 +1,4 @@
-"""The walk-through: what every beginner's course does, in one namespace that all its checks share."""
+"""The walk-through: typical workloads of a beginner's course, in one namespace that its checks share."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from provision.testing.node import LabNode
 from provision.testing.workloads import Deployed, fresh_namespace
 
 DOMAIN = "cluster.local"
-# Seconds at full speed: until a pod is Ready, the least that a check waits for one, and until every node's
-# service rules know of it.
+# Seconds at full speed: until a pod is Ready; the minimum that a check waits for a pod; until every node's
+# service rules contain it.
 START_SECONDS = 30.0
 LEAST_SECONDS = 3.0
 RULES_SECONDS = 3.0
-# Seconds for what ends by itself, unless something hangs.
+# Seconds for a command that ends by itself unless something hangs.
 RUN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A pod that is bound to a node: it serves, and asks others from there."""
+    """A pod that is bound to a node: a web server, in which checks also run their requests."""
 
     node: str
     pod: str
@@ -39,7 +39,7 @@ class Peer:
 
 
 class Walk:
-    """The namespace with everything in it. Each check waits for the part that it needs, and no other."""
+    """The namespace with all objects. Each check waits only for the objects that it needs."""
 
     def __init__(self, lab: LabUnderTest, kubectl: LabKubectl, namespace: str) -> None:
         self.lab = lab
@@ -67,24 +67,24 @@ class Walk:
         return self.lab.node(self.site.homes[0])
 
     def start(self) -> None:
-        """Create everything, waiting for nothing; what is refused is missed by the checks that need it."""
+        """Create everything without waiting; a refused object fails the checks that need it."""
         try:
             self.kubectl.apply(standing(self.site))
         except ToolFailed as error:
             self._refused = error.details
 
     def clean(self) -> None:
-        """Remove what is not in the namespace."""
-        # A node that does not answer is what other checks are about.
+        """Remove the hostPath folder, which is not in the namespace."""
+        # That a node does not answer is reported by other checks.
         with contextlib.suppress(LabError):
             self.home.run(
                 "rm -rf %s; rmdir --ignore-fail-on-non-empty %s", self.site.host_folder, HOST_FOLDERS
             )
 
     def remaining(self) -> float:
-        """Return how long what began with the walk-through may still take, in seconds at full speed.
+        """Return how long to wait for objects created at the start, in seconds at full speed.
 
-        A node that starts no pods costs the checks this time once, not once each.
+        So a node that starts no pods delays the checks once, not each of them.
         """
         passed = (self.lab.context.clock.now() - self._begun) / self.lab.scaled(1)
         return max(START_SECONDS - passed, LEAST_SECONDS)
@@ -104,7 +104,7 @@ class Walk:
         except WaitTimeout as late:
             if not self._refused:
                 raise
-            raise WaitTimeout(f"{late}; refused before: {self._refused}", hint=late.hint) from None
+            raise WaitTimeout(f"{late}; kubectl apply had failed: {self._refused}", hint=late.hint) from None
 
     def ready_pod(self, name: str, timeout: float) -> dict[str, Any]:
         """Return a pod once it is Ready; raises WaitTimeout."""
@@ -148,11 +148,11 @@ class Walk:
         return any(name.rpartition("/")[2] in kinds for name in names)
 
     def fetch(self, url: str) -> str:
-        """Return what `url` answers the host, once service rules are there; raises WaitTimeout."""
+        """Return the answer of `url` to the host, once the service rules exist; raises WaitTimeout."""
         return from_host.fetch_soon(url, self.lab.scaled(RULES_SECONDS), self.lab.context.clock)
 
     def fetch_forwarded(self, pod: str, port: int) -> str:
-        """Return what a pod answers the host through `kubectl port-forward`; raises ToolFailed, OSError."""
+        """Return a pod's answer to the host through `kubectl port-forward`; raises ToolFailed, OSError."""
         kubectl = self.lab.context.kubectl
         return from_host.fetch_forwarded(
             kubectl, self.namespace, pod, port, deadline=self.lab.scaled(RULES_SECONDS)
@@ -160,14 +160,14 @@ class Walk:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the Jobs last of ours: meanwhile the CronJob's minute passes. A user may reset the lab."""
+    """Run the Jobs last of the checks, when the CronJob is due; then the user's tests, which may reset."""
     here = Path(__file__).parent
     items.sort(key=lambda item: (item.path.parent != here, item.path == here / "test_jobs.py"))
 
 
 @contextlib.contextmanager
 def begin(lab: LabUnderTest, kubectl: LabKubectl) -> Iterator[Walk]:
-    """Give the walk-through, begun and not waited for; nothing of it is left afterwards."""
+    """Give the walk-through, created but not waited for; everything is removed afterwards."""
     with fresh_namespace(kubectl, "kubelab-verify") as namespace:
         walk = Walk(lab, kubectl, namespace)
         try:
@@ -179,6 +179,6 @@ def begin(lab: LabUnderTest, kubectl: LabKubectl) -> Iterator[Walk]:
 
 @pytest.fixture(scope="session")
 def walk(lab: LabUnderTest, kubectl: LabKubectl) -> Iterator[Walk]:
-    """The walk-through, which all checks share."""
+    """The walk-through, shared by all its checks."""
     with begin(lab, kubectl) as begun:
         yield begun

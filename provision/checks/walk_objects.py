@@ -1,4 +1,4 @@
-"""The objects of the walk-through: what every beginner's course makes in a cluster, all at once. Pure."""
+"""The objects of the walk-through, all created at once. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from provision.testing.workloads import pod_spec
 Object = dict[str, Any]
 
 ECHO, ECHO_PORT = "echo", 8080
-# A port of its own: what disturbs one of the two servers leaves the other alone.
+# A different port from ECHO_PORT, so that a fault at one server does not affect the other.
 WEB, WEB_PORT, WEB_REPLICAS = "web", 8081, 2
 HEADLESS = "pods"
 VOLUMES, WRITER, READER = "volumes", "writer", "reader"
@@ -26,7 +26,7 @@ MOUNTS = "/volumes"
 PROBE_SECONDS = 10
 CONTROL_PLANE_TAINT = "node-role.kubernetes.io/control-plane"
 
-# $1: the node's name, which is the server's answer. By IPv4 alone: else a caller would be ::ffff:ADDRESS.
+# $1: the node's name, which the server answers. IPv4 only: otherwise a caller's address is ::ffff:ADDRESS.
 SERVE = f"""
 mkdir -p /www/cgi-bin && cd /www && echo "$1" >index.html
 printf '#!/bin/sh\\necho "Content-Type: text/plain"\\necho\\necho "$REMOTE_ADDR"\\n' >cgi-bin/caller
@@ -42,7 +42,7 @@ SERVE_HOSTNAME = f"mkdir /www && hostname >/www/index.html && exec httpd -f -p {
 class Site:
     """What the objects depend on. `homes` are the nodes for ordinary pods, `linger` is seconds.
 
-    A web server that is to end serves on for `linger`, until every node's service rules have left it out.
+    A terminating web server keeps serving for `linger`, until no node's service rules lead to it any more.
     """
 
     namespace: str
@@ -53,12 +53,12 @@ class Site:
 
     @property
     def host_folder(self) -> str:
-        """Return the folder on the first home that the hostPath volume is."""
+        """Return the folder of the hostPath volume, on the first of `homes`."""
         return f"{HOST_FOLDERS}/{self.namespace}"
 
 
 def standing(site: Site) -> list[Object]:
-    """Return everything that the checks share."""
+    """Return all objects that the checks share."""
     return [
         *(server(site, f"on-{node}", node) for node in site.nodes),
         service(site, ECHO, ECHO_PORT, {"type": "NodePort", "selector": {"app": ECHO}}),
@@ -114,7 +114,7 @@ def _web(site: Site) -> Object:
 
 
 def _volumes(site: Site) -> Object:
-    """Return a pod with all volumes; ConfigMap and Secret are optional, so that each is missed alone."""
+    """Return a pod with all volumes; ConfigMap and Secret are optional, so that each can fail on its own."""
     sources: dict[str, Object] = {
         "scratch": {"emptyDir": {}},
         "host": {"hostPath": {"path": site.host_folder, "type": "DirectoryOrCreate"}},
@@ -150,7 +150,7 @@ def _cron_job(site: Site) -> Object:
 
 
 def _pod(site: Site, script: str, *arguments: str, port: int | None = None) -> Object:
-    """Return the spec of a pod that asks nothing of the API server; it runs without workers, too."""
+    """Return the spec of a pod without access to the API server; without workers it tolerates the taint."""
     spec = pod_spec("main", site.image, command=["sh", "-c", script, "sh", *arguments], port=port)
     if port is not None:
         spec["containers"][0]["readinessProbe"]["timeoutSeconds"] = PROBE_SECONDS

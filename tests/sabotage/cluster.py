@@ -107,7 +107,7 @@ ROWS: tuple[Sabotage, ...] = (
     ),
     # The pod as the API shows it: the kubelet goes by its own file, and runs on what it runs.
     Sabotage(
-        f"{FILE}::test_the_control_plane_is_of_the_version_asked_for",
+        f"{FILE}::test_the_control_plane_has_the_requested_version",
         kubectl=(
             (
                 "set",
@@ -121,7 +121,7 @@ ROWS: tuple[Sabotage, ...] = (
     ),
     Sabotage(f"{FILE}::test_every_node_is_ready", node="w1", script=NO_NETWORK, also=(_NETWORK,)),
     Sabotage(
-        f"{FILE}::test_every_kubelet_has_reported_lately",
+        f"{FILE}::test_every_kubelet_has_reported_recently",
         node="cp1",
         objects=no_heartbeats(),
         script=SILENCE,

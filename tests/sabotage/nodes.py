@@ -108,7 +108,7 @@ ETERNAL_TOKEN = {
     },
 }
 
-_SYSCTLS = f"{_SYSTEM}::test_the_sysctls_kubernetes_needs_are_on"
+_SYSCTLS = f"{_SYSTEM}::test_the_sysctls_kubernetes_needs_are_set"
 _AUTHORIZED = f"{_ACCESS}::test_no_user_has_authorized_the_well_known_vagrant_key"
 
 ROWS: tuple[Sabotage, ...] = (
@@ -121,7 +121,7 @@ ROWS: tuple[Sabotage, ...] = (
     Sabotage(_SYSCTLS, node="w1", script="sysctl -w net.bridge.bridge-nf-call-ip6tables=0"),
     Sabotage(f"{_SYSTEM}::test_swap_is_off_and_stays_off", node="w1", script=SWAP),
     Sabotage(
-        f"{_SYSTEM}::test_cgroups_are_version_2_alone",
+        f"{_SYSTEM}::test_only_cgroups_of_version_2_are_mounted",
         node="w1",
         script="mkdir /run/sabotage; mount -t cgroup -o none,name=sabotage cgroup /run/sabotage",
     ),
@@ -135,14 +135,14 @@ ROWS: tuple[Sabotage, ...] = (
         f"{_RUNTIME}::test_the_kubelet_runs_and_starts_at_boot", node="w1", script="systemctl stop kubelet"
     ),
     Sabotage(
-        f"{_RUNTIME}::test_the_kubelet_is_of_the_version_asked_for",
+        f"{_RUNTIME}::test_the_kubelet_has_the_requested_version",
         node="w1",
         script=other_version(
             "kubelet", "kubelet --version | cut -d' ' -f2", ".status.nodeInfo.kubeletVersion"
         ),
     ),
     Sabotage(
-        f"{_RUNTIME}::test_containerd_is_of_the_version_all_nodes_have",
+        f"{_RUNTIME}::test_containerd_has_the_same_version_on_all_nodes",
         node="w1",
         script=other_version(
             "containerd",
@@ -170,7 +170,7 @@ ROWS: tuple[Sabotage, ...] = (
         node="w1",
         script=SHORT_CERTIFICATE,
     ),
-    Sabotage(f"{_CERTIFICATES}::test_no_bootstrap_token_is_good_for_ever", objects=(ETERNAL_TOKEN,)),
+    Sabotage(f"{_CERTIFICATES}::test_every_bootstrap_token_expires", objects=(ETERNAL_TOKEN,)),
     Sabotage(_AUTHORIZED, node="w1", script=authorize("/root/.ssh")),
     Sabotage(
         f"{_ACCESS}::test_a_login_with_the_well_known_vagrant_key_is_refused",

@@ -99,7 +99,7 @@ _STARTED = "test_workloads.py::test_a_deployment_gets_all_its_pods"
 _SCALED = "test_workloads.py::test_a_scaled_deployment_spreads_over_the_workers"
 _HEALED = "test_workloads.py::test_a_deleted_pod_comes_back"
 _UPDATED = "test_workloads.py::test_a_rolling_update_fails_no_request"
-_POD_NAMES = "test_dns.py::test_pods_have_names_on_every_node"
+_POD_NAMES = "test_dns.py::test_pod_names_resolve_on_every_node"
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 ROWS: tuple[Sabotage, ...] = (
@@ -129,12 +129,12 @@ ROWS: tuple[Sabotage, ...] = (
         objects=refused("pods/portforward", ON_W1, operation="CONNECT"),
     ),
     Sabotage(
-        "test_services.py::test_cluster_ips_answer_every_node_itself",
+        "test_services.py::test_cluster_ips_answer_on_every_node",
         node="w1",
         script=nft("output", "tcp dport 53 drop"),
     ),
     Sabotage(
-        "test_services.py::test_a_cluster_ip_leads_to_all_its_pods_from_every_node",
+        "test_services.py::test_a_cluster_ip_reaches_all_its_pods_from_every_node",
         node="w1",
         script=nft("prerouting", 'iifname "cni0" tcp dport 80 drop'),
     ),
@@ -148,7 +148,7 @@ ROWS: tuple[Sabotage, ...] = (
         objects=(defined("ipaddresspools", "metallb.io", "IPAddressPool"),),
     ),
     Sabotage(
-        "test_dns.py::test_services_have_names_on_every_node",
+        "test_dns.py::test_service_names_resolve_on_every_node",
         node="w1",
         script=nft("prerouting", 'iifname "cni0" udp dport 53 drop'),
         also=(_POD_NAMES,),
@@ -191,7 +191,7 @@ ROWS: tuple[Sabotage, ...] = (
         script=nft("forward", f"{FORWARDED_FROM_PODS} icmp type echo-request ip length > 1400 drop"),
     ),
     Sabotage(
-        "test_network.py::test_a_large_transfer_from_every_node_arrives_whole",
+        "test_network.py::test_a_large_transfer_from_every_node_arrives_complete",
         node="w1",
         script=nft("forward", f"{FORWARDED_FROM_PODS} tcp sport 8080 ip length > 1400 drop"),
     ),

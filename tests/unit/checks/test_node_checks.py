@@ -45,14 +45,14 @@ version = 3
     SystemdCgroup = true
 """
 MODULES = "the_kernel_modules_kubernetes_needs_are_loaded"
-SYSCTLS = "the_sysctls_kubernetes_needs_are_on"
+SYSCTLS = "the_sysctls_kubernetes_needs_are_set"
 SWAP = "swap_is_off_and_stays_off"
-CGROUPS = "cgroups_are_version_2_alone"
+CGROUPS = "only_cgroups_of_version_2_are_mounted"
 PRESSURE = "no_node_is_short_of_disk_memory_or_process_ids"
 CONTAINERD = "containerd_runs_and_starts_at_boot"
 KUBELET = "the_kubelet_runs_and_starts_at_boot"
-KUBELET_VERSION = "the_kubelet_is_of_the_version_asked_for"
-CONTAINERD_VERSION = "containerd_is_of_the_version_all_nodes_have"
+KUBELET_VERSION = "the_kubelet_has_the_requested_version"
+CONTAINERD_VERSION = "containerd_has_the_same_version_on_all_nodes"
 DRIVER = "kubelet_and_containerd_have_the_same_cgroup_driver"
 HOSTNAMES = "every_node_has_its_own_hostname"
 MACHINE_IDS = "every_node_has_its_own_machine_id"
@@ -60,7 +60,7 @@ MACS = "every_node_has_its_own_mac_address"
 INTERNAL_IPS = "every_node_has_its_own_internal_ip"
 CLOCK = "the_clock_is_within_a_second_of_the_control_plane"
 CERTIFICATES = "every_certificate_is_valid_and_has_days_left"
-TOKENS = "no_bootstrap_token_is_good_for_ever"
+TOKENS = "every_bootstrap_token_expires"
 AUTHORIZED = "no_user_has_authorized_the_well_known_vagrant_key"
 
 
@@ -177,7 +177,7 @@ FAULTS: list[tuple[Spoil, str, str]] = [
     (
         lambda world: world.worker.program("systemctl", unit("active\\nactive\\n", "disabled\\nenabled\\n")),
         CONTAINERD,
-        "containerd on lab-w1 is disabled at boot",
+        "containerd on lab-w1 does not start at boot: its unit is disabled",
     ),
     (
         lambda world: world.worker.program("systemctl", unit("active\\ninactive\\n", "enabled\\nenabled\\n")),
@@ -187,22 +187,26 @@ FAULTS: list[tuple[Spoil, str, str]] = [
     (
         lambda world: world.worker.program("systemctl", unit("active\\nactive\\n", "enabled\\nmasked\\n")),
         KUBELET,
-        "the kubelet on lab-w1 is masked at boot",
+        "the kubelet on lab-w1 does not start at boot: its unit is masked",
     ),
-    (lambda world: world.worker.program("bash", "exit 1"), KUBELET, "does not answer that it is healthy"),
-    (node_info(kubeletVersion="v1.36.2"), KUBELET_VERSION, "v1.36.2, and lab.yaml asks for v1.36.3"),
-    (node_info(containerRuntimeVersion="containerd://2.1.0"), CONTAINERD_VERSION, "and lab-cp1 has"),
+    (
+        lambda world: world.worker.program("bash", "exit 1"),
+        KUBELET,
+        "its health endpoint does not answer 200",
+    ),
+    (node_info(kubeletVersion="v1.36.2"), KUBELET_VERSION, "v1.36.2, but lab.yaml asks for v1.36.3"),
+    (node_info(containerRuntimeVersion="containerd://2.1.0"), CONTAINERD_VERSION, "but lab-cp1 has"),
     (node_info(containerRuntimeVersion="containerd://1.6.20"), CONTAINERD_VERSION, "needs 1.7 or newer"),
     (node_info(containerRuntimeVersion="cri-o://1.36.0"), CONTAINERD_VERSION, "not containerd"),
     (
         lambda world: world.replace(CONTAINERD_CONFIG, "SystemdCgroup = true", "SystemdCgroup = false"),
         DRIVER,
-        "systemd for the kubelet and cgroupfs for containerd",
+        "systemd for the kubelet, but cgroupfs for containerd",
     ),
     (
         lambda world: world.replace(KUBELET_CONFIG, "systemd", "cgroupfs"),
         DRIVER,
-        "cgroupfs for the kubelet and systemd for containerd",
+        "cgroupfs for the kubelet, but systemd for containerd",
     ),
     (
         lambda world: world.offsets.update({"lab-w1": Offset(1.4, 1.5)}),
@@ -210,8 +214,8 @@ FAULTS: list[tuple[Spoil, str, str]] = [
         "the clock of lab-w1 is 1.1 s ahead of that of lab-cp1",
     ),
     (lambda world: world.offsets.update({"lab-w1": Offset(-300.2, -300)}), CLOCK, "299.7 s behind"),
-    (write(SERVING, certificate(days_from_today(0.9))), CERTIFICATES, "kubelet.crt ends in 2[12] hours"),
-    (write(CLIENT, certificate(days_from_today(-1))), CERTIFICATES, "kubelet-client-current.pem ended on"),
+    (write(SERVING, certificate(days_from_today(0.9))), CERTIFICATES, "kubelet.crt expires in 2[12] hours"),
+    (write(CLIENT, certificate(days_from_today(-1))), CERTIFICATES, "kubelet-client-current.pem expired on"),
     (remove(CLIENT), CERTIFICATES, "the kubelet on lab-w1 has no certificate"),
     (write(KEYS, f"# lab\n{WELL_KNOWN[0]} vagrant\n"), AUTHORIZED, "/home/vagrant/.ssh/authorized_keys"),
     (write("/root/.ssh/authorized_keys2", f'from="*" {WELL_KNOWN[1]}'), AUTHORIZED, "/root/.ssh"),
@@ -233,7 +237,7 @@ def test_what_is_wrong_on_a_worker_turns_one_test_red(
 
 SHARED: list[tuple[Spoil, str, str]] = [
     (write(HOSTNAME, "lab-cp1\n"), HOSTNAMES, "lab-cp1 of lab-cp1 and lab-w1"),
-    (write(HOSTNAME, "localhost\n"), HOSTNAMES, "lab-w1 calls itself localhost"),
+    (write(HOSTNAME, "localhost\n"), HOSTNAMES, "lab-w1 has the hostname localhost"),
     (
         lambda world: world.worker.write(MACHINE_ID, world.first.path(MACHINE_ID).read_text()),
         MACHINE_IDS,
@@ -241,7 +245,7 @@ SHARED: list[tuple[Spoil, str, str]] = [
     ),
     (write(MACHINE_ID, ""), MACHINE_IDS, "no machine-id: lab-w1"),
     (one_mac, MACS, "of lab-cp1 and lab-w1"),
-    (lambda world: world.worker.program("ip", "true"), MACS, "no address in the nodes' network"),
+    (lambda world: world.worker.program("ip", "true"), MACS, "no address in the node network"),
     (
         lambda world: world.find("Node", "lab-w1")["status"].update(
             addresses=[{"type": "InternalIP", "address": "192.168.60.11"}]
@@ -358,7 +362,7 @@ def test_the_keys_to_try_are_those_in_vagrants_folder(
 ) -> None:
     monkeypatch.setenv("VAGRANT_HOME", str(tmp_path))
     check = access.test_a_login_with_the_well_known_vagrant_key_is_refused
-    with pytest.raises(pytest.skip.Exception, match="no Vagrant"):
+    with pytest.raises(pytest.skip.Exception, match="no copy of Vagrant's"):
         check(world.ctx.inventory.first, world.lab)  # type: ignore[arg-type]
     (tmp_path / "insecure_private_keys").mkdir()
     files = [tmp_path / "insecure_private_key", tmp_path / "insecure_private_keys/vagrant.key.ed25519"]

@@ -96,7 +96,7 @@ def test_what_is_refused_is_told_where_it_is_missed(lab: Lab, walk: Walk) -> Non
     lab.kubectl.answer("apply -f -", stderr='services "pods" is invalid: sabotage\n', code=1)
     lab.kubectl.answer("get service pods*", stderr='services "pods" not found\n', code=1)
     walk.start()
-    with pytest.raises(WaitTimeout, match='refused before: services "pods" is invalid: sabotage'):
+    with pytest.raises(WaitTimeout, match='kubectl apply had failed: services "pods" is invalid: sabotage'):
         walk.wait_for("service", "pods", until=bool, what="a Service")
 
 
