@@ -23,25 +23,25 @@ COMPLETE = "_KUBELAB_COMPLETE"
 COMMANDS = {
     "init": "Write a commented lab.yaml.",
     "render": "Write the Vagrantfile that `up` would use.",
-    "up": "Make the cluster, or go on making it.",
+    "up": "Create the cluster, or continue creating it.",
     "status": "Show machines, nodes and pods.",
-    "verify": "Prove by tests that the cluster is right.",
-    "snapshot": "Save the whole lab at one point in time, and put it back.",
-    "reset": "Put the lab back to `ready`, as `up` left it.",
+    "verify": "Test whether the cluster works.",
+    "snapshot": "Save the whole lab at one point in time, and restore it.",
+    "reset": "Restore the snapshot `ready`, the state after `up`.",
     "ssh": "Open a shell on a node, or run a command there.",
     "ssh-config": "Print the OpenSSH configuration of the nodes.",
     "inventory": "Print the nodes for Ansible or testinfra.",
     "kubectl": "Run kubectl against the cluster.",
     "kubeconfig": "Print the kubeconfig, or merge it into your own.",
-    "destroy": "Remove the cluster and everything made for it.",
-    "bundle": "Make and show bundles of Kubernetes.",
+    "destroy": "Remove the cluster and everything created for it.",
+    "bundle": "Create and show bundles of Kubernetes.",
     "box": "Build and list node boxes.",
-    "doctor": "Check this host, and mend it.",
+    "doctor": "Check this host, and fix it.",
 }
 
 
 class _Lazy(click.Group):
-    """A group whose help needs no subcommand's imports."""
+    """A group that shows its help without importing the subcommands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -63,18 +63,18 @@ class _Lazy(click.Group):
 def group() -> None:
     """A kubeadm cluster on real VMs, from one YAML file.
 
-    Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 verification red, 70 a fault of kubelab itself,
+    Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 a check failed, 70 a fault of kubelab itself,
     130 interrupted.
     """
 
 
 def main() -> NoReturn:
-    """Run the command line. Whatever happens is told in words and ends with an exit code."""
+    """Run the command line. Every error ends as a message and an exit code."""
     from provision.report import streams
 
     streams.open_missing()
     signal.signal(signal.SIGTERM, _interrupt)
-    # While a command runs, `reporting` tells what a thread raised; afterwards nobody needs it any more.
+    # While a command runs, `reporting` reports exceptions of threads; after its end they do not matter.
     threading.excepthook = lambda arguments: None
     try:
         code = _run()
@@ -111,7 +111,7 @@ def _run() -> int:
 
 
 def _last_words(error: Exception) -> int:
-    """Tell an error that came from outside of any command's own reporting; return its exit code."""
+    """Report an error from outside of any command's own reporting; return its exit code."""
     from provision.report.faults import lab_error_of, traceback_of
     from provision.report.json_events import JsonReporter
     from provision.report.plain import PlainReporter
@@ -122,7 +122,7 @@ def _last_words(error: Exception) -> int:
     if "--debug" in sys.argv:
         click.echo("\n".join(traceback_of(error, Redactor())), err=True)
     screens: list[Reporter] = [JsonReporter(sys.stdout)] if "--json" in sys.argv else []
-    # The way to the user may be what failed, so there is a second one.
+    # The output itself may be what failed, so there is a second way.
     for screen in (*screens, PlainReporter(sys.stderr)):
         with contextlib.suppress(Exception):
             TeeReporter(screen).error(told)

@@ -2,23 +2,23 @@
 
 LabError                 1   something failed; carries a hint
   ConfigError            2   lab.yaml or the command line is wrong; names the key
-    ConfigDrift          2   a field changed that cannot change in place
+    ConfigDrift          2   a field changed that cannot change on a running cluster
   ResourceError          1   the host lacks memory, disk or a device
   MissingTool            1   a program that is needed is not installed
   ToolFailed             1   a program on the host ended with an error
   VagrantError           1   Vagrant or the hypervisor failed
   RemoteError            1   something failed on one node
-    ConnectFailed            no SSH session could be had
+    ConnectFailed            no SSH session could be opened
     CommandFailed            a command ended with an error
     CommandTimeout           a command did not end before its deadline
   NodesError             1   several nodes failed at once
-  WaitTimeout            1   the awaited state never came
+  WaitTimeout            1   the awaited state did not come in time
   Cancelled              130 interrupted, or another part of the same work failed
   StepFailed             1   wraps any of these with the step's id
-  VerifyFailed           3   the cluster is up, but a check is red
+  VerifyFailed           3   the cluster is up, but a check failed
   SnapshotError          1   a snapshot could not be saved or restored
-    MachineBusy              a machine is at work on an earlier command
-  Fault                  70  kubelab itself is wrong: stands for an exception that nothing expected
+    MachineBusy              a machine is still busy with an earlier command
+  Fault                  70  a fault of kubelab itself: wraps an exception that nothing expected
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LONGEST_REASON = 200
 
 @dataclass(frozen=True)
 class Result:
-    """What a command said on both streams, and its exit code."""
+    """The output of a command on both streams, and its exit code."""
 
     stdout: str
     stderr: str
@@ -84,7 +84,7 @@ class ConfigError(LabError):
 
 
 class ConfigDrift(ConfigError):
-    """A field of lab.yaml changed that cannot change on a living cluster."""
+    """A field of lab.yaml changed that cannot change on a running cluster."""
 
 
 class ResourceError(LabError):
@@ -126,7 +126,7 @@ class RemoteError(LabError):
 
 
 class ConnectFailed(RemoteError):
-    """No SSH session could be had with a node."""
+    """No SSH session could be opened to a node."""
 
 
 class CommandFailed(RemoteError):
@@ -179,11 +179,11 @@ class NodesError(LabError):
 
 
 class WaitTimeout(LabError):
-    """The awaited state never came; the message says what was seen last."""
+    """The awaited state did not come in time; the message says what was seen last."""
 
 
 class Cancelled(LabError):
-    """Work was given up because of Ctrl-C or because another part of it failed."""
+    """Work was cancelled because of Ctrl-C or because another part of it failed."""
 
     exit_code = 130
 
@@ -207,7 +207,7 @@ class StepFailed(LabError):
 
 
 class VerifyFailed(LabError):
-    """The cluster answers, but a check is red."""
+    """The cluster is up, but a check failed."""
 
     exit_code = 3
 
@@ -217,11 +217,11 @@ class SnapshotError(LabError):
 
 
 class MachineBusy(SnapshotError):
-    """A machine is still at work on an earlier command, and takes no other now."""
+    """A machine is still busy with an earlier command, and accepts no other now."""
 
 
 class Fault(LabError):
-    """kubelab itself is wrong: stands for `error`, an exception of another kind, and says where it came from.
+    """A fault of kubelab itself: wraps an exception that nothing expected, and says where it was raised.
 
     `logged` says whether its traceback is in the run log.
     """
@@ -252,10 +252,10 @@ def place_of(error: BaseException) -> str:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Return an error in one line, which is the same each time for the same cause."""
+    """Return an error in one line; the same cause always gives the same line."""
     detail = last_lines(error.details, 1) if isinstance(error, LabError) else ""
     if detail and isinstance(error, ToolFailed):
-        # What kubectl and virsh say needs no word on how they were called.
+        # The messages of kubectl and virsh are clear without the command line.
         return detail
     said = " ".join(str(error).split())
     return f"{said}: {detail}" if detail else said

@@ -12,7 +12,7 @@ from provision.commands.common import Options, common_options, reporting
 
 @click.group("box", short_help="Build and list node boxes.")
 def command() -> None:
-    """A box is the disk image every node starts from, with Kubernetes and all images inside."""
+    """A box is the disk image that every node starts from, with Kubernetes and all container images."""
 
 
 @command.command("build")

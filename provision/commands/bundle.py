@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from provision.report.base import Reporter
 
 
-@click.group("bundle", short_help="Make and show bundles of Kubernetes.")
+@click.group("bundle", short_help="Create and show bundles of Kubernetes.")
 def command() -> None:
-    """A bundle is a folder with all of Kubernetes: programs, images, and an index with their digests."""
+    """A bundle is a folder with everything of Kubernetes: programs, images, and an index with digests."""
 
 
 @command.command("create")
@@ -26,7 +26,7 @@ def command() -> None:
 @click.option("--dry-run", is_flag=True, help="Only list what would be fetched; fetches nothing.")
 @common_options
 def create(options: Options, kubernetes: str | None, into: Path | None, dry_run: bool) -> None:
-    """Make the bundle that the lab needs, unless it is in the cache."""
+    """Create the bundle that the lab needs, unless it is in the cache."""
     import shutil
 
     from provision.errors import ConfigError
@@ -39,7 +39,9 @@ def create(options: Options, kubernetes: str | None, into: Path | None, dry_run:
             return
         artifacts, _ = _chosen(options, kubernetes, report)
         if into is not None and into.exists():
-            raise ConfigError(f"{into} exists", hint="name a folder that is not there yet")
+            raise ConfigError(
+                f"{into} already exists", key="--into", hint="name a folder that does not exist"
+            )
         _, bundle = build(artifacts, report, options.cancel)
         if into is not None:
             shutil.copytree(bundle.root, into)
@@ -53,7 +55,7 @@ def create(options: Options, kubernetes: str | None, into: Path | None, dry_run:
 @click.option("--kubernetes", help="The version, instead of the one in lab.yaml.")
 @common_options
 def show(options: Options, folder: Path | None, kubernetes: str | None) -> None:
-    """Show what is in a bundle (the lab's, or the one in FOLDER), every file's digest checked."""
+    """Show the contents of the lab's bundle, or of the one in FOLDER, and check every file's digest."""
     from provision.artifacts.bundle import Bundle
     from provision.errors import LabError
     from provision.report.text import size
@@ -68,7 +70,7 @@ def show(options: Options, folder: Path | None, kubernetes: str | None) -> None:
             for entry in bundle.entries
         ]
         report.table(f"Kubernetes {bundle.kubernetes}", ["kind", "name", "version", "size", "sha256"], rows)
-        report.info(f"{bundle.root}: {size(bundle.size)} from {bundle.source}, all digests right")
+        report.info(f"{bundle.root}: {size(bundle.size)} from {bundle.source}, all digests match")
         names = ("path", "ref", "sha256", "digest")
         files = [{name: getattr(entry, name) for name in names} for entry in bundle.entries]
         report.result({"folder": str(bundle.root), "digest": bundle.digest, "files": files})

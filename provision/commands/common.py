@@ -1,4 +1,4 @@
-"""What the subcommands share: their options, and the way an error ends them."""
+"""What the subcommands share: common options, and the reporting of errors."""
 
 from __future__ import annotations
 
@@ -60,19 +60,19 @@ def common_options(function: F) -> F:
         type=click.Path(path_type=Path),
         default=LAB_FILE,
         show_default=True,
-        help="The lab's file.",
+        help="The lab.yaml to use.",
     )
-    json = click.option("--json", is_flag=True, help="Print one JSON object a line.")
+    json = click.option("--json", is_flag=True, help="Print one JSON object per line.")
     debug = click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
     return file(json(debug(gather)))  # type: ignore[return-value]
 
 
 @contextmanager
 def reporting(options: Options, workspace: Workspace | None = None) -> Iterator[TeeReporter]:
-    """Give the reporter; an exception inside is told and ends the command with its exit code.
+    """Give the reporter; an exception inside is reported and ends the command with its exit code.
 
-    With a `workspace` everything also goes to its run log. What click raises, and BrokenPipeError when nobody
-    reads the output any more, come through.
+    With a `workspace` everything also goes to its run log. Exceptions of click pass through, and so does
+    BrokenPipeError when nobody reads the output any more.
     """
     log = None
     if workspace is not None:
@@ -116,7 +116,7 @@ def recover_interrupted(lab: Context) -> None:
 
 
 def _log_tracebacks(raised: Sequence[BaseException], reporter: TeeReporter) -> None:
-    """Write to the run log where exceptions came from that are not meant for the user."""
+    """Write the tracebacks of unexpected exceptions to the run log."""
     write = reporter.sink("traceback")
     for error in raised:
         if not isinstance(error, LabError | KeyboardInterrupt):

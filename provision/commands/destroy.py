@@ -7,7 +7,7 @@ import click
 from provision.commands.common import Options, common_options, reporting
 
 
-@click.command("destroy", short_help="Remove the cluster and everything made for it.")
+@click.command("destroy", short_help="Remove the cluster and everything created for it.")
 @common_options
 def command(options: Options) -> None:
     """Remove the lab's machines, disks, network, keys and kubeconfig.

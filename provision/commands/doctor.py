@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from provision.doctor import Finding, LabNeeds
 
 
-@click.command("doctor", short_help="Check this host, and mend it.")
-@click.option("--fix", "mend", is_flag=True, help="Run the commands that mend what is wrong.")
+@click.command("doctor", short_help="Check this host, and fix it.")
+@click.option("--fix", "repair", is_flag=True, help="Run the commands that fix the problems.")
 @click.option(
     "--vagrant-from-hashicorp",
     "from_hashicorp",
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     help="With --fix: where the system has no Vagrant, add HashiCorp's packages.",
 )
 @common_options
-def command(options: Options, mend: bool, from_hashicorp: bool) -> None:
-    """Check whether this host can run a lab, and say for each fault the command that mends it.
+def command(options: Options, repair: bool, from_hashicorp: bool) -> None:
+    """Check whether this host can run a lab, and show for each problem the command that fixes it.
 
-    With --fix these commands are run (on Debian, Ubuntu and what takes their packages, as root or through
-    sudo); it asks nothing and may be run again and again. Beside the host itself it checks what the lab.yaml
-    at hand needs, or the one that `kubelab init` writes.
+    With --fix it runs these commands (on Debian, Ubuntu and derived systems, as root or through sudo),
+    without questions; it may be repeated at any time. It checks the host for the lab.yaml of --file, or for
+    the default one if there is none.
     """
     from provision.config.schema import parse_config, sample
     from provision.doctor import Host, HostTools, checks_for, diagnose, fix, group_checks
@@ -47,28 +47,28 @@ def command(options: Options, mend: bool, from_hashicorp: bool) -> None:
         checks = checks_for(
             _needs(config, tools_of(config, workspace, report)), from_hashicorp=from_hashicorp
         )
-        if mend and not host.facts.is_root:
-            # The checks behind these speak to libvirt, and the user may have come into a group just now.
+        if repair and not host.facts.is_root:
+            # The other checks use libvirt, for which the user may need a group that was added just now.
             fix(host, report, group_checks(checks))
             if groups.must_run_again():
                 report.close()
                 sys.exit(groups.run_again())
             host = replace(host, facts=gather())
-        findings = fix(host, report, checks) if mend else diagnose(host, checks)
+        findings = fix(host, report, checks) if repair else diagnose(host, checks)
         rows = [[finding.level, finding.title, finding.message] for finding in findings]
         report.table("This host", ["", "check", "finding"], rows)
         wrong = [finding for finding in findings if not finding.ok]
         for finding in wrong:
             for fix_command in finding.fixes:
-                report.info(f"mend {finding.title}: {fix_command.line(is_root=host.facts.is_root)}")
+                report.info(f"to fix {finding.title}: {fix_command.line(is_root=host.facts.is_root)}")
             for line in finding.by_hand:
                 report.info(f"{finding.title}, by hand: {line}")
         report.result({"ok": not wrong, "findings": [_data(finding) for finding in findings]})
         failed = [finding for finding in findings if finding.level == "fail"]
         if failed:
-            mended = any(finding.fixes for finding in failed)
+            fixable = any(finding.fixes for finding in failed)
             raise ResourceError(
-                "this host cannot run a lab yet", hint="kubelab doctor --fix" if mended else ""
+                "this host cannot run a lab yet", hint="kubelab doctor --fix" if fixable else ""
             )
         report.next_commands(["kubelab up"])
 

@@ -8,7 +8,7 @@ from provision.commands.common import Options, common_options, reporting
 
 
 @click.command("init", short_help="Write a commented lab.yaml.")
-@click.option("--force", is_flag=True, help="Write over an existing file.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @common_options
 def command(options: Options, force: bool) -> None:
     """Write a commented lab.yaml to start from."""
@@ -18,7 +18,7 @@ def command(options: Options, force: bool) -> None:
 
     with reporting(options) as report:
         if options.file.exists() and not force:
-            raise ConfigError(f"{options.file} exists", hint="kubelab init --force writes over it")
+            raise ConfigError(f"{options.file} already exists", hint="to overwrite it: kubelab init --force")
         write_atomic(options.file, sample())
         report.info(f"wrote {options.file}")
         report.result({"file": str(options.file)})

@@ -12,7 +12,7 @@ from provision.commands.common import Options, common_options, reporting
 def command(options: Options) -> None:
     """Write the Vagrantfile that `up` would use.
 
-    It stands alone: `vagrant up` in its folder makes the same VMs without kubelab.
+    It does not need kubelab: `vagrant up` in its folder creates the same VMs.
     """
     from provision.lab.opening import open_lab, read_lab
     from provision.snapshots.recovery import recover

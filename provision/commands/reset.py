@@ -7,12 +7,12 @@ import click
 from provision.commands.common import Options, common_options
 
 
-@click.command("reset", short_help="Put the lab back to `ready`, as `up` left it.")
+@click.command("reset", short_help="Restore the snapshot `ready`, the state after `up`.")
 @common_options
 def command(options: Options) -> None:
-    """Put the lab back to the snapshot `ready`, which `up` takes when everything is well.
+    """Restore the snapshot `ready`, which `up` saves once the cluster is healthy.
 
-    Whatever happened to the cluster and inside its machines since is undone, in seconds.
+    This undoes in seconds everything that changed since in the cluster and in its machines.
     """
     from provision.commands.snapshot import changing
     from provision.snapshots.commands import restore

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from provision.lab.context import Context
 
 
-@click.group("snapshot", short_help="Save the whole lab at one point in time, and put it back.")
+@click.group("snapshot", short_help="Save the whole lab at one point in time, and restore it.")
 def command() -> None:
-    """A snapshot is one point in time of all machines of a lab, memory included.
+    """A snapshot has the state of all machines of a lab at one point in time, memory included.
 
-    All of them are saved, or none; all are put back, or none.
+    Either all machines are saved or restored, or none.
     """
 
 
 @contextmanager
 def changing(options: Options, *, restoring: bool = False) -> Iterator[Context]:
-    """Give the lab with its lock held, once what an interrupted command left is mended."""
+    """Give the lab with its lock held, after recovering from an interrupted command."""
     from provision.lab.opening import open_lab, read_lab
     from provision.snapshots.recovery import recover
 
@@ -39,7 +39,7 @@ def changing(options: Options, *, restoring: bool = False) -> Iterator[Context]:
 
 @contextmanager
 def reading(options: Options) -> Iterator[Context]:
-    """Give the lab to look at, once what an interrupted command left is mended."""
+    """Give the lab for reading, after recovering from an interrupted command."""
     from provision.lab.opening import open_lab, read_lab
     from provision.snapshots.journal import report_unfinished
 
@@ -53,12 +53,12 @@ def reading(options: Options) -> Iterator[Context]:
 
 @command.command("save")
 @click.argument("name")
-@click.option("--note", default="", help="What this point is, for `list` and `show`.")
+@click.option("--note", default="", help="A description, shown by `list` and `show`.")
 @common_options
 def save_command(options: Options, name: str, note: str) -> None:
     """Save the lab as NAME: disks and memory of all machines, at one point in time.
 
-    The cluster stands still for some seconds and then runs on. A lab that is off is saved without memory.
+    The machines are paused for some seconds. If they are powered off, only the disks are saved.
     """
     from provision.snapshots.commands import save
     from provision.snapshots.manifests import check_name, check_note
@@ -72,12 +72,12 @@ def save_command(options: Options, name: str, note: str) -> None:
 
 @command.command("restore")
 @click.argument("name")
-@click.option("--save-first", metavar="NAME", help="Save the lab as it is under this name before.")
+@click.option("--save-first", metavar="NAME", help="First save the present state under this name.")
 @common_options
 def restore_command(options: Options, name: str, save_first: str | None) -> None:
-    """Put the lab back to NAME, repair what the jump in time upset, and verify it.
+    """Restore the snapshot NAME, repair what the jump in time broke, and verify the cluster.
 
-    What happened since is lost, unless --save-first keeps it.
+    Everything that changed since is lost, unless --save-first saves it.
     """
     from provision.snapshots.commands import restore
     from provision.snapshots.manifests import check_name
@@ -91,13 +91,18 @@ def restore_command(options: Options, name: str, save_first: str | None) -> None
 
 @command.command("delete")
 @click.argument("names", nargs=-1)
-@click.option("--children", is_flag=True, help="Delete also what was saved on top of them.")
-@click.option("--keep", type=click.IntRange(min=0), metavar="N", help="Leave `ready` and the newest N.")
+@click.option("--children", is_flag=True, help="Also delete the snapshots that are based on them.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Keep `ready` and the newest N, delete the others.",
+)
 @common_options
 def delete_command(options: Options, names: tuple[str, ...], children: bool, keep: int | None) -> None:
     """Delete the snapshots NAMES, or with --keep N all but `ready` and the newest N.
 
-    A snapshot that others were saved on top of is refused with their names, unless --children is given.
+    A snapshot that others are based on is not deleted, unless --children is given.
     """
     from provision.snapshots.commands import delete, delete_oldest
 
@@ -113,7 +118,7 @@ def delete_command(options: Options, names: tuple[str, ...], children: bool, kee
 @command.command("list")
 @common_options
 def list_command(options: Options) -> None:
-    """List the snapshots as a tree, the point the lab stands on, and what is wrong with any."""
+    """List the snapshots as a tree, with the current one, and those that cannot be restored."""
     from provision.snapshots.listing import show_all
 
     with reading(options) as lab:

@@ -16,9 +16,9 @@ from provision.commands.common import Options, common_options, recover_interrupt
 def command(options: Options, watch: bool) -> None:
     """Show the lab's machines, nodes and control plane, and what is not ready.
 
-    The exit code is 0 only when all is well.
+    The exit code is 0 only when the lab is healthy.
 
-    --watch draws it anew on a terminal, and elsewhere shows it again when something changed.
+    --watch redraws the screen on a terminal; elsewhere it prints the status again when it changed.
     """
     from provision.lab.opening import open_lab, read_lab
     from provision.status.gather import gather

@@ -7,16 +7,16 @@ import click
 from provision.commands.common import Options, common_options, reporting
 
 
-@click.command("up", short_help="Make the cluster, or go on making it.")
-@click.option("--from", "from_id", help="Begin at this step.")
-@click.option("--until", "until_id", help="End with this step.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.command("up", short_help="Create the cluster, or continue creating it.")
+@click.option("--from", "from_id", help="Start at this step.")
+@click.option("--until", "until_id", help="Stop after this step.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @common_options
 def command(options: Options, from_id: str | None, until_id: str | None, dry_run: bool) -> None:
-    """Make the cluster of lab.yaml, or go on making it.
+    """Create the cluster of lab.yaml, or continue creating it.
 
-    What is there already is left alone: on a ready cluster `up` changes nothing. After a failure or
-    Ctrl-C, run it again and it goes on from there.
+    Steps that are done already are skipped: on a ready cluster `up` changes nothing. After a failure or
+    Ctrl-C, run it again to continue.
     """
     from provision.host.facts import gather
     from provision.lab.opening import open_lab, read_lab

@@ -10,15 +10,15 @@ from provision.commands.common import Options, common_options, recover_interrupt
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names in all values, which may hold several with commas between."""
+    """Return the names in all values, each of which may be a comma-separated list."""
     names = tuple(name.strip() for value in values for name in value.split(",") if name.strip())
     if values and not names:
         raise click.BadParameter("give the name of a concern or mark")
     return names
 
 
-@click.command("verify", short_help="Prove by tests that the cluster is right.")
-@click.option("--quick", is_flag=True, help="Run only the checks that take no time.")
+@click.command("verify", short_help="Test whether the cluster works.")
+@click.option("--quick", is_flag=True, help="Run only the checks that take little time.")
 @click.option("--only", multiple=True, metavar="NAME", callback=_names, help="Run only this concern or mark.")
 @click.option(
     "--skip", multiple=True, metavar="NAME", callback=_names, help="Leave out this concern or mark."
@@ -28,7 +28,7 @@ def _names(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
     multiple=True,
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Run also your own tests in this folder.",
+    help="Also run your own tests in this folder.",
 )
 @click.option(
     "--junit",
@@ -45,11 +45,11 @@ def command(
     tests: tuple[Path, ...],
     junit: Path | None,
 ) -> None:
-    """Run the checks that come with kubelab, and your own beside them.
+    """Run the checks that come with kubelab, and your own tests.
 
-    A NAME is a concern (dns, storage, ... as the files of the checks are called) or a mark (quick, changes);
-    give several by commas or by repeating the option. The checks remove what they made, also after Ctrl-C.
-    The exit code is 3 when a check is red; `kubelab status` tells the result of the last whole run.
+    A NAME is a concern (dns, storage, ...: the name of a file of checks) or a mark (quick, changes).
+    Separate several by commas, or repeat the option. The checks remove what they create, also after Ctrl-C.
+    The exit code is 3 when a check fails; `kubelab status` shows the result of the last full run.
     """
     from provision.lab.opening import open_lab, read_lab
     from provision.snapshots.journal import report_unfinished

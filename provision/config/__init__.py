@@ -1,1 +1,1 @@
-"""lab.yaml: what it may say, and the nodes that follow from it."""
+"""lab.yaml: its schema, its values, and the nodes it describes."""

@@ -1,4 +1,4 @@
-"""The key `artifacts` of a lab.yaml, whose short forms are read as what they stand for."""
+"""The key `artifacts` of lab.yaml, with its short forms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 
 from provision.config import values
 
-# Stands for every registry that has no entry of its own.
+# The key for every registry without an entry of its own.
 EVERY_REGISTRY = ""
 PLAIN = ("auto", "release", "source")
 ALLOWED = "auto, release, source, {bundle: FOLDER}, {mirror: URL}"
@@ -23,8 +23,8 @@ _CREDENTIALS = re.compile(r"//[^/]*@")
 class ArtifactsConfig(BaseModel):
     """Where Kubernetes comes from; `location` is the bundle's folder or the URL of the mirror's files.
 
-    `images` says for a mirror what stands in the place of each registry, in pairs; `ca` which file of
-    certificates is trusted for it.
+    For a mirror, `images` has pairs of a registry and the prefix that replaces it, and `ca` is the file of CA
+    certificates to trust.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,7 +51,7 @@ class ArtifactsConfig(BaseModel):
 
 
 def _mirror(value: object, folder: Path) -> dict[str, Any]:
-    """Return the fields of a mirror; raises Problems naming each key that is wrong."""
+    """Return the fields of a mirror; raises Problems, which name the wrong keys."""
     if not isinstance(value, dict):
         return {"location": _url("mirror", value)}
     unknown = [key for key in value if key not in {"files", "images", "ca"}]
@@ -84,10 +84,10 @@ def _registries(value: object) -> tuple[tuple[str, str], ...]:
 
 
 def _url(key: str, value: object, *, shown: object = None, allowed: str = "http(s)://HOST/...") -> str:
-    """Return the address without a slash at its end; one with a password in it is refused unseen."""
+    """Return the URL without a trailing slash; one with a password is refused without showing it."""
     if isinstance(value, str) and _CREDENTIALS.search(value):
-        words = "a name or password in an address is not allowed here"
-        where = "allowed: files have theirs in ~/.netrc, images by `skopeo login`"
+        words = "a user name or password in the URL is not allowed"
+        where = "put it into ~/.netrc for files, or use `skopeo login` for images"
         raise values.Problems([(key, f"{words}; {where}")])
     if not isinstance(value, str) or not values.is_url(value):
         raise _problem(key, shown or value, allowed)

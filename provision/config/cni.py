@@ -1,4 +1,4 @@
-"""The key `cni` of a lab.yaml: a plain word, or a mapping with a version, values or the user's manifest."""
+"""The key `cni` of lab.yaml: a name, or a mapping with a version, values or the user's own manifest."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from provision.config import values
 from provision.config.suggest import did_you_mean
 from provision.extensions import CNIS
 
-# Those that come from a manifest or a chart of one version.
+# CNIs that are installed from a versioned manifest or chart.
 VERSIONED = ("calico", "cilium", "flannel")
-# Nothing is put into the cluster for these from a manifest, so none can be given for them.
+# CNIs without a manifest, so the user cannot give one for them.
 BUILT_IN = ("auto", "bridge", "none")
 CUSTOM = "custom"
-# name -> key -> what is allowed; Cilium takes every value of its chart.
+# CNI -> key of `values` -> allowed values; Cilium allows every value of its chart.
 VALUES: dict[str, dict[str, tuple[str, ...]]] = {
     "calico": {"encapsulation": ("vxlan", "ipip", "bgp", "none")},
     "flannel": {"backend": ("vxlan", "host-gw")},
@@ -35,9 +35,10 @@ _IMAGE = re.compile(
 
 
 class CniConfig(BaseModel):
-    """A pod network as lab.yaml asks for it.
+    """The pod network that lab.yaml asks for.
 
-    `manifest` is a URL or the absolute path of a file; `sha256` is what a fetched manifest or chart must be.
+    `manifest` is a URL or the absolute path of a file; `sha256` is the digest of the downloaded manifest or
+    chart.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,7 +52,7 @@ class CniConfig(BaseModel):
 
     @property
     def is_own(self) -> bool:
-        """Return whether the user gives the manifest."""
+        """Return whether the manifest is the user's own."""
         return bool(self.manifest)
 
     @property
@@ -61,7 +62,7 @@ class CniConfig(BaseModel):
 
     @property
     def replaces_kube_proxy(self) -> bool:
-        """Return whether services are the pod network's work, and kube-proxy is left out."""
+        """Return whether the pod network implements Services, so that kube-proxy is not installed."""
         if not self.is_rendered:
             return False
         # The chart takes the boolean and the text alike.
@@ -97,17 +98,17 @@ def _names() -> str:
 def _known(name: str) -> str:
     if name not in ("auto", *CNIS):
         near = did_you_mean(name, ("auto", *CNIS))
-        own = "; a manifest of your own: cni: {name: ..., manifest: FILE or URL}"
+        own = "; for your own manifest: cni: {name: ..., manifest: FILE or URL}"
         raise ValueError(f"{values.show(name)} is unknown{near}; allowed: {_names()}{own}")
     return name
 
 
 def _problems(value: dict[object, object]) -> Iterator[tuple[str, str]]:
-    """Yield key and message for everything wrong in the mapping; unknown keys are found elsewhere."""
+    """Yield key and message of every problem in the mapping; unknown keys are found by the schema."""
     name, manifest = value.get("name"), value.get("manifest")
     if name is None:
         if manifest is None:
-            yield "name", f"is missing; allowed: {_names()}, or any name beside `manifest`"
+            yield "name", f"is missing; allowed: {_names()}, or any name together with `manifest`"
     elif not isinstance(name, str) or not _NAME.fullmatch(name):
         yield "name", str(values.refusal(name, "a-z, 0-9 and `-`, 40 characters at most"))
         return
@@ -120,7 +121,7 @@ def _problems(value: dict[object, object]) -> Iterator[tuple[str, str]]:
             yield "name", str(error)
             return
     elif name in BUILT_IN:
-        yield "manifest", f"{name} takes none; allowed: another name, such as {CUSTOM}"
+        yield "manifest", f"cannot be given for {name}; allowed: with another name, such as {CUSTOM}"
     yield from _text_problems(name, value)
     yield from _list_problems(value)
     yield from _value_problems(name, value)
@@ -135,7 +136,7 @@ def _text_problems(name: object, value: dict[object, object]) -> Iterator[tuple[
     version, manifest = value.get("version"), value.get("manifest")
     if version is not None:
         if manifest is None and not _has_versions(name):
-            yield "version", f"{name} has none; allowed: for {', '.join(VERSIONED)}"
+            yield "version", f"cannot be given for {name}; allowed: for {', '.join(VERSIONED)}"
         elif not isinstance(version, str) or not _VERSION.fullmatch(version):
             yield "version", str(values.refusal(version, "an exact version such as v3.33.0"))
     sha256 = value.get("sha256")
@@ -143,7 +144,7 @@ def _text_problems(name: object, value: dict[object, object]) -> Iterator[tuple[
         own = isinstance(manifest, str) and values.is_url(manifest)
         fetched = own or (manifest is None and _has_versions(name))
         if not fetched:
-            yield "sha256", "is of a file that is fetched; allowed: beside a version or the URL of a manifest"
+            yield "sha256", "has no download to check; allowed: with a version, or the URL of a manifest"
         elif not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
             yield "sha256", str(values.refusal(sha256, "64 digits of 0-9 and a-f, in quotes"))
     if manifest is not None and (
@@ -157,7 +158,7 @@ def _list_problems(value: dict[object, object]) -> Iterator[tuple[str, str]]:
     if images is None:
         return
     if value.get("manifest") is None:
-        yield "images", "are for a manifest of your own; allowed: beside `manifest`"
+        yield "images", "need a manifest of your own; allowed: together with `manifest`"
     elif not isinstance(images, list):
         yield "images", str(values.refusal(images, "a list such as [quay.io/NAME/IMAGE:TAG]"))
     else:
@@ -173,11 +174,11 @@ def _value_problems(name: object, value: dict[object, object]) -> Iterator[tuple
     if given is None:
         return
     if value.get("manifest") is not None:
-        yield "values", "are for a CNI known here; your manifest is applied as it is: change it there"
+        yield "values", "cannot be given with `manifest`, which is applied unchanged; edit the manifest"
     elif not isinstance(given, dict) or not _is_plain(given):
         yield "values", str(values.refusal(given, "a mapping of texts, numbers, lists and mappings"))
     elif not _has_versions(name):
-        yield "values", f"{name} takes none; allowed: for {', '.join(VERSIONED)}"
+        yield "values", f"cannot be given for {name}; allowed: for {', '.join(VERSIONED)}"
     elif name in VALUES:
         known = VALUES[str(name)]
         for key, found in given.items():
@@ -189,7 +190,7 @@ def _value_problems(name: object, value: dict[object, object]) -> Iterator[tuple
 
 
 def _is_plain(given: dict[object, object]) -> bool:
-    """Return whether YAML holds only what JSON can: no dates, no sets, no keys that are not text."""
+    """Return whether the values are JSON types only: no dates, no sets, no keys that are not text."""
     try:
         json.dumps(given)
     except (TypeError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The text of a lab.yaml, and the words for what is wrong with it."""
+"""Reads the YAML of lab.yaml, and turns validation errors into messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Sections = Mapping[str, type[BaseModel]]
 
 
 def read_document(content: bytes | str, path: Path) -> dict[Any, Any]:
-    """Return the mapping that YAML text holds; `path` is for the words of a ConfigError."""
+    """Return the mapping in the YAML text; raises ConfigError, which names `path`."""
     try:
         document = yaml.load(content, LabLoader)
     except yaml.YAMLError as error:
@@ -32,20 +32,20 @@ def read_document(content: bytes | str, path: Path) -> dict[Any, Any]:
     if document is None:
         raise ConfigError(f"{path} is empty; allowed: at least `name: lab`", hint="kubelab init")
     if not isinstance(document, dict):
-        raise ConfigError(f"{path} holds {show(document)}; allowed: a mapping such as `name: lab`")
+        raise ConfigError(f"{path} contains {show(document)}; allowed: a mapping such as `name: lab`")
     return document
 
 
 def explain(error: ValidationError, sections: Sections) -> ConfigError:
-    """Return one ConfigError for everything that validation found.
+    """Return one ConfigError for all validation errors.
 
-    `sections` maps the key path of each mapping to its model, whose keys are named as what is allowed.
+    `sections` maps the key path of each mapping to its model, whose keys are shown as the allowed ones.
     """
     return config_error(list(_problems(error, sections)))
 
 
 def config_error(problems: Sequence[Problem]) -> ConfigError:
-    """Return one ConfigError that lists all problems, a line each; its key is that of the first."""
+    """Return one ConfigError that lists all problems, one per line; its key is that of the first."""
     (key, first), *others = problems
     return ConfigError("\n".join([first, *(f"{other}: {message}" for other, message in others)]), key=key)
 
@@ -57,7 +57,7 @@ def _problems(error: ValidationError, sections: Sections) -> Iterator[Problem]:
     say: dict[str, Callable[[list[str]], str]] = {
         "extra_forbidden": lambda parts: _unknown(parts[-1], keys(parts[:-1])),
         "missing": lambda parts: f"is missing; allowed: such as `{parts[-1]}: lab`",
-        "invalid_key": lambda parts: f"is no text; allowed: {', '.join(keys(parts[:-1]))}",
+        "invalid_key": lambda parts: f"is not a text; allowed: {', '.join(keys(parts[:-1]))}",
     }
     for found in error.errors(include_url=False):
         parts = [part if (part := str(item)).isprintable() else repr(part) for item in found["loc"]]

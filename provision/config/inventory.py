@@ -1,7 +1,7 @@
-"""The nodes of a lab, worked out from its configuration alone. Pure.
+"""The nodes of a lab, computed from its configuration alone. Pure.
 
-A node's place within its role gives its address and its pod range, so both stay when others come and go:
-control plane 1 has offset 11 in the node network, worker 1 has offset 21.
+A node's role and number give its address and its pod range, so both stay the same when other nodes are added
+or removed: control plane 1 has offset 11 in the node network, worker 1 has offset 21.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def inventory_of(config: ClusterConfig) -> Inventory:
 
 
 def machine_names(lab: str) -> re.Pattern[str]:
-    """Return what the whole name of every machine of a lab fits, also of one that left lab.yaml."""
+    """Return the pattern of a lab's machine names, including nodes that were removed from lab.yaml."""
     return re.compile(rf"{re.escape(lab)}-(cp|w)\d+")
 
 
@@ -115,15 +115,15 @@ def network_name(lab: str) -> str:
 
 
 def bridge_name(lab: str) -> str:
-    """Return the name of the lab's bridge on the host: Linux allows 15 characters, so it is a digest."""
+    """Return the name of the lab's bridge on the host: a digest, since Linux allows only 15 characters."""
     return f"{BRIDGE_PREFIX}{hashlib.sha256(lab.encode()).hexdigest()[:8]}"
 
 
 def _macs(lab: str, names: list[str]) -> dict[str, str]:
-    """Return node name -> MAC address, in the range that QEMU and KVM use."""
+    """Return node name -> MAC address, with QEMU's prefix."""
     macs: dict[str, str] = {}
     for name in names:
-        # Three bytes of a digest can meet, if rarely: then the later node takes the next digest.
+        # Three bytes of a digest can collide, if rarely: then the later node takes another digest.
         for attempt in itertools.count():
             text = f"{lab}/{name}" if attempt == 0 else f"{lab}/{name}/{attempt}"
             mac = "52:54:00:" + hashlib.sha256(text.encode()).digest()[:3].hex(":")

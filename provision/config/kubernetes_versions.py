@@ -1,4 +1,4 @@
-"""What differs between the Kubernetes minors a lab can have: one row each, and everything else asks here."""
+"""The supported Kubernetes minors, and everything that differs between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of a lab: what is read, and how much of it."""
+"""Reads a lab.yaml from disk or a pipe, up to a limit."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _KINDS = {
 
 
 def read_lab_file(path: Path) -> bytes:
-    """Return what the file holds; raises ConfigError for what is no file, or larger than 1 MiB."""
+    """Return the content; raises ConfigError when it is not a regular file or larger than 1 MiB."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode) and not _is_given_pipe(found):
-            kind = _KINDS.get(stat.S_IFMT(found.st_mode), "no regular file")
+            kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a regular file")
             raise ConfigError(f"{path} cannot be read: it is {kind}; {_ALLOWED}")
         with path.open("rb") as file:
             content = file.read(LARGEST_MIB * 2**20 + 1)
@@ -42,13 +42,13 @@ def read_lab_file(path: Path) -> bytes:
 def _is_given_pipe(found: os.stat_result) -> bool:
     """Return whether this is a pipe that the program was started with, as by `-f <(...)`.
 
-    Whoever gave it writes to it. Of any other pipe nobody may ever write, and reading would not end.
+    Reading any other pipe might never end, because nobody may be writing to it.
     """
     return stat.S_ISFIFO(found.st_mode) and any(os.path.samestat(found, mine) for mine in _open_descriptors())
 
 
 def _open_descriptors() -> Iterator[os.stat_result]:
     for number in Path("/dev/fd").iterdir():
-        # The folder itself was read through a descriptor, which is closed by now.
+        # The descriptor that read the folder is in the list, but closed by now.
         with contextlib.suppress(OSError):
             yield os.fstat(int(number.name))

@@ -1,4 +1,4 @@
-"""YAML as kubelab reads it: whatever is wrong with a text ends as a yaml.YAMLError that names the line."""
+"""The YAML loaders of kubelab: every problem with a text is a yaml.YAMLError that names the line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MOST_CHARACTERS = 2**20
 
 
 class CheckedConstructor:
-    """For a loader, before PyYAML's own class: a value that does not fit its type is a YAMLError.
+    """A mix-in for PyYAML's loaders: a value that is not valid for its type is a YAMLError.
 
-    PyYAML raises whatever comes up: KeyError for `!!bool x`, IndexError for `!!int ''`.
+    PyYAML itself raises KeyError for `!!bool x`, IndexError for `!!int ''` and so on.
     """
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
@@ -35,14 +35,14 @@ class CheckedConstructor:
 
 
 class Loader(CheckedConstructor, yaml.SafeLoader):
-    """The safe types of YAML."""
+    """Reads plain data only."""
 
 
 class LabLoader(Loader):
-    """For lab.yaml: no key twice in a mapping, and no more values than a lab.yaml can need.
+    """For lab.yaml: duplicate keys are refused, and the number and size of values is limited.
 
-    PyYAML lets the last of two equal keys win. An alias counts as what it stands for: a few lines of aliases
-    to aliases can stand for more than fits into memory.
+    PyYAML would use the last of two equal keys. An alias counts as much as the value it refers to: a few
+    lines of aliases to aliases can expand to more than fits into memory.
     """
 
     def __init__(self, stream: bytes | str) -> None:
@@ -62,7 +62,9 @@ class LabLoader(Loader):
         if not is_alias:
             self._sizes[id(node)] = self._size(node)
         elif id(node) not in self._sizes:
-            raise yaml.MarkedYAMLError(problem="an alias stands for what it is a part of", problem_mark=mark)
+            raise yaml.MarkedYAMLError(
+                problem="an alias refers to a value that contains it", problem_mark=mark
+            )
         self._limit(*self._sizes[id(node)], mark)
         return node
 

@@ -1,4 +1,4 @@
-"""lab.yaml as a frozen, validated ClusterConfig. Every refusal names its key and what is allowed."""
+"""The schema of lab.yaml: a frozen ClusterConfig. Every error names its key and what is allowed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Model(BaseModel):
 
 
 class NodePool(_Model):
-    """Nodes that are alike. Memory is in MiB, disk in GiB."""
+    """A number of equal nodes. Memory is in MiB, disk in GiB."""
 
     count: int
     cpus: int
@@ -35,7 +35,7 @@ class NodePool(_Model):
 
 
 class ControlPlanes(NodePool):
-    """The control planes: an odd number of them, as etcd needs a majority."""
+    """The control planes: an odd number, as etcd needs a majority."""
 
     count: Annotated[int, values.whole("1, 3, 5 or 7", *values.CONTROL_PLANE_COUNTS)] = 1
     cpus: Annotated[int, values.cpus(values.CONTROL_PLANE_CPUS)] = 2
@@ -73,7 +73,10 @@ class Network(_Model):
     @model_validator(mode="after")
     def _apart(self) -> Network:
         problems = [
-            (key, f"{network} overlaps network.{other_key} ({other}); allowed: a range apart from the others")
+            (
+                key,
+                f"{network} overlaps network.{other_key} ({other}); allowed: a range that overlaps no other",
+            )
             for (other_key, other), (key, network) in itertools.combinations(self.ranges().items(), 2)
             if network.overlaps(other)
         ]
@@ -84,7 +87,7 @@ class Network(_Model):
 
 def _runtime(value: object) -> object:
     if value == "cri-o":
-        raise ValueError("cri-o is not among the packages of the nodes' Debian 13; allowed: containerd")
+        raise ValueError("cri-o is not packaged for the nodes' Debian 13; allowed: containerd")
     if value != "containerd":
         raise values.refusal(value, "containerd")
     return value

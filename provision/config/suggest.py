@@ -1,11 +1,11 @@
-"""The nearest known word to one that was mistyped."""
+"""Suggests the nearest known word for a mistyped one."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-# Longer words are compared by their beginning: the comparison's time grows with the square of their length.
+# Only this many characters are compared: the time grows with the square of the length.
 _COMPARED = 64
 
 

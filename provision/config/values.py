@@ -1,4 +1,4 @@
-"""The values of a lab.yaml: how each is read, and what is allowed for it."""
+"""Validators for the values of lab.yaml."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ LONGEST_NAME = 40
 # kubeadm's preflight checks refuse a control plane with less.
 CONTROL_PLANE_CPUS, CONTROL_PLANE_MIB = 2, 1700
 WORKER_CPUS, WORKER_MIB = 1, 1024
-# The disk that every node is cloned from: a clone cannot be smaller.
+# The size of the disk that every node is cloned from: a clone cannot be smaller.
 SMALLEST_DISK = 12
-# The API server takes no wider range for services; kube-dns is the tenth address of a narrower one.
+# The API server accepts no wider range for services; a narrower one lacks address 10, that of kube-dns.
 SERVICE_PREFIXES = range(12, 29)
 
 # Less is no network that today's protocols expect; more does not leave a host whose own network is Ethernet.
@@ -35,7 +35,7 @@ _DISK_UNITS = {"GiB": 1, "Gi": 1}
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _VERSION = re.compile(r"v?(?P<minor>[0-9]+\.(0|[1-9][0-9]*))(?P<patch>\.(0|[1-9][0-9]{0,3}))?")
 _QUANTITY = re.compile(r"([0-9]{1,9}) ?([A-Za-z]+)")
-# RFC 1918, RFC 6598 and the range for benchmarks: a lab on any other hides hosts that exist.
+# RFC 1918, RFC 6598 and the benchmark range: a lab on any other range would hide existing hosts.
 _PRIVATE = tuple(
     map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15"))
 )
@@ -50,13 +50,13 @@ class Problems(ValueError):
 
 
 def show(value: object) -> str:
-    """Return a short text for a value; a container is not spelled out, as aliases can make it endless."""
+    """Return a short text for a value; a list or mapping is not written out, as it can be huge."""
     if value is None:
         return "an empty value"
     if not isinstance(value, str | int | float):
         return f"a {'mapping' if isinstance(value, dict) else type(value).__name__}"
     if isinstance(value, int) and value.bit_length() > _SHOWN_BITS:
-        return "a number that large"
+        return "so large a number"
     text = repr(value)
     return text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}..."
 
@@ -67,12 +67,12 @@ def refusal(value: object, allowed: str) -> ValueError:
 
 
 def memory(low: int) -> BeforeValidator:
-    """Return the validator of an amount of memory, kept in MiB."""
+    """Return the validator of an amount of memory, stored in MiB."""
     return BeforeValidator(lambda value: _quantity(value, _MEMORY_UNITS, low, _MOST_MIB))
 
 
 def disk() -> BeforeValidator:
-    """Return the validator of a disk's size, kept in GiB."""
+    """Return the validator of a disk size, stored in GiB."""
     return BeforeValidator(lambda value: _quantity(value, _DISK_UNITS, SMALLEST_DISK, _MOST_DISK))
 
 
@@ -121,12 +121,12 @@ def name() -> BeforeValidator:
 
 
 def kubernetes() -> BeforeValidator:
-    """Return the validator of a minor version or an exact one, kept without its `v`."""
+    """Return the validator of a minor version or an exact one, stored without a leading `v`."""
     return BeforeValidator(_kubernetes)
 
 
 def folder(path: str) -> Path:
-    """Return the path of a folder, which may start at a home folder."""
+    """Return the path of a folder, with `~` expanded."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -134,10 +134,10 @@ def folder(path: str) -> Path:
 
 
 def is_url(text: str) -> bool:
-    """Return whether `text` is the URL of a web server, as it is sent: in ASCII, its host a possible name."""
+    """Return whether `text` is a valid http or https URL: ASCII only, with a valid host name."""
     try:
         url = urlsplit(text)
-        # A port that is no number, and a label of the host that is empty or too long, raise ValueErrors.
+        # ValueErrors: the port is not a number; a label of the host is empty or too long.
         valid = url.port != 0 and bool((url.hostname or "").encode("idna"))
     except ValueError:
         return False

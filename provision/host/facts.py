@@ -1,4 +1,4 @@
-"""What the host offers: processors, memory, disk, networks, and whether it can virtualise in hardware."""
+"""Facts about the host: CPUs, memory, disk, networks, and hardware virtualisation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WIDEST_NETWORK = 8
 
 @dataclass(frozen=True, order=True)
 class HostNetwork:
-    """A range that the host reaches through the interface `name`."""
+    """An address range that the host reaches through the interface `name`."""
 
     name: str
     cidr: IPv4Network
@@ -71,14 +71,14 @@ class HostFacts:
 
 @dataclass(frozen=True)
 class Acceleration:
-    """How guests run: "kvm" or "tcg", and the factor that every deadline is multiplied by."""
+    """How guests run: "kvm" or "tcg" (emulated), and the factor that multiplies every deadline."""
 
     name: str
     factor: float
 
 
 def acceleration(facts: HostFacts) -> Acceleration:
-    """Return the fastest way this host can run a guest."""
+    """Return the fastest way in which this host can run a guest."""
     return Acceleration("kvm", 1.0) if facts.kvm_usable else Acceleration("tcg", EMULATION_FACTOR)
 
 

@@ -1,4 +1,4 @@
-"""Files on the host: written whole or not at all, and the cache folder."""
+"""Files on the host: atomic writes, the home folder and the cache folder."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def read_text(path: Path, *, hint: str) -> str:
 
 
 def write_atomic(path: Path, content: str | bytes, *, mode: int = PUBLIC) -> bool:
-    """Write `content` to `path` unless it is there already; return whether anything changed.
+    """Write `content` to `path` unless it is there already; return whether the content changed.
 
-    The file is complete or absent, never half written, and never readable beyond `mode`.
+    The file is never partly written, and never has wider permissions than `mode`.
     """
     wanted = content.encode() if isinstance(content, str) else content
     if path.is_file() and path.read_bytes() == wanted:

@@ -1,4 +1,4 @@
-"""Whether a host has room for a lab."""
+"""Checks whether a host has enough resources for a lab."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RESERVE_MIB = 512
 
 
 def check_host(config: ClusterConfig, facts: HostFacts) -> None:
-    """Raise one ConfigError that lists what of `config` this host has no room for."""
+    """Raise one ConfigError that lists what of `config` does not fit on this host."""
     problems = [
         (
             f"network.{key}",
@@ -36,7 +36,8 @@ def check_host(config: ClusterConfig, facts: HostFacts) -> None:
         problems.append(
             (
                 f"{largest}.memory",
-                f"all nodes want {total}MiB of {facts.memory_mib}MiB; allowed: {max(room, 0)}MiB in all",
+                f"all nodes together need {total}MiB of {facts.memory_mib}MiB; "
+                f"allowed: {max(room, 0)}MiB in total",
             )
         )
     if problems:
@@ -44,7 +45,7 @@ def check_host(config: ClusterConfig, facts: HostFacts) -> None:
 
 
 def _is_own(config: ClusterConfig, network: HostNetwork) -> bool:
-    """Return whether a network of the host is the one that the lab's nodes are in, or will be."""
+    """Return whether a network of the host is the lab's own."""
     if config.provider == "virtualbox" and network.name.startswith("vboxnet"):
         # VirtualBox's machines share the host-only interface of a range.
         return network.cidr == config.network.nodes

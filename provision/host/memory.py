@@ -1,8 +1,8 @@
-"""The host's free memory, touched before a save fills it.
+"""Touches the host's free memory before a save needs it (prefaulting).
 
-A host that is a virtual machine itself may get its memory from below only when it is first touched, at some
-seconds a GiB, and give it back soon after it was freed. A save fills the page cache while the lab stands
-still, so as much is touched while the lab still runs, and freed just before: then it is at hand.
+A host that is itself a virtual machine may get memory from its hypervisor only when it is first touched,
+which takes some seconds per GiB, and return it soon after it was freed. A save fills the page cache while the
+lab is paused. So the same amount is touched while the lab still runs, and freed just before the save.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Self
 
 MIB = 2**20
-# Left to everybody else.
+# Left for other programs.
 SPARE_MIB = 512
-# Python's other threads stand still for as long as one of these takes.
+# Python's other threads are blocked while one chunk is touched.
 CHUNK = 2 * MIB
 # MADV_POPULATE_WRITE of Linux 5.14 and newer, which the mmap module has no name for.
 POPULATE_WRITE = 23
@@ -25,14 +25,14 @@ _LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "m
 
 
 def prefaultable_mib(root: Path = Path("/")) -> int:
-    """Return how many MiB may be touched without harm; none on a host that is not a virtual machine."""
+    """Return how many MiB may be touched without harm; 0 on a host that is not a virtual machine."""
     try:
         if " hypervisor" not in (root / "proc/cpuinfo").read_text():
             return 0
         meminfo = (root / "proc/meminfo").read_text()
     except OSError:
         return 0
-    # Not what is available: that is full of what the next restore reads.
+    # Not MemAvailable, which includes the page cache that the next restore reads from.
     free = next(
         (int(line.split()[1]) * 1024 for line in meminfo.splitlines() if line.startswith("MemFree:")), 0
     )
@@ -58,9 +58,9 @@ def _group_room(root: Path) -> list[int]:
 
 
 class Prefault:
-    """Touches `mib` MiB beside what its user does, who frees them by `release` when they are needed.
+    """Touches `mib` MiB in the background, until `release` frees them.
 
-    What the system refuses is done without. `cancel` ends the touching.
+    Does nothing if the system refuses the memory. `cancel` stops it.
     """
 
     def __init__(self, mib: int, cancel: threading.Event) -> None:
@@ -82,7 +82,7 @@ class Prefault:
         self.release()
 
     def release(self) -> None:
-        """Wait until all was touched, and free it."""
+        """Wait until all memory was touched, and free it."""
         if self._memory is not None:
             self._thread.join()
             self._memory.close()

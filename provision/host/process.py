@@ -1,4 +1,4 @@
-"""Commands on the host: one way to start them, with a deadline and their output kept."""
+"""Runs programs on the host, with a deadline and with their output captured."""
 
 from __future__ import annotations
 

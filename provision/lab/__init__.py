@@ -1,1 +1,1 @@
-"""A lab that is opened: its configuration with the seams to reach it."""
+"""An opened lab: its configuration, and access to its machines and cluster."""

@@ -1,4 +1,4 @@
-"""Where a lab takes Kubernetes from, with what its CNI wants."""
+"""The source of a lab's artifacts: Kubernetes and what its CNI needs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Chosen:
 
 
 def artifacts_of(config: ClusterConfig) -> Artifacts:
-    """Return where a lab of `config` that is not there yet takes Kubernetes from; raises as `choose` does."""
+    """Return the source of the artifacts for a lab that does not exist yet; raises as `choose` does."""
     return choose.choose(config, wanted_of(config.cni))
 
 

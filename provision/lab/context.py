@@ -1,4 +1,4 @@
-"""What a step may use: frozen, and the same for every step of a run."""
+"""Everything that a step may use; immutable, and the same for every step of a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from provision.workspace import Workspace
 
 @dataclass(frozen=True)
 class Context:
-    """The lab, the seams to reach it, and who is told about it."""
+    """The lab, access to its machines and cluster, and the reporter."""
 
     config: ClusterConfig
     inventory: Inventory
@@ -57,12 +57,12 @@ class Context:
 
     @property
     def bundle(self) -> Bundle:
-        """Return the bundle, which an earlier step has made sure of."""
+        """Return the bundle, which an earlier step has provided."""
         return self.find_bundle() or self.build_bundle()
 
     @property
     def site(self) -> Site:
-        """Return what a CNI may know of the lab."""
+        """Return what a CNI may know about the lab."""
         return Site(
             self.config,
             self.inventory,
@@ -75,12 +75,12 @@ class Context:
     def kubectl(self) -> Kubectl:
         """Return the bundle's kubectl with the lab's kubeconfig.
 
-        Raises LabError while there is no bundle: a question to the cluster must not build one.
+        Raises LabError when there is no bundle: a query must not start to build one.
         """
         bundle = self.find_bundle()
         if bundle is None:
             raise LabError(
-                f"kubectl is not in the cache, nor is the rest of Kubernetes {self.version}",
+                f"kubectl is missing: the bundle of Kubernetes {self.version} is not in the cache",
                 hint="kubelab up",
             )
         program = bundle.root / "binaries" / "kubectl"
@@ -94,7 +94,7 @@ class Context:
         return HostKeys(self.workspace, self.inventory, self.scaled, self.clock, self.cancel)
 
     def pin_host_keys(self) -> None:
-        """Record the host keys that are missing, and keep the connections made for it.
+        """Record missing host keys, and keep the connections that were opened for it.
 
         Raises ConnectFailed when another machine answers at a node's address.
         """
@@ -102,9 +102,9 @@ class Context:
             self.keep(runner)
 
     def scaled(self, seconds: float) -> float:
-        """Return a deadline that suits the speed of the machines, in seconds."""
+        """Return a deadline in seconds, multiplied where the machines are slow."""
         return seconds * self.acceleration.factor * self.pace.slowness
 
     def patience(self, seconds: float) -> Patience:
-        """Return what tries again, for so many seconds on fast machines, what fails in passing."""
+        """Return a Patience that retries passing failures for that many seconds, multiplied as by `scaled`."""
         return Patience(self.scaled(seconds), self.clock, self.report)

@@ -1,4 +1,4 @@
-"""Puts a lab together: from the path of a lab.yaml to the Context its commands work with."""
+"""Opens a lab: from the path of a lab.yaml to the Context that commands work with."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DEFAULT_PROVIDER = "libvirt"
 
 
 def read_lab(file: Path, *, facts: HostFacts | None = None) -> tuple[ClusterConfig, Workspace]:
-    """Return the validated config of `file`, its provider decided, and its workspace.
+    """Return the validated config of `file`, with its provider resolved, and its workspace.
 
     With `facts` it is also checked against this host. Raises ConfigError.
     """
@@ -64,9 +64,9 @@ def open_lab(
     cancel: threading.Event,
     facts: HostFacts | None = None,
 ) -> Context:
-    """Return the Context of a lab; raises ConfigError for what is not there yet.
+    """Return the Context of a lab; raises ConfigError for a feature that is not implemented yet.
 
-    `facts` are those of the host that is to make it: what it cannot is refused at once.
+    With the `facts` of the host, what this host cannot do is refused as well.
     """
     inventory = inventory_of(config)
     if len(inventory.control_planes) > 1:
@@ -155,7 +155,7 @@ def _unkept(runner: Runner) -> None:
 
 
 def _with_connections(context: Context) -> Context:
-    """Return the context with one lasting connection a node, made at first use."""
+    """Return the context with one persistent connection per node, opened at first use."""
     runners: dict[str, Runner] = {}
     lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""Whether everything in the cluster is ready, and the wait until it is."""
+"""Checks whether everything in the cluster is ready, and waits until it is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHOWN = 3
 
 
 def what_is_missing(ctx: Context) -> list[str]:
-    """Return what keeps the cluster from being ready, be it an API server that does not answer."""
+    """Return what keeps the cluster from being ready; an API server that does not answer counts, too."""
     try:
         objects = ctx.kubectl.items(KINDS, "--all-namespaces")
     except ToolFailed as error:
@@ -22,7 +22,7 @@ def what_is_missing(ctx: Context) -> list[str]:
 
 
 def wait_until_ready(ctx: Context, step: str) -> None:
-    """Wait until nothing is missing; progress goes to `step`. Raises WaitTimeout that lists what still is."""
+    """Wait until everything is ready; progress goes to `step`. Raises WaitTimeout that lists what is not."""
     patience = ctx.scaled(READY_SECONDS + ctx.cni.settle_seconds)
     clock, end = ctx.clock, ctx.clock.now() + patience
     while missing := what_is_missing(ctx):

@@ -1,1 +1,1 @@
-"""What is done on one node, over a Runner."""
+"""Operations on one node, through a Runner."""

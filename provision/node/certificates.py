@@ -1,4 +1,4 @@
-"""The certificates on a node: where they lie, how they are read, and when they end."""
+"""The certificates on a node: where they are, how they are read, and when they expire."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from provision.node.runner import Runner
 KUBELET_PKI = "/var/lib/kubelet/pki"
 CLIENT_PEM = f"{KUBELET_PKI}/kubelet-client-current.pem"
 SERVING_CRT = f"{KUBELET_PKI}/kubelet.crt"
-# A certificate that ends within it is renewed too: who restores a lab wants to use it.
+# A certificate that expires within this time is renewed too, so that a restored lab can be used for a while.
 MARGIN = dt.timedelta(days=1)
 
-# A line "-- FILE" before each. Certificates only: what stands beside them in the same files is a private key.
+# Prints "-- FILE" before each file. Only the certificates, since some of the files also hold private keys.
 CERTIFICATES = f"""
 set --
 for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt /etc/kubernetes/*.conf \\
@@ -35,21 +35,21 @@ fi
 
 @dataclass(frozen=True)
 class Expiry:
-    """A file on a node, and when the first certificate in it ends."""
+    """A file on a node, and when the first certificate in it expires."""
 
     node: str
     file: str
     end: dt.datetime
 
     def days(self, now: dt.datetime) -> int:
-        """Return how many whole days are left; negative when it has ended."""
+        """Return how many whole days are left; negative when it has expired."""
         return (self.end - now).days
 
 
 def expiries(node: Node, runner: Runner, deadline: float) -> list[Expiry]:
-    """Return the certificates of a control plane, the one that ends first first.
+    """Return the certificates of a control plane, sorted by expiry.
 
-    `deadline` is seconds. Raises RemoteError, and LabError for a file that cannot be understood.
+    `deadline` is in seconds. Raises RemoteError, and LabError for a file that cannot be parsed.
     """
     text = runner.run(CERTIFICATES, deadline=deadline, what="read the certificates").stdout
     try:
@@ -60,13 +60,13 @@ def expiries(node: Node, runner: Runner, deadline: float) -> list[Expiry]:
 
 
 def certificate_end(pem: str) -> dt.datetime:
-    """Return when the first of the certificates in `pem` to end does so."""
+    """Return the earliest expiry of the certificates in `pem`."""
     found = x509.load_pem_x509_certificates(pem.encode())
     return min(certificate.not_valid_after_utc for certificate in found)
 
 
 def certificates(lines: Sequence[str]) -> dict[str, dt.datetime]:
-    """Return when the certificates in a survey end, by file; raises ValueError, which names the file."""
+    """Return file -> earliest expiry, from the output of CERTIFICATES; raises ValueError naming the file."""
     texts: dict[str, str] = {}
     path = ""
     try:
@@ -78,9 +78,9 @@ def certificates(lines: Sequence[str]) -> dict[str, dt.datetime]:
             else:
                 texts[path] = texts.get(path, "") + line + "\n"
         found = {}
-        # A kubeconfig may name a file instead of holding a certificate.
+        # A kubeconfig without an embedded certificate has no entry.
         for path, text in texts.items():
             found[path] = certificate_end(text)
     except ValueError as error:
-        raise ValueError(f"{path} holds no certificate that can be read: {error}") from error
+        raise ValueError(f"{path} has no readable certificate: {error}") from error
     return found

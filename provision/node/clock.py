@@ -1,4 +1,4 @@
-"""How far a node's clock is from the host's, measured as network time protocols do: by round trips."""
+"""Measures the offset of a node's clock from the host's by round trips, as NTP does, and sets it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from provision.node.runner import Shell, run_in
 SHOW = "date +%s%N"
 NANO = 1_000_000_000
 SAMPLES = 3
-# A round trip over a connection that is open, on a machine that is not busy.
+# Seconds: a round trip over an open connection to a machine that is not busy.
 GOOD = 0.1
 
-# A step by the shell is itself this exact, in seconds.
+# How exactly the shell can set a clock, in seconds.
 TOLERANCE = 0.1
 
-# What a node's clock keeper measured at a save says nothing once somebody else sets one of the two clocks.
+# The offset that lab-clock measured at a save is invalid once the clock is set by others.
 FORGET = "rm -f /run/kubelab-clock-ahead"
 
-# By a difference, not to a time: however long the shell took to start, it is right.
+# Changes the clock by a difference instead of setting a time, so the time to start the shell does not matter.
 STEP = f"""
 {FORGET}
 now=$(date +%s%N)
@@ -39,15 +39,15 @@ class Offset:
 
     @property
     def middle(self) -> float:
-        """Return the likeliest offset."""
+        """Return the most likely offset."""
         return (self.low + self.high) / 2
 
     def beyond(self, tolerance: float) -> bool:
-        """Return whether the clock is certainly off by more than `tolerance` seconds."""
+        """Return whether the clock is certainly wrong by more than `tolerance` seconds."""
         return self.low > tolerance or self.high < -tolerance
 
     def step(self) -> str:
-        """Return the script that steps the clock by what it is off."""
+        """Return the script that corrects the clock by this offset."""
         return STEP.format(nanoseconds=round(-self.middle * NANO))
 
 
@@ -63,7 +63,7 @@ def measure(show: Callable[[], str], wall: Callable[[], float] = time.time) -> O
         one = shown - wall(), shown - before
         low, high = max(low, one[0]), min(high, one[1])
         if low > high:
-            # The node set its clock meanwhile: what was measured before says nothing any more.
+            # The clock was set meanwhile, so the earlier measurements are invalid.
             low, high = one
         if high - low < GOOD:
             break
@@ -71,7 +71,7 @@ def measure(show: Callable[[], str], wall: Callable[[], float] = time.time) -> O
 
 
 def set_clock(shell: Shell, node: str, *, deadline: float, wall: Callable[[], float] = time.time) -> None:
-    """Set a node's clock by the host's, `wall`, unless it is right."""
+    """Set a node's clock from the host's clock, `wall`, unless it is right."""
     show = functools.partial(run_in, shell, node, SHOW, deadline=deadline, what="read the clock")
     clock = measure(show, wall)
     if clock.beyond(TOLERANCE):

@@ -1,4 +1,4 @@
-"""Files for a node, all in one round trip: in an emulated guest each costs a second."""
+"""Writes files to a node, all in one round trip: in an emulated guest each round trip costs a second."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def unpack_script(files: Mapping[str, File]) -> str:
 
 
 def same_files_script(files: Mapping[str, File]) -> str:
-    """Return a script that fails unless all of `files` are on the node as they should be."""
+    """Return a script that fails unless all of `files` are on the node with the same content."""
     sums = "".join(
         f"{hashlib.sha256(file.content.encode()).hexdigest()}  {path}\n"
         for path, file in sorted(files.items())

@@ -1,4 +1,4 @@
-"""The seam for a node: run a script there, get back what it said."""
+"""The interface to a node: run a script there and return its output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Shell(Protocol):
-    """A root shell on one node that stays: a command costs a round trip, and no login."""
+    """A persistent root shell on one node: a command costs a round trip, but no login."""
 
     def run(self, command: str, deadline: float) -> tuple[bytes, bytes, int]:
         """Run shell text within `deadline` seconds; return both streams and the exit code."""
@@ -24,9 +24,9 @@ class Runner(Protocol):
     """Runs commands on one node.
 
     `command` is either an argv (a sequence, quoted by the runner) or a shell script (a string, run
-    by `sh -eu`). `stdin` reaches an argv's standard input; it is how secrets travel, since a
-    process's arguments can be read by everybody. `deadline` is for the whole command, in seconds.
-    `what` is the short name used in errors instead of the full command.
+    by `sh -eu`). `stdin` is the standard input of an argv; secrets are passed this way, since everybody can
+    read the arguments of a process. `deadline` is for the whole command, in seconds. `what` is the short
+    name that errors use instead of the full command.
     """
 
     @property
@@ -55,7 +55,7 @@ class Runner(Protocol):
         """Return the bytes of the file `path`, read as root."""
 
     def shell(self) -> Shell:
-        """Return a root shell, made at its first command; to be closed."""
+        """Return a root shell, opened at its first command; the caller must close it."""
 
 
 def run_in(shell: Shell, node: str, script: str, *, deadline: float, what: str) -> str:

@@ -1,10 +1,10 @@
-"""The output of a script that reads many things in one round trip."""
+"""Parses the output of a script that reads many things in one round trip."""
 
 from __future__ import annotations
 
 
 def sections(text: str) -> dict[str, list[str]]:
-    """Return the lines of each part of an output whose parts begin with `== NAME`."""
+    """Return NAME -> lines, of an output whose sections begin with a line `== NAME`."""
     found: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in text.splitlines():

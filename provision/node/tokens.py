@@ -1,4 +1,4 @@
-"""The service account tokens in the pods of a node: whose they are, and how long they last."""
+"""The service account tokens in the pods of a node: which pod they belong to, and when they expire."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Of a service account's token only the middle part: whose it is and how long it lasts. It proves nothing.
+# Only the payload of the tokens (owner and expiry): without its signature a token is no secret.
 TOKENS = """
 set -- /var/lib/kubelet/pods/*/volumes/kubernetes.io~projected/kube-api-access-*/token
 if [ -f "$1" ]; then cut -d. -f2 "$@" 2>/dev/null || true; fi
@@ -17,7 +17,7 @@ if [ -f "$1" ]; then cut -d. -f2 "$@" 2>/dev/null || true; fi
 
 @dataclass(frozen=True)
 class PodToken:
-    """Whose token lies in a pod's folder, and until when it is good (seconds since the epoch)."""
+    """The pod that a token belongs to, and when the token expires (seconds since the epoch)."""
 
     namespace: str
     pod: str
@@ -26,7 +26,7 @@ class PodToken:
 
 
 def tokens(lines: Sequence[str]) -> tuple[PodToken, ...]:
-    """Return whose tokens a survey shows."""
+    """Return the tokens in the output of TOKENS."""
     return tuple(token for line in lines if (token := _token(line)))
 
 
@@ -36,5 +36,5 @@ def _token(line: str) -> PodToken | None:
         bound = claims["kubernetes.io"]
         return PodToken(bound["namespace"], bound["pod"]["name"], bound["pod"]["uid"], float(claims["exp"]))
     except (binascii.Error, ValueError, KeyError, TypeError, OverflowError):
-        # A file caught while the kubelet replaced it.
+        # The file was read while the kubelet replaced it.
         return None

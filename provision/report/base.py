@@ -1,4 +1,4 @@
-"""What a command tells its user while it works."""
+"""The Reporter protocol: everything a command reports while it works."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ if TYPE_CHECKING:
 
 
 class Reporter(Protocol):
-    """Told what happens; safe to call from several threads. All durations are seconds."""
+    """Receives what happens; safe to call from several threads. All durations are in seconds."""
 
     def step_started(self, id: str, title: str, estimate: float | None = None) -> None:
         """A step begins; `estimate` is how long it usually takes."""
 
     def step_done(self, id: str, seconds: float, changed: bool = True) -> None:
-        """A step ended well; `changed` says whether it had anything to do."""
+        """A step succeeded; `changed` says whether it changed anything."""
 
     def step_skipped(self, id: str, why: str = "already done") -> None:
         """A step had nothing to do."""
 
     def step_failed(self, id: str, seconds: float, error: BaseException) -> None:
-        """A step failed or was given up; the error itself is told by `error`, once."""
+        """A step failed or was cancelled; the error itself is reported once, by `error`."""
 
     def phase(self, name: str, seconds: float) -> None:
         """A part of a step took this long, such as "boot" or "kubeadm init"."""
 
     def progress(self, text: str, step: str = "") -> None:
-        """What a running step does right now; often called, mostly overwritten."""
+        """What a running step does right now; each text replaces the one before."""
 
     def pace(self, note: str) -> None:
-        """What qualifies every estimate from now on, such as "emulated"."""
+        """A note shown with every estimate from now on, such as "emulated"."""
 
     def info(self, text: str) -> None:
-        """Something worth a line."""
+        """A message."""
 
     def warn(self, text: str) -> None:
-        """Something the user should look at."""
+        """A warning."""
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table for people."""
 
     def result(self, data: Mapping[str, object]) -> None:
-        """The command's answer for programs; people are not shown it."""
+        """The command's result as data, for --json only."""
 
     def error(
         self,
@@ -53,23 +53,23 @@ class Reporter(Protocol):
         log: Path | None = None,
         resume: str | None = None,
     ) -> None:
-        """Why the command failed; `resume` is the command that goes on from here."""
+        """Why the command failed; `resume` is the command that continues from here."""
 
     def said(self, source: str, text: str) -> None:
         """Everything that a tool or a node said, for the run log alone."""
 
     def next_commands(self, commands: Sequence[str]) -> None:
-        """What the user may want to type next."""
+        """Commands that the user may want to run next."""
 
     def close(self) -> None:
-        """Give the terminal back; may be called more than once."""
+        """Release the terminal; may be called more than once."""
 
 
 class EventReporter:
     """A Reporter that turns every call into one named event with its fields."""
 
     def event(self, name: str, fields: dict[str, Any]) -> None:
-        """Take one event; `fields` are the arguments of the method `name`."""
+        """Handle one event; `fields` are the arguments of the method `name`."""
         raise NotImplementedError
 
     def step_started(self, id: str, title: str, estimate: float | None = None) -> None:
@@ -121,7 +121,7 @@ class EventReporter:
         self.event("next_commands", {"commands": commands})
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Nothing to release."""
 
 
 class RecordingReporter(EventReporter):

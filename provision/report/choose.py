@@ -1,4 +1,4 @@
-"""The one place that picks how a command tells what it does."""
+"""Chooses the reporter for a command's output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def make_reporter(
     if json:
         screen = JsonReporter(out)
     elif out.isatty() and os.environ.get("TERM") != "dumb":
-        # Rich takes long to import, so only those who draw pay for it.
+        # Rich takes long to import, so it is imported only where it is needed.
         from provision.report.terminal import RichReporter
 
         screen = RichReporter(out)

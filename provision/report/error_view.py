@@ -1,4 +1,4 @@
-"""An error taken apart for showing: what failed, where, with which words, and what to do."""
+"""The parts of an error that are shown: what failed, where, the details, and what to do."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ErrorView:
 
     @classmethod
     def of(cls, error: BaseException) -> ErrorView:
-        """Return the view of any error; one that is no LabError has only its kind and message."""
+        """Return the view of any error; an exception other than LabError has only its kind and message."""
         if isinstance(error, ShownError):
             return error.view
         if isinstance(error, StepFailed):
@@ -65,11 +65,11 @@ class ErrorView:
 
     @property
     def given_up(self) -> bool:
-        """Return whether nothing went wrong here: the work was called off."""
+        """Return whether the work was cancelled, so that nothing failed here."""
         return self.kind == "Cancelled"
 
     def lines(self, step: str | None, log: Path | None, resume: str | None) -> list[str]:
-        """Return what a person reads below the message."""
+        """Return the lines that are shown below the message."""
         labelled = [
             ("step", self.step or step),
             ("node" if len(self.nodes) == 1 else "nodes", ", ".join(self.nodes)),
@@ -95,7 +95,7 @@ def outputs(error: BaseException) -> list[tuple[str, str]]:
 
 
 class ShownError(LabError):
-    """Stands for another error whose texts were cleaned before they are shown."""
+    """Replaces an error, with secrets removed from its texts."""
 
     def __init__(self, view: ErrorView) -> None:
         super().__init__(view.message, hint=view.hint)

@@ -19,7 +19,7 @@ def timestamp(when: datetime) -> str:
 
 
 def error_fields(error: BaseException) -> dict[str, Any]:
-    """Return the parts of an error for a program, without the empty ones."""
+    """Return the parts of an error as JSON data, without empty ones."""
     view = ErrorView.of(error)
     fields = {
         "kind": view.kind,
@@ -34,7 +34,7 @@ def error_fields(error: BaseException) -> dict[str, Any]:
 
 
 def event_fields(name: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of an event as they are written: flat, seconds to the millisecond."""
+    """Return the fields of an event as they are written: flat, durations rounded to milliseconds."""
     flat = {**fields}
     if name == "error":
         flat |= error_fields(flat.pop("error")) | ({"step": fields["step"]} if fields["step"] else {})

@@ -1,4 +1,4 @@
-"""What an exception becomes that nobody raised for the user to read."""
+"""Turns any exception into a LabError to report, and its traceback into lines for the run log."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from provision.report.redact import Redactor
 
 
 def lab_error_of(raised: BaseException, *, logged: bool = False) -> LabError:
-    """Return the error to tell the user: `raised` itself, or what stands for it.
+    """Return the error to report: `raised` itself if it is a LabError, or one that wraps it.
 
-    An OSError is told in the system's words; any other exception is a Fault. `logged` says whether
-    there is a run log, which `traceback_of` goes into.
+    An OSError keeps the system's message; any other exception becomes a Fault. `logged` says whether the
+    traceback is in a run log.
     """
     if isinstance(raised, LabError):
         return raised
@@ -28,7 +28,7 @@ def lab_error_of(raised: BaseException, *, logged: bool = False) -> LabError:
         return error
     fault = Fault(raised, logged=logged)
     if isinstance(raised, MemoryError):
-        # What fills the memory is held by the functions that failed.
+        # The local variables of the failed functions may be what fills the memory.
         traceback.clear_frames(raised.__traceback__)
     return fault
 
@@ -40,7 +40,7 @@ def traceback_of(error: BaseException, redactor: Redactor) -> list[str]:
 
 @contextmanager
 def thread_errors() -> Iterator[list[BaseException]]:
-    """Give a list that fills with what threads raise, in place of their tracebacks on the screen."""
+    """Give a list that collects the exceptions of threads; Python would print their tracebacks."""
     errors: list[BaseException] = []
     before = threading.excepthook
     threading.excepthook = lambda ended: errors.append(ended.exc_value or ended.exc_type())

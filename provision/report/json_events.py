@@ -1,4 +1,4 @@
-"""For programs: one JSON object a line, and nothing else on the stream."""
+"""The output of --json: one JSON object per line, and nothing else on the stream."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class JsonReporter(EventReporter):
 
 
 def _plain(value: object) -> object:
-    """Return what JSON can hold for a value it does not know."""
+    """Return a JSON value for a type that JSON does not have."""
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""Off a terminal: one plain line an event, for CI logs and pipes."""
+"""The output without a terminal: one plain line per event, for CI logs and pipes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class PlainReporter:
         self._say(f"{self._title(id)}: {why}")
 
     def step_failed(self, id: str, seconds: float, error: BaseException) -> None:
-        end = "given up" if ErrorView.of(error).given_up else "FAILED"
+        end = "cancelled" if ErrorView.of(error).given_up else "FAILED"
         self._say(f"{self._title(id)}: {end} after {duration(seconds)}")
 
     def phase(self, name: str, seconds: float) -> None:
@@ -81,7 +81,7 @@ class PlainReporter:
         self._write([title, *table_lines(columns, rows)] if title else table_lines(columns, rows))
 
     def result(self, data: Mapping[str, object]) -> None:
-        """Nothing: the answer for programs is printed in JSON mode alone."""
+        """Nothing: results are printed by --json only."""
 
     def error(
         self,
@@ -108,7 +108,7 @@ class PlainReporter:
         return self._titles.get(id, id)
 
     def _say(self, text: str, stream: TextIO | None = None) -> None:
-        """Write `text` behind the elapsed time, its further lines indented."""
+        """Write `text` after the elapsed time, its further lines indented."""
         first, *rest = text.split("\n")
         elapsed = self._now() - self._start
         self._write([f"[{elapsed:6.1f}s] {first}", *(f"    {line}" for line in rest)], stream)

@@ -1,4 +1,4 @@
-"""Keeps secrets off the screen and out of the log."""
+"""Removes secrets from everything that is shown or logged."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from provision.report.error_view import ErrorView, ShownError
 
 HIDDEN = "[redacted]"
-# Shorter strings would match by accident and tell more than they hide.
+# Shorter strings would match by accident.
 SHORTEST = 6
 DIGEST_KEYS = frozenset({"sha256", "digest"})
 
-# A line of a key, perhaps behind the name a tool puts before each line ("  lab-cp1: MIIE...").
+# A line of a key, perhaps after a prefix that a tool puts before each line ("  lab-cp1: MIIE...").
 _KEY_LINE = r"[^\S\n]*(?:==>[^\S\n]*)?(?:[\w.-]+:[^\S\n]+)?"
 _KEY_BEGIN = r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----"
 _KEY_END = r"-----END [A-Z0-9 ]*PRIVATE KEY-----"
 _WHOLE_KEY = re.compile(rf"{_KEY_BEGIN}[\s\S]*?(?:{_KEY_END}|\Z)")
-# Of which only the last lines were kept.
+# The end of a key whose first lines are cut off.
 _LAST_OF_KEY = re.compile(
     rf"(?:^{_KEY_LINE}[A-Za-z0-9+/=]{{16,}}[^\S\n]*\n)*"
     rf"(?:^{_KEY_LINE}[A-Za-z0-9+/=]+[^\S\n]*\n)?"
@@ -27,12 +27,12 @@ _LAST_OF_KEY = re.compile(
     re.MULTILINE,
 )
 _PATTERNS = (
-    # A name and password in an address.
+    # A user name and password in a URL.
     (re.compile(r"(?<=://)[^\s/:@]*:[^\s/@]*@"), f"{HIDDEN}@"),
     (re.compile(r"(client-key-data[\"']?\s*:\s*[\"']?)[A-Za-z0-9+/=]+"), rf"\1{HIDDEN}"),
     # A bootstrap token.
     (re.compile(r"(?<![A-Za-z0-9])[a-z0-9]{6}\.[a-z0-9]{16}(?![A-Za-z0-9])"), HIDDEN),
-    # A certificate key; a digest says what it is, and one in a path names a file.
+    # A certificate key of kubeadm. A digest has the prefix sha256:, or is part of a path.
     (re.compile(r"(?<!sha256:)(?<!/)(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])"), HIDDEN),
 )
 _BEGIN = re.compile(_KEY_BEGIN)
@@ -41,18 +41,18 @@ _KEY_BODY = re.compile(rf"{_KEY_LINE}[A-Za-z0-9+/=,-]*\s*")
 
 
 class Redactor:
-    """Replaces secrets by "[redacted]": those it was told of, and those known by their form."""
+    """Replaces secrets by "[redacted]": those that were added, and those recognised by their form."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._secrets: tuple[str, ...] = ()
 
     def add(self, secret: str) -> None:
-        """Hide `secret` from now on, line by line if it has several."""
+        """Hide `secret` from now on, and each of its lines."""
         wanted = {part.strip() for part in (secret, *secret.splitlines())}
         with self._lock:
             known = wanted.union(self._secrets)
-            # The longest first: one secret may be a part of another.
+            # The longest first, since one secret may be part of another.
             self._secrets = tuple(
                 sorted((part for part in known if len(part) >= SHORTEST), key=len, reverse=True)
             )
@@ -81,19 +81,19 @@ class Redactor:
 
 
 class LineRedactor:
-    """Redacts text that comes line by line: remembers that it is inside a private key."""
+    """Redacts text line by line; it remembers when it is inside a private key."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._inside = False
 
     def line(self, line: str) -> str | None:
-        """Return the redacted line, or None for one that belongs to a key already hidden."""
+        """Return the redacted line, or None for a further line of a private key."""
         if self._inside:
             if _END.search(line):
                 self._inside = False
                 return None
-            # A key cut off in the middle must not hide everything that follows it.
+            # A key without an end must not hide everything that follows.
             if _KEY_BODY.fullmatch(line):
                 return None
             self._inside = False

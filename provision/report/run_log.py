@@ -27,8 +27,8 @@ PRIVATE = 0o600
 class RunLog(EventReporter):
     """Appends to the file `path` (mode 0600); the four runs before are kept as `path`.1 to .4.
 
-    Raises LabError if the file cannot be opened. Writing never raises: once the disk is full, the
-    error worth telling is another one; `broken` then says why the log is incomplete.
+    Raises LabError if the file cannot be opened. Writing never raises, so that it cannot hide the error that
+    matters; `broken` says why the log is incomplete.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class RunLog(EventReporter):
         except OSError as error:
             raise LabError(
                 f"the run log {path} cannot be written: {error.strerror}",
-                hint=f"make {path.parent} yours and writable",
+                hint=f"make sure that you own {path.parent} and may write to it",
             ) from None
 
     def event(self, name: str, fields: dict[str, Any]) -> None:
-        """Write one event of the Reporter; a progress text that only repeats itself is left out."""
+        """Write one event of the Reporter; a repeated progress text is left out."""
         if name == "progress":
             with self._lock:
                 if self._progress.get(fields["step"]) == fields["text"]:
@@ -72,7 +72,7 @@ class RunLog(EventReporter):
             self.output(source, line)
 
     def output(self, source: str, line: str) -> None:
-        """Write one line of output of `source`, a tool or a node."""
+        """Write one line of output of `source`, which is a tool or a node."""
         with self._lock:
             lines = self._lines.setdefault(source, LineRedactor(self.redactor))
             clean = lines.line(line.rstrip("\r\n"))
@@ -80,11 +80,11 @@ class RunLog(EventReporter):
             self._write(f"{source} | {clean}")
 
     def sink(self, source: str) -> Callable[[str], None]:
-        """Return a function that writes lines of `source`; made for run_tool's `on_line`."""
+        """Return a function that writes lines of `source`, for run_tool's `on_line`."""
         return lambda line: self.output(source, line)
 
     def close(self) -> None:
-        """Close the file; what is written later is dropped."""
+        """Close the file; later writes are ignored."""
         with self._lock:
             if self._fd >= 0:
                 os.close(self._fd)
@@ -104,7 +104,7 @@ class RunLog(EventReporter):
 
 
 def _rotate(path: Path) -> None:
-    """Move run.log to run.log.1 and so on; the oldest falls out."""
+    """Rename run.log to run.log.1 and so on; the oldest is overwritten."""
     runs = [path, *(path.with_name(f"{path.name}.{age}") for age in range(1, KEPT_RUNS))]
     for newer, older in reversed(list(itertools.pairwise(runs))):
         with contextlib.suppress(FileNotFoundError):

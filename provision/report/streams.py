@@ -1,4 +1,4 @@
-"""The standard streams of the program, when they are closed or nobody reads them."""
+"""Handles standard streams that are closed, full, or no longer read by anyone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import select
 import signal
 import sys
 
-# What a shell sees of a program that SIGPIPE ended.
+# The exit code that a shell reports for a program ended by SIGPIPE.
 UNREAD = 128 + signal.SIGPIPE
 _STANDARD = (0, 1, 2)
 
@@ -15,7 +15,7 @@ _STANDARD = (0, 1, 2)
 def open_missing() -> None:
     """Open /dev/null in place of every standard stream that is closed.
 
-    A file opened later would get its number, and output meant for the user would go into that file.
+    Otherwise a file opened later would get its number, and output would go into that file.
     """
     for number in _STANDARD:
         try:
@@ -30,7 +30,7 @@ def open_missing() -> None:
 
 
 def are_unread() -> bool:
-    """Return whether the reader of standard output or of standard error has gone away."""
+    """Return whether the reader of standard output or standard error has closed its end."""
     poll = select.poll()
     for number in _STANDARD[1:]:
         poll.register(number, 0)
@@ -38,9 +38,9 @@ def are_unread() -> bool:
 
 
 def finish(code: int) -> int:
-    """Write what is left in the streams, and return the exit code: `code` unless that failed.
+    """Flush the streams and return the exit code: `code`, unless flushing failed.
 
-    A stream that takes nothing is replaced by /dev/null, so that Python does not complain at its end.
+    A stream that cannot be written is replaced by /dev/null, so that Python prints no error at its exit.
     """
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         try:

@@ -1,4 +1,4 @@
-"""The reporter the commands hold: the screen and the run log at once, both without secrets."""
+"""The reporter that commands use: it writes to the screen and to the run log, both without secrets."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class TeeReporter(EventReporter):
-    """Hands every event to `screen` and to `log`; as a context manager it closes both.
+    """Passes every event to `screen` and to `log`; as a context manager it closes both.
 
-    `redactor` is the log's own, so that a secret added once is hidden in both.
+    Both share one `redactor`, so that a secret that is added once is hidden in both.
     """
 
     def __init__(self, screen: Reporter, log: RunLog | None = None) -> None:
@@ -66,7 +66,7 @@ class TeeReporter(EventReporter):
             self.log.said(source, text)
 
     def sink(self, source: str) -> Callable[[str], None]:
-        """Return a function that takes the output lines of `source` for the log."""
+        """Return a function that writes output lines of `source` to the log."""
         return self.log.sink(source) if self.log is not None else _ignore
 
     def close(self) -> None:
@@ -89,8 +89,8 @@ class TeeReporter(EventReporter):
         with self._lock:
             told, self._told_broken = self._told_broken, bool(log.broken)
         if log.broken and not told:
-            self.screen.warn(f"the run log is incomplete from here on: {log.broken}")
+            self.screen.warn(f"the run log is incomplete from now on: {log.broken}")
 
 
 def _ignore(line: str) -> None:
-    """Take a line when there is no log."""
+    """Ignore a line, as there is no log."""

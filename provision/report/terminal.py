@@ -1,4 +1,4 @@
-"""On a terminal: a live line for every running step, finished lines above it."""
+"""The output on a terminal: a live line for every running step, finished lines above it."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class _Running:
 
 
 class RichReporter:
-    """Draws on a terminal; `now` returns seconds. `close` must be called, whatever happens.
+    """Draws on a terminal; `now` returns seconds. `close` must always be called.
 
-    Three locks could meet here: ours and two of Rich's. Ours (`_state`) is never held while Rich is
-    called, since Rich calls `_render` with its own held.
+    To avoid a deadlock, the lock `_state` is never held while Rich is called, since Rich calls `_render`
+    while it holds its own locks.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class RichReporter:
 
     def step_failed(self, id: str, seconds: float, error: BaseException) -> None:
         if ErrorView.of(error).given_up:
-            self._finish(id, 3, "yellow", f"given up after {duration(seconds)}")
+            self._finish(id, 3, "yellow", f"cancelled after {duration(seconds)}")
         else:
             self._finish(id, 2, "bold red", duration(seconds))
 
@@ -108,7 +108,7 @@ class RichReporter:
         self._print(table)
 
     def result(self, data: Mapping[str, object]) -> None:
-        """Nothing: the answer for programs is printed in JSON mode alone."""
+        """Nothing: results are printed by --json only."""
 
     def error(
         self,
@@ -138,7 +138,7 @@ class RichReporter:
         with self._state:
             self._running.clear()
         self._show_or_hide()
-        # Ctrl-C may have come in the middle of stopping.
+        # Ctrl-C may have interrupted the stop.
         self._console.show_cursor(True)
 
     def _finish(self, id: str, mark: int, style: str, end: str) -> None:
@@ -149,11 +149,11 @@ class RichReporter:
         self._print(Text.assemble((self._marks[mark], style), f" {title}  ", (printable(end), "dim")))
 
     def _print(self, what: RenderableType) -> None:
-        # A long command must stay one line, or it cannot be copied from the terminal.
+        # A long command must stay on one line, so that it can be copied from the terminal.
         self._console.print(what, soft_wrap=isinstance(what, Text))
 
     def _show_or_hide(self) -> None:
-        """Have the live area exactly while a step runs."""
+        """Show the live area while a step runs, and hide it otherwise."""
         with self._live_lock:
             with self._state:
                 wanted = bool(self._running)

@@ -1,4 +1,4 @@
-"""Words and layout that the reporters share."""
+"""Text functions that the reporters share."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _MIB = 2**20
 
 
 def printable(text: str) -> str:
-    """Return `text` without anything a terminal would act on; newlines stay, tabs become spaces.
+    """Return `text` without control sequences; newlines stay, tabs become spaces.
 
-    Bytes of a file's name that are no UTF-8 become question marks: a terminal cannot show them.
+    Bytes of a file name that are not UTF-8 become question marks, since a terminal cannot show them.
     """
     shown = text.encode(errors="replace").decode()
     return _CONTROL.sub("", shown.replace("\t", "    "))
@@ -53,7 +53,7 @@ def age(then: dt.datetime, now: dt.datetime) -> str:
 
 
 def estimate(seconds: float | None, pace: str = "") -> str:
-    """Return "(~3 min, emulated)", or nothing where nothing is known."""
+    """Return "(~3 min, emulated)", or an empty string without an estimate."""
     if seconds is None:
         return ""
     rough = f"~{round(seconds / _MINUTE)} min" if seconds >= _ROUGH_FROM else f"~{max(1, round(seconds))} s"
@@ -61,7 +61,7 @@ def estimate(seconds: float | None, pace: str = "") -> str:
 
 
 def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the table as aligned lines: the column names, then one line a row."""
+    """Return the table as aligned lines: the column names, then one line per row."""
     cells = [[printable(cell).replace("\n", " ") for cell in row] for row in (columns, *rows)]
     widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
     padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in cells)

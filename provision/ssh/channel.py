@@ -1,4 +1,4 @@
-"""One command over one SSH channel: both streams at once, with a deadline on the whole of it."""
+"""One command over one SSH channel: reads both streams, with a deadline for the whole command."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ class Exchange:
     def check(self, output: bytes | bytearray) -> None:
         """Raise Cancelled or CommandTimeout, with what was said so far, when it is time for either."""
         if self.cancel.is_set():
-            raise Cancelled(f"{self.node}: `{self.what}` was given up")
+            raise Cancelled(f"{self.node}: `{self.what}` was cancelled")
         if time.monotonic() > self.end:
             raise CommandTimeout(self.node, self.what, self.deadline, output.decode(errors="replace"))
 
 
 def start(channel: Channel, line: str, stdin: bytes) -> None:
-    """Start a program and give it input; to be called in a thread: both may outlast any deadline."""
+    """Start a program and send it input; call it in a thread, since both may block for long."""
     try:
         channel.exec_command(line)
     except BROKEN:
@@ -88,17 +88,17 @@ def start(channel: Channel, line: str, stdin: bytes) -> None:
 
 
 def feed(channel: Channel, stdin: bytes) -> None:
-    """Give a program input, as slowly as it takes it; a broken channel is left for its reader to see."""
+    """Send a program its input, however slowly it reads; the channel's reader reports a broken channel."""
     sent = 0
     with contextlib.suppress(*BROKEN):
         while sent < len(stdin):
-            # The channel's timeout is for reading; a program may be as slow as it likes to take its input.
+            # The channel's timeout is meant for reading; a program may read its input slowly.
             with contextlib.suppress(TimeoutError):
                 sent += channel.send(stdin[sent : sent + CHUNK])
 
 
 def is_open(channel: Channel) -> bool:
-    """Return whether a program at the other end still takes input."""
+    """Return whether a program at the other end still accepts input."""
     return _alive(channel) and not (channel.closed or channel.eof_received or channel.exit_status_ready())
 
 
@@ -109,11 +109,11 @@ def _run_whole(channel: Channel, line: str, stdin: bytes) -> None:
 
 
 def _exit_code(channel: Channel) -> int:
-    """Return the exit code, -1 for a command that a signal ended; raises EOFError if none came."""
+    """Return the exit code, -1 for a command ended by a signal; raises EOFError if there is none."""
     code = channel.recv_exit_status()
     transport = channel.get_transport()
     if code < 0 and transport is not None:
-        # A connection that breaks ends its channels a moment before itself.
+        # When a connection breaks, its channels end a moment before it does.
         transport.join(POLL_SECONDS)
         if not transport.is_alive():
             raise EOFError("the connection ended before the command")

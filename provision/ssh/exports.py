@@ -1,4 +1,4 @@
-"""The nodes of a lab as other tools want them. Pure."""
+"""The nodes of a lab for Ansible and testinfra. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from provision.workspace import Workspace
 def ansible_inventory(inventory: Inventory, workspace: Workspace) -> dict[str, Any]:
     """Return an Ansible inventory, whose groups are `control_plane` and `workers`, both in `kubelab`.
 
-    A node is reached as the lab's ssh_config says: with the lab's key, by the host key that was recorded.
+    Connections use the lab's SSH key and the recorded host keys, as in the lab's ssh_config.
     """
     options = {
         "IdentitiesOnly": "yes",
@@ -34,7 +34,7 @@ def ansible_inventory(inventory: Inventory, workspace: Workspace) -> dict[str, A
 
 
 def hosts_for_testinfra(inventory: Inventory) -> list[str]:
-    """Return what pytest-testinfra's --hosts takes, to be used with the lab's ssh_config."""
+    """Return the values for pytest-testinfra's --hosts, to use with the lab's ssh_config."""
     return [f"ssh://{node.name}" for node in inventory.nodes]
 
 

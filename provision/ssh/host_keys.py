@@ -1,7 +1,7 @@
-"""Who is who: each node's host key, bound to the id of its machine.
+"""The pinned SSH host keys of the nodes, each bound to the id of its machine.
 
-A node's key is believed once, from the machine that proves to be the one Vagrant made: the UUID its
-firmware shows is the machine id that Vagrant keeps. From then on nothing else is accepted.
+At first contact any key is accepted, and recorded if the machine is the one that Vagrant made: the UUID of
+its firmware must be the machine id that Vagrant keeps. After that no other key is accepted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class HostKeys:
     cancel: threading.Event
 
     def endpoint(self, node: Node, *, pin: bool = False) -> Endpoint:
-        """Return where and how to reach a node; with `pin` whatever key it shows is taken for its own."""
+        """Return where and how to reach a node; with `pin` any host key is accepted."""
         space = self.workspace
         return Endpoint(node.name, node.ip, PORT, USER, space.ssh_key, space.known_hosts, pin)
 
@@ -45,9 +45,9 @@ class HostKeys:
         return [node for node in self.inventory.nodes if _mark(node, ids.get(node.name, "")) not in known]
 
     def pin(self, ids: Mapping[str, str]) -> list[ParamikoRunner]:
-        """Record the keys that are missing, and write the ssh_config for other tools.
+        """Record missing keys, and write the ssh_config for other tools.
 
-        Returns the connections it made. Raises ConnectFailed when another machine answers at an address.
+        Returns the connections it opened. Raises ConnectFailed when another machine answers at an address.
         """
         wanted = self.missing(ids)
         runners = {node.name: self._first_contact(node) for node in wanted}
@@ -66,7 +66,7 @@ class HostKeys:
         return ParamikoRunner(self.endpoint(node, pin=True), timeout=self.scaled(10), cancel=self.cancel)
 
     def _ask(self, node: Node, runner: ParamikoRunner, machine: str) -> str:
-        """Return the line to record for a node, once its machine proved to be the right one."""
+        """Return the known_hosts line of a node, after checking that it is the right machine."""
 
         def read_uuid() -> str:
             return runner.run(["cat", UUID_FILE], deadline=self.scaled(10)).stdout.strip()
@@ -84,7 +84,7 @@ class HostKeys:
         if shown.lower() != machine.lower():
             raise ConnectFailed(
                 node.name,
-                f"the machine at {node.ip} is {shown}, and Vagrant made {machine}",
+                f"the machine at {node.ip} has the id {shown}, but Vagrant made {machine}",
                 hint="another machine has the node's address; kubelab destroy, then kubelab up",
             )
         return f"{node.ip} {kind} {key} {_mark(node, machine)}"
@@ -97,7 +97,7 @@ class HostKeys:
 
 
 def ssh_config(workspace: Workspace, inventory: Inventory) -> str:
-    """Return an OpenSSH configuration that reaches every node by its name."""
+    """Return an OpenSSH configuration with every node by its name."""
     blocks = [
         f"Host {node.name}\n  HostName {node.ip}\n  Port {PORT}\n  User {USER}\n"
         f'  IdentityFile "{workspace.ssh_key}"\n  IdentitiesOnly yes\n'

@@ -11,7 +11,7 @@ from provision.host.files import PRIVATE, PUBLIC, write_atomic
 
 
 def make_key(path: Path, comment: str) -> None:
-    """Write a fresh Ed25519 key pair to `path` and `path`.pub, unless the private one is there."""
+    """Write a new Ed25519 key pair to `path` and `path`.pub, unless the private key exists."""
     if path.exists():
         return
     key = Ed25519PrivateKey.generate()

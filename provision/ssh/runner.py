@@ -1,4 +1,4 @@
-"""SSH to one node: with ssh_channel.py the only place that knows paramiko."""
+"""SSH to one node; with channel.py the only place that uses paramiko."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from provision.ssh.channel import BROKEN, Exchange
 from provision.ssh.shell import RootShell
 
 SHELL = ("/bin/sh", "-eu")
-# For the TCP connection alone: a machine that is up accepts it at once, however slow its sshd is.
+# For the TCP connection only: a running machine accepts it at once, however slow its sshd is.
 TCP_SECONDS = 10.0
 # What paramiko and cryptography raise of a key file that is not whole.
 DAMAGED_KEY = (
@@ -38,10 +38,10 @@ NEW_KEY = "put that file back; without it: kubelab destroy, then kubelab up"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a node's SSH server is, and what proves who it is.
+    """The address of a node's SSH server, and the keys to log in and to identify it.
 
-    `known_hosts` holds the host key that the node showed when its VM was made; with `pin` true an
-    unknown key is accepted once and recorded there by the caller.
+    `known_hosts` has the host key that was recorded when the VM was created; with `pin` any key is accepted,
+    for the caller to record it.
     """
 
     node: str
@@ -55,9 +55,9 @@ class Endpoint:
 
 @dataclass
 class ParamikoRunner:
-    """A Runner over one SSH connection, made at first use and made again when it broke.
+    """A Runner over one SSH connection, opened at first use and again after it broke.
 
-    `timeout` (seconds) bounds each part of connecting. `cancel` ends every running command.
+    `timeout` (seconds) limits each part of connecting. `cancel` ends every running command.
     """
 
     endpoint: Endpoint
@@ -91,7 +91,7 @@ class ParamikoRunner:
         """Write a file as root: complete or not at all."""
         payload = content.encode() if isinstance(content, str) else content
         quoted = shlex.quote(path)
-        # A connection that breaks ends the input early, as if that were all of it: so the size is checked.
+        # The size is checked, because a broken connection ends the input early, like its regular end.
         script = (
             f'mkdir -p -- "$(dirname -- {quoted})"; umask 077; cat > {quoted}.new; '
             f'test "$(wc -c < {quoted}.new)" -eq {len(payload)}; '
@@ -112,11 +112,11 @@ class ParamikoRunner:
         return stdout
 
     def shell(self) -> RootShell:
-        """Return a root shell that lasts, for many small commands: one costs a round trip, and no sudo."""
+        """Return a persistent root shell for many small commands: each costs one round trip and no sudo."""
         return RootShell(self)
 
     def open_channel(self) -> paramiko.Channel:
-        """Return a fresh channel, over the present connection or a new one; raises ConnectFailed."""
+        """Return a new channel, over the existing connection or a new one; raises ConnectFailed."""
         for attempt in (1, 2):
             transport = self._connected().get_transport()
             try:
@@ -130,14 +130,14 @@ class ParamikoRunner:
         raise AssertionError
 
     def host_key(self) -> tuple[str, str]:
-        """Return the type and the base64 text of the key the server proved to have."""
+        """Return the type and the base64 text of the server's host key."""
         transport = self._connected().get_transport()
         assert transport is not None
         key = transport.get_remote_server_key()
         return key.get_name(), key.get_base64()
 
     def trust_recorded_key(self) -> None:
-        """Accept only the recorded host key from now on; the present connection stays."""
+        """Accept only the recorded host key from now on; the existing connection stays open."""
         self.endpoint = replace(self.endpoint, pin=False)
 
     def close(self) -> None:
@@ -176,7 +176,7 @@ class ParamikoRunner:
     def _connect(self) -> paramiko.SSHClient:
         point = self.endpoint
         if self.cancel.is_set():
-            raise Cancelled(f"{self.node}: given up")
+            raise Cancelled(f"{self.node}: cancelled")
         if not point.pin and not point.known_hosts.is_file():
             raise ConnectFailed(self.node, "its host key is not recorded yet", hint="kubelab up")
         client = paramiko.SSHClient()
@@ -206,8 +206,8 @@ class ParamikoRunner:
             client.close()
             raise ConnectFailed(
                 self.node,
-                f"the machine at {point.host} shows a host key that is not this node's",
-                hint="another machine took the node's address; `kubelab destroy`, then `kubelab up`",
+                f"the machine at {point.host} has another host key than the one recorded for this node",
+                hint="another machine may have the node's address; `kubelab destroy`, then `kubelab up`",
             ) from error
         except BROKEN as error:
             client.close()
@@ -220,7 +220,7 @@ class ParamikoRunner:
 
 
 class _AcceptAnyKey(paramiko.MissingHostKeyPolicy):
-    """Accept a key nobody has seen yet: the caller checks the machine's id, then records the key."""
+    """Accept an unknown key: the caller checks the machine's id, then records the key."""
 
     def missing_host_key(self, client: object, hostname: str, key: object) -> None:
         return
@@ -256,7 +256,7 @@ def _prepare(command: str | Sequence[str], sudo: bool, stdin: str) -> tuple[list
     """Return the argv to run, its standard input, and a short label for errors."""
     if isinstance(command, str):
         first = next((line for line in command.splitlines() if line.strip()), "")
-        # Read whole before it starts, so that no command in it can eat the rest as its standard input.
+        # As a function it is read completely before it runs, so no command can read the rest as its input.
         script = f"main() {{\n{command}\n}}\nmain </dev/null\n"
         argv, payload, label = [*SHELL], script.encode(), first.strip()[:60]
     else:
