@@ -144,7 +144,7 @@ def test_work_given_up_is_not_called_a_failure() -> None:
     reporter, stream, _ = plain()
     reporter.step_failed("join", 3, Cancelled("given up"))
     reporter.step_failed("init", 3, LabError("broken"))
-    assert "join: given up after 3.0 s" in stream.getvalue()
+    assert "join: cancelled after 3.0 s" in stream.getvalue()
     assert "init: FAILED after 3.0 s" in stream.getvalue()
 
 

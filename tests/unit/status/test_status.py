@@ -360,7 +360,7 @@ def test_without_machines_or_cluster_the_next_command_is_up(tmp_path: Path) -> N
 def test_a_cache_without_kubectl_is_told(lab: Lab) -> None:
     ctx = dataclasses.replace(lab.ctx, find_bundle=lambda: None)
     (problem,) = told(dataclasses.replace(lab, ctx=ctx))["problems"]
-    assert problem.startswith("kubectl is not in the cache")
+    assert problem.startswith("kubectl is missing")
 
 
 def test_an_interrupted_snapshot_command_is_told_before_all_else(lab: Lab) -> None:
