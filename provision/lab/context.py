@@ -106,5 +106,5 @@ class Context:
         return seconds * self.acceleration.factor * self.pace.slowness
 
     def patience(self, seconds: float) -> Patience:
-        """Return a Patience that retries passing failures for that many seconds, multiplied as by `scaled`."""
+        """Return a Patience that retries passing failures for that long, multiplied as by `scaled`."""
         return Patience(self.scaled(seconds), self.clock, self.report)
