@@ -19,6 +19,8 @@ from provision.errors import LabError
 from provision.extensions import CNIS
 from provision.host.files import write_atomic
 
+# A bundle that the user gives may be of a release candidate.
+VERSION = r"^\d{1,3}\.\d{1,3}\.\d{1,4}([-+][0-9A-Za-z.+-]{1,40})?$"
 # Where a bundle comes from that `artifacts: auto` may choose.
 BY_AUTO = ("release", "source")
 
@@ -29,7 +31,7 @@ class Decision(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     format: Literal[1] = 1
-    kubernetes: Annotated[str, StringConstraints(pattern=r"^\d{1,3}\.\d{1,3}\.\d{1,4}$")]
+    kubernetes: Annotated[str, StringConstraints(pattern=VERSION)]
     artifacts: Literal["release", "source", "mirror", "bundle"]
     bundle: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     cni: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][-a-z0-9]{0,39}$")]

@@ -202,6 +202,16 @@ def test_a_file_that_was_changed_is_not_believed(
     assert "decided anew" in told["text"]
 
 
+def test_a_given_bundle_may_be_of_a_release_candidate(tmp_path: Path, space: Workspace) -> None:
+    folder = tmp_path / "given"
+    folder.mkdir()
+    write_index(folder, kubernetes="1.36.5-rc.1", source="elsewhere", recipe="x", entries=[])
+    decision = choose(lab(f"artifacts: {{bundle: {folder}}}"), space).decision
+    assert (decision.kubernetes, decision.artifacts) == ("1.36.5-rc.1", "bundle")
+    decision.write(space.decision)
+    assert read_decision(space.decision) == decision
+
+
 def test_no_file_is_no_decision(space: Workspace) -> None:
     assert read_decision(space.decision) is None
 
