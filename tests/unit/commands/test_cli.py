@@ -193,7 +193,8 @@ def test_behind_a_proxy_the_users_own_kubectl_is_thought_of(
     state = Path(".kubelab/lab")
     state.mkdir(parents=True)
     names = {"clusters": [{"name": "lab"}], "contexts": [{"name": "lab"}], "current-context": "lab"}
-    (state / "kubeconfig").write_text(json.dumps({"kind": "Config", "users": [{"name": "lab-admin"}], **names}))
+    users = [{"name": "lab-admin"}]
+    (state / "kubeconfig").write_text(json.dumps({"kind": "Config", "users": users, **names}))
     told = kubelab("kubeconfig", "--into", "mine")
     assert "NO_PROXY=127.0.0.1,localhost,::1,192.168.60.0/24,10.96.0.0/12" in told.stdout + told.stderr
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
