@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping
 
 TURNS = 4000
 # What the work takes on the host itself where that is of usual speed and has nothing else to do.
@@ -18,6 +19,8 @@ turn=0
 while [ $turn -lt {TURNS} ]; do turn=$((turn + 1)); done
 echo "speed $((($(date +%s%N) - from) / 1000000))"
 """
+VARIABLE = "KUBELAB_SLOWNESS"
+_NUMBER = re.compile(r"\d+\.\d+")
 _SPEED = re.compile(r"^speed (\d+)$", re.MULTILINE)
 
 
@@ -36,6 +39,18 @@ class Pace:
     def note(self, output: str, factor: float) -> None:
         """Read what MEASURE printed on one node; `factor` is that of the acceleration."""
         if found := _SPEED.search(output):
-            slowness = int(found[1]) / (USUAL_MILLISECONDS * factor)
-            with self._lock:
-                self._slowness = min(max(self._slowness, slowness), SLOWEST)
+            self._raise_to(int(found[1]) / (USUAL_MILLISECONDS * factor))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what tells another process of the same run, by `take`, what was measured."""
+        return {VARIABLE: f"{self._slowness:.2f}"}
+
+    def take(self, environment: Mapping[str, str]) -> None:
+        """Take over what the process that started this one has measured, if it has."""
+        if _NUMBER.fullmatch(found := environment.get(VARIABLE, "")):
+            self._raise_to(float(found))
+
+    def _raise_to(self, slowness: float) -> None:
+        with self._lock:
+            self._slowness = min(max(self._slowness, slowness), SLOWEST)

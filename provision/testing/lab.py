@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -98,4 +99,7 @@ class _Prints(EventReporter):
 def open_under_test(file: Path) -> LabUnderTest:
     """Return the lab of a lab.yaml, without connecting to its machines; raises LabError."""
     config, workspace = read_lab(file)
-    return LabUnderTest(open_lab(config, workspace, _Prints(), threading.Event()))
+    context = open_lab(config, workspace, _Prints(), threading.Event())
+    # The quick checks of `up` have the patience that it found the machines to need.
+    context.pace.take(os.environ)
+    return LabUnderTest(context)

@@ -101,6 +101,7 @@ def run_checks(ctx: Context, request: Request, step: str) -> list[Check]:
 def _run(ctx: Context, argv: Sequence[str], listener: _Listener) -> int:
     # Empty counts as unset: the user's environment must not change which checks run.
     env = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "", "PYTEST_PLUGINS": ""}
+    env |= ctx.pace.environment
     try:
         run_tool(
             argv,

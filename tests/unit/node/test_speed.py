@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from provision.node.speed import MEASURE, SLOWEST, USUAL_MILLISECONDS, Pace
+from provision.node.speed import MEASURE, SLOWEST, USUAL_MILLISECONDS, VARIABLE, Pace
 
 
 def test_the_measure_says_how_long_it_took() -> None:
@@ -31,6 +31,21 @@ def test_how_slow_a_machine_is(milliseconds: float, factor: float, slowness: flo
     pace = Pace()
     pace.note(f"speed {int(milliseconds)}\nother output\n", factor)
     assert pace.slowness == slowness
+
+
+def test_another_process_of_the_run_takes_over_what_was_measured() -> None:
+    measured, other = Pace(), Pace()
+    measured.note("speed 25\n", 1)
+    other.take(measured.environment)
+    assert other.slowness == 2.5
+
+
+@pytest.mark.parametrize("value", ["", "fast", "inf", "-2.0"])
+def test_what_is_no_measure_is_not_taken(value: str) -> None:
+    pace = Pace()
+    pace.take({VARIABLE: value})
+    pace.take({})
+    assert pace.slowness == 1.0
 
 
 def test_the_slowest_machine_counts_and_what_was_not_measured_does_not() -> None:

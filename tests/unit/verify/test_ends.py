@@ -32,6 +32,15 @@ def test_nothing_of_the_users_shell_or_folder_changes_what_is_run(
     assert suite.ran() == ["test_one"]
 
 
+def test_the_checks_have_the_patience_that_the_machines_were_found_to_need(suite: Suite) -> None:
+    suite.lab.ctx.pace.note("speed 20\n", 1)
+    suite.write(
+        "checks/test_one.py",
+        "import os\ndef test_one(): assert os.environ['KUBELAB_SLOWNESS'] == '2.00'\n",
+    )
+    assert [check.outcome for check in suite.run().checks] == ["passed"]
+
+
 @pytest.mark.parametrize(
     ("file", "text", "told"),
     [
