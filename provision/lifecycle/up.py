@@ -13,6 +13,8 @@ from provision.report.tee import TeeReporter
 from provision.steps import UP
 from provision.verify.examine import prove
 
+# For how long the API server may fail to answer the last question, on fast machines.
+SHOW_SECONDS = 30.0
 NEXT = ("kubelab kubectl -- get nodes -o wide", "kubelab ssh {node}", "kubelab destroy")
 
 
@@ -74,7 +76,9 @@ def dry_run(ctx: Context, from_id: str | None = None, until_id: str | None = Non
 
 def show_cluster(ctx: Context) -> None:
     """Show the tables of nodes and pods."""
-    objects = ctx.kubectl.items("nodes,pods", "--all-namespaces")
+    objects = ctx.patience(SHOW_SECONDS).insist(
+        lambda _: ctx.kubectl.items("nodes,pods", "--all-namespaces"), "the list of nodes and pods"
+    )
     nodes = [
         [
             item["metadata"]["name"],

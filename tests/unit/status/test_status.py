@@ -406,6 +406,17 @@ def test_up_shows_also_a_node_that_is_not_in_the_labs_file_or_never_spoke(lab: L
     assert table(lab, "Pods") == [["default", "web-1", "Running", "0", "lab-cp1"]]
 
 
+def test_up_does_not_end_red_because_its_last_question_failed_in_passing(lab: Lab) -> None:
+    question = "get nodes,pods --all-namespaces -o json"
+    late = "Unable to connect to the server: net/http: TLS handshake timeout"
+    lab.kubectl.answer(question, stderr=late, code=1)
+    shown = json.dumps({"items": [ready(lab.ctx.inventory.first)]})
+    lab.ctx.fake_clock.on_sleep = lambda: lab.kubectl.answer(question, shown)
+    show_cluster(lab.ctx)
+    assert [row[:2] for row in table(lab, "Nodes")] == [["lab-cp1", "Ready"]]
+    assert any("TLS handshake timeout" in event["text"] for event in lab.report.of("info"))
+
+
 def watched(lab: Lab, rounds: int, *, redraw: bool, change: Callable[[int], None] | None = None) -> int:
     """Watch for so many rounds, changing the world between them, and return how often it was shown."""
     number = 0
