@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from provision.host.files import cache_dir
 
-REAL = {Path(__file__).parent / name for name in ("e2e", "busy")}
+REAL = {Path(__file__).parent / name for name in ("e2e", "busy", "sabotage")}
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +34,21 @@ def own_cache(
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     return folder
+
+
+@pytest.fixture(scope="session")
+def no_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the programs that make machines, each of which refuses to."""
+    folder = tmp_path_factory.mktemp("no-programs")
+    for name in ("virsh", "vagrant", "VBoxManage"):
+        program = folder / name
+        program.write_text(f"#!/bin/sh\necho 'a test asked the {name} of this host' >&2\nexit 97\n")
+        program.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_machines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, no_programs: Path) -> None:
+    """Keep every test away from this host's machines, but those of the real cluster."""
+    if REAL.isdisjoint(request.path.parents):
+        monkeypatch.setenv("PATH", f"{no_programs}:{os.environ['PATH']}")

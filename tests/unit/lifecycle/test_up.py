@@ -23,6 +23,7 @@ from provision.steps.artifacts import BundleStep
 from provision.steps.decision import DecisionStep
 from provision.workspace import Workspace
 from tests.fakes.artifacts.mirror import serving
+from tests.fakes.providers import virsh
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ def no_calico(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             raise error
         write_index(root, kubernetes=origin.kubernetes, source="test", recipe=origin.key, entries=[])
 
+    virsh.install(tmp_path / "bin", monkeypatch)
     monkeypatch.setenv("KUBELAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(Release, "make", make)
     monkeypatch.setattr(Release, "check", lambda *_: None)
