@@ -17,7 +17,7 @@ from provision.cni.base import BuiltIn
 from provision.cni.choose import cni_of
 from provision.config.schema import ClusterConfig, parse_config
 from provision.errors import ConfigError, LabError
-from provision.extensions import CNIS, PROVIDERS, SNAPSHOTS
+from provision.extensions import CNIS, PROVIDERS, SNAPSHOTS, installed
 
 CNI = """
     from provision.cni.base import BuiltIn
@@ -72,6 +72,8 @@ class Packages:
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         points = (f"[kubelab.{key}]\n{entry.replace('=', f' = {name}:')}\n" for key, entry in groups.items())
         (info / "entry_points.txt").write_text("\n".join(points))
+        # As a new process would see it.
+        installed.cache_clear()
         return module
 
 

@@ -10,6 +10,7 @@ import re
 import ssl
 import urllib.error
 import urllib.request
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,15 +112,22 @@ def _all_of(response: http.client.HTTPResponse) -> bytes:
 
 
 def _trust(ca: Path | None) -> ssl.SSLContext:
+    if ca is None:
+        return _host_trust()
     context = ssl.create_default_context()
-    if ca is not None:
-        try:
-            context.load_verify_locations(cafile=ca)
-        except (OSError, ssl.SSLError) as error:
-            why = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
-            hint = "a file of certificates in PEM form"
-            raise ConfigError(f"{ca} cannot be used: {why}", key="artifacts.mirror.ca", hint=hint) from None
+    try:
+        context.load_verify_locations(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        why = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        hint = "a file of certificates in PEM form"
+        raise ConfigError(f"{ca} cannot be used: {why}", key="artifacts.mirror.ca", hint=hint) from None
     return context
+
+
+# Reading the host's certificates takes 40 ms.
+@cache
+def _host_trust() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 def _password(url: str) -> str:
