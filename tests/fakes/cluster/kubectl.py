@@ -18,15 +18,19 @@ class StubKubectl:
         self.folder = bundle / "stub"
         self.folder.mkdir(parents=True)
         self.program.parent.mkdir(parents=True, exist_ok=True)
-        self.cases: list[tuple[str, int]] = []
+        self.cases: list[tuple[str, str]] = []
         self._write()
 
     def answer(self, pattern: str, stdout: str = "", *, stderr: str = "", code: int = 0) -> None:
         """Answer arguments that fit `pattern`, from now on."""
-        number = len(self.cases)
-        (self.folder / f"{number}.out").write_text(stdout)
-        (self.folder / f"{number}.err").write_text(stderr)
-        self.cases.append((pattern, code))
+        here = self.folder / str(len(self.cases))
+        says = ""
+        for name, text, where in (("out", stdout, ""), ("err", stderr, " >&2")):
+            if text:
+                file = here.with_suffix(f".{name}")
+                file.write_text(text)
+                says += f"cat {shlex.quote(str(file))}{where}; "
+        self.cases.append((pattern, f"{says}exit {code}"))
         self._write()
 
     @property
@@ -42,13 +46,12 @@ class StubKubectl:
 
     def _write(self) -> None:
         here = shlex.quote(str(self.folder))
-        cases = "".join(
-            f"{_glob(pattern)}) cat {here}/{number}.out; cat {here}/{number}.err >&2; exit {code};;\n"
-            for number, (pattern, code) in reversed(list(enumerate(self.cases)))
-        )
+        cases = "".join(f"{_glob(pattern)}) {does};;\n" for pattern, does in reversed(self.cases))
+        # Started some thousand times by the tests: an empty standard input costs no further program.
         self.program.write_text(
-            "#!/bin/sh\n"
-            f"shift 2\ncat > {here}/stdin.$$ && mv {here}/stdin.$$ {here}/stdin\n"
+            "#!/bin/sh\nshift 2\n"
+            f"if IFS= read -r line; then {{ printf '%s\\n' \"$line\"; cat; }} > {here}/stdin.$$; "
+            f'mv {here}/stdin.$$ {here}/stdin; else printf %s "$line" > {here}/stdin; fi\n'
             f'printf "%s\\n" "$*" >> {here}/calls\n'
             f'case "$*" in\n{cases}*) echo "unscripted: $*" >&2; exit 99;;\nesac\n'
         )
