@@ -5,14 +5,14 @@ from __future__ import annotations
 from provision.engine.steps import Step, Together
 from provision.lab.context import Context
 from provision.steps.artifacts import BoxStep, BundleStep
-from provision.steps.cluster import CniStep, ReadyStep
-from provision.steps.cni_check import CniCheckStep
+from provision.steps.cni import CniCheckStep, CniStep
 from provision.steps.control_plane import ControlPlaneStep
 from provision.steps.decision import DecisionStep
 from provision.steps.host import HostStep
 from provision.steps.join import JoinStep
 from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
 from provision.steps.nodes import NodesStep
+from provision.steps.ready import ReadyStep
 from provision.steps.snapshot import SnapshotStep
 
 UP: tuple[Step[Context] | Together[Context], ...] = (

@@ -15,10 +15,10 @@ from provision.lifecycle.destroy import destroy
 from provision.report.base import Reporter
 from provision.report.choose import make_reporter
 from provision.steps import UP
-from provision.steps.cluster import ReadyStep
 from provision.steps.control_plane import ControlPlaneStep
 from provision.steps.join import JoinStep
 from provision.steps.nodes import NodesStep
+from provision.steps.ready import ReadyStep
 from tests.bench import snapshots
 
 FOLDER = Path(__file__).parents[2] / "build" / "bench"

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from provision.cluster.kubectl import Kubectl
-from provision.cni.base import Site
 from provision.cni.none import NoCni
 from provision.errors import StepFailed, WaitTimeout
 from provision.lab.readiness import what_is_missing
-from provision.steps.cluster import CniStep, ReadyStep
+from provision.steps.cni import CniStep
+from provision.steps.ready import ReadyStep
 from tests.fakes.lab import Lab, make_lab
 
 GET = "get nodes,pods,deployments,daemonsets --all-namespaces *"
@@ -37,46 +36,6 @@ def lab(tmp_path: Path) -> Lab:
     made.ctx.workspace.kubeconfig.write_text("{}")
     made.kubectl.answer("get --raw *", "ok")
     return made
-
-
-class Network(NoCni):
-    """A CNI that has to be put into the cluster."""
-
-    name = "network"
-    installed = False
-
-    def is_installed(self, kubectl: Kubectl, site: Site) -> bool:
-        return self.installed
-
-    def install(self, kubectl: Kubectl, site: Site) -> None:
-        assert not self.installed
-        self.installed = True
-
-
-def test_the_cni_is_installed_once(tmp_path: Path) -> None:
-    lab = make_lab(tmp_path, changes={"cni": Network()})
-    lab.ctx.workspace.kubeconfig.write_text("{}")
-    lab.kubectl.answer("get --raw *", "ok")
-    assert lab.run(CniStep()) == ["cni"]
-    assert lab.run(CniStep()) == []
-
-
-def test_an_api_server_that_does_not_answer_has_no_cni_yet(tmp_path: Path) -> None:
-    class Asking(Network):
-        def is_installed(self, kubectl: Kubectl, site: Site) -> bool:
-            kubectl("get", "nodes")
-            return super().is_installed(kubectl, site)
-
-    lab = make_lab(tmp_path, changes={"cni": Asking()})
-    lab.ctx.workspace.kubeconfig.write_text("{}")
-    lab.kubectl.answer("get nodes*", code=1)
-    assert not CniStep().is_done(lab.ctx)
-
-
-def test_nothing_is_asked_of_a_cluster_the_host_cannot_reach(lab: Lab) -> None:
-    lab.ctx.workspace.kubeconfig.unlink()
-    assert not CniStep().is_done(lab.ctx)
-    assert lab.kubectl.calls == []
 
 
 def test_a_ready_cluster_is_not_waited_for(lab: Lab) -> None:
@@ -123,7 +82,7 @@ def test_the_wait_is_longer_where_machines_are_emulated(tmp_path: Path) -> None:
 def test_the_wait_is_longer_where_the_cni_needs_it(tmp_path: Path) -> None:
     waited = []
     for seconds in (0.0, 90.0):
-        network = Network()
+        network = NoCni()
         network.settle_seconds = seconds
         lab = make_lab(tmp_path / str(seconds), factor=10.0, changes={"cni": network})
         lab.kubectl.answer(GET, json.dumps({"items": []}))

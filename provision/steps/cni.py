@@ -1,4 +1,4 @@
-"""Before anything is made: whether the CNI can be had, and is the one that a living cluster has."""
+"""The CNI: whether it can be had, asked before anything is made; and its installation."""
 
 from __future__ import annotations
 
@@ -27,6 +27,30 @@ class CniCheckStep:
 
     def plan(self, ctx: Context) -> str:
         return f"look whether {ctx.cni.name} can be had"
+
+
+class CniStep:
+    """What the CNI puts into the cluster."""
+
+    id = "cni"
+    title = "Pod network"
+
+    def patience(self, ctx: Context) -> float:
+        return ctx.scaled(120)
+
+    def is_done(self, ctx: Context) -> bool:
+        if not ctx.workspace.kubeconfig.exists():
+            return False
+        try:
+            return ctx.cni.is_installed(ctx.kubectl, ctx.site)
+        except ToolFailed:
+            return False
+
+    def apply(self, ctx: Context) -> None:
+        ctx.cni.install(ctx.kubectl, ctx.site)
+
+    def plan(self, ctx: Context) -> str:
+        return f"install {ctx.cni.name}"
 
 
 def refuse_another_cni(ctx: Context) -> None:

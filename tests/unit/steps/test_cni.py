@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from provision.cluster.kubectl import Kubectl
+from provision.cni.base import Site
 from provision.cni.custom import Custom
+from provision.cni.none import NoCni
 from provision.config.cni import CniConfig
 from provision.errors import ConfigDrift, ConfigError, StepFailed
 from provision.providers.base import RUNNING, STOPPED
-from provision.steps.cni_check import CniCheckStep
+from provision.steps.cni import CniCheckStep, CniStep
 from tests.fakes import cni
 from tests.fakes.lab import Lab, make_lab
 
@@ -69,3 +72,42 @@ def test_without_a_bundle_there_is_something_to_do(lab: Lab) -> None:
     fresh = dataclasses.replace(lab.ctx, find_bundle=lambda: None)
     assert not CniCheckStep().is_done(fresh)
     CniCheckStep().apply(lab.ctx)
+
+
+class Network(NoCni):
+    """A CNI that has to be put into the cluster."""
+
+    name = "network"
+    installed = False
+
+    def is_installed(self, kubectl: Kubectl, site: Site) -> bool:
+        return self.installed
+
+    def install(self, kubectl: Kubectl, site: Site) -> None:
+        assert not self.installed
+        self.installed = True
+
+
+def test_the_cni_is_installed_once(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path, changes={"cni": Network()})
+    lab.ctx.workspace.kubeconfig.write_text("{}")
+    lab.kubectl.answer("get --raw *", "ok")
+    assert lab.run(CniStep()) == ["cni"]
+    assert lab.run(CniStep()) == []
+
+
+def test_an_api_server_that_does_not_answer_has_no_cni_yet(tmp_path: Path) -> None:
+    class Asking(Network):
+        def is_installed(self, kubectl: Kubectl, site: Site) -> bool:
+            kubectl("get", "nodes")
+            return super().is_installed(kubectl, site)
+
+    lab = make_lab(tmp_path, changes={"cni": Asking()})
+    lab.ctx.workspace.kubeconfig.write_text("{}")
+    lab.kubectl.answer("get nodes*", code=1)
+    assert not CniStep().is_done(lab.ctx)
+
+
+def test_nothing_is_asked_of_a_cluster_the_host_cannot_reach(lab: Lab) -> None:
+    assert not CniStep().is_done(lab.ctx)
+    assert lab.kubectl.calls == []
