@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from provision.config.inventory import Node
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
+from tests.fakes import stubs
 from tests.fakes.artifacts.bundle import make_bundle
 from tests.fakes.lab import Lab
 from tests.fakes.node.sandbox import Sandbox
 from tests.fakes.snapshots import running_lab
-from tests.fakes.stubs import STUBS
 
 IMAGES = {"pause": "registry.k8s.io/pause:3.10.2", "busybox": "docker.io/library/busybox:1.37.0"}
-KUBECTL = STUBS / "kubectl.py"
 SYSTEMCTL = 'case $1 in stop) touch stopped;; is-active) [ "$2" != kubelet ] || [ ! -e stopped ];; esac'
 
 
@@ -81,7 +79,7 @@ def make_world(root: Path) -> World:
     lab = dataclasses.replace(lab, ctx=dataclasses.replace(lab.ctx, find_bundle=lambda: bundle))
     lab.ctx.workspace.kubeconfig.write_text("")
     world = World(lab, {node.name: _node(node, root / "nodes") for node in lab.ctx.inventory.nodes})
-    lab.kubectl.program.write_text(f"#!{sys.executable}\n{KUBECTL.read_text()}")
+    stubs.install("kubectl", lab.kubectl.program, packages=True)
     world.cluster.write_text(json.dumps(_cluster(lab)))
     world.break_cluster("")
     lab.backend.after = world.told

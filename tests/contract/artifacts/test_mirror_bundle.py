@@ -31,8 +31,8 @@ from provision.errors import LabError
 from provision.lab.artifacts import artifacts_of, tools_of
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
+from tests.fakes import stubs
 from tests.fakes.artifacts.mirror import Mirror, answer, certificates, cut, serving, wrong_byte
-from tests.fakes.stubs import STUBS
 
 REFS = [
     "registry.k8s.io/kube-apiserver:v1.36.3",
@@ -71,7 +71,7 @@ class Bench:
         self.bin.mkdir()
         self.registry: dict[str, dict[str, str]] = {"images": {}, "fail": {}}
         self.hold(*(f"registry.test/k8s/{ref.partition('/')[2]}" for ref in REFS))
-        self.stub("skopeo", (STUBS / "skopeo.py").read_text())
+        stubs.install("skopeo", self.bin / "skopeo")
         self.stub("mmdebstrap", MMDEBSTRAP)
         self.stub("apt-get", 'print("Debian|main|trixie|mirror:/debian")')
         mirror.release("1.36.3", PROGRAMS)
@@ -320,7 +320,9 @@ def test_without_skopeo_the_doctor_is_named(bench: Bench, monkeypatch: pytest.Mo
 
 
 def test_an_image_that_is_not_what_it_says_is_refused(bench: Bench) -> None:
-    broken = (STUBS / "skopeo.py").read_text().replace('"layer.tar": content', '"layer.tar": content + b"x"')
+    broken = (
+        (stubs.STUBS / "skopeo.py").read_text().replace('"layer.tar": content', '"layer.tar": content + b"x"')
+    )
     bench.stub("skopeo", broken)
     assert "is not sha256:" in bench.fails()["message"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -17,8 +16,8 @@ from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, MissingTool, ToolFailed
 from provision.providers.libvirt.provider import Libvirt
 from provision.report.base import RecordingReporter
+from tests.fakes import stubs
 from tests.fakes.config import make_config
-from tests.fakes.stubs import STUBS
 
 BOX = BoxReference("kubelab-1.36.3-abc", "1.0.0", "file:///cache/box.json", 12)
 IMAGE = "kubelab-1.36.3-abc_vagrant_box_image_1.0.0_box.img"
@@ -71,12 +70,7 @@ class Host:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     folder = tmp_path / "bin"
     folder.mkdir()
-    program = folder / "virsh"
-    program.write_text(
-        f"#!{sys.executable} -SE\nimport sys\nsys.path.insert(0, {str(STUBS)!r})\n"
-        "import virsh\nsys.exit(virsh.main())\n"
-    )
-    program.chmod(0o755)
+    stubs.install("virsh", folder / "virsh")
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     # libvirt answers in the user's language, and is understood all the same.
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")

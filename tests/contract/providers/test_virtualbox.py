@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from provision.host.facts import HostFacts
 from provision.providers.base import Provider
 from provision.providers.virtualbox.provider import VirtualBox
 from provision.report.base import RecordingReporter
-from tests.fakes.stubs import STUBS
+from tests.fakes import stubs
 
 IDS = {
     name: f"{number}{number}{number}{number}0000-1111-4222-8333-444444444444"
@@ -95,9 +94,7 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "VBoxManage"
-    script = (STUBS / "vboxmanage.py").read_text()
-    program.write_text(f"#!{sys.executable} -I\n{script}")
-    program.chmod(0o755)
+    stubs.install("vboxmanage", program)
     state = tmp_path / "state.json"
     empty = {"machines": [], "links": [], "notes": {}, "calls": [], "allowed": "192.168.56.0/21"}
     state.write_text(json.dumps(empty))

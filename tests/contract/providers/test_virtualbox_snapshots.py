@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -14,8 +13,8 @@ import pytest
 from provision.errors import MachineBusy, MissingTool, SnapshotError, ToolFailed, WaitTimeout
 from provision.providers.base import Held
 from provision.providers.virtualbox.snapshots import VirtualBoxSnapshots
+from tests.fakes import stubs
 from tests.fakes.engine import FakeClock
-from tests.fakes.stubs import STUBS
 
 CP1, W1 = (f"{letter}0000000-1111-4222-8333-444444444444" for letter in "ab")
 
@@ -40,9 +39,7 @@ class Stub:
 def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
     program = tmp_path / "bin" / "VBoxManage"
     program.parent.mkdir()
-    script = (STUBS / "vboxmanage.py").read_text()
-    program.write_text(f"#!{sys.executable} -I\n{script}")
-    program.chmod(0o755)
+    stubs.install("vboxmanage", program)
     state = tmp_path / "state.json"
     empty = {"machines": [], "links": [], "notes": {}, "calls": [], "allowed": "192.168.56.0/21"}
     state.write_text(json.dumps(empty))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fakes.stubs import STUBS
+from tests.fakes import stubs
 
 
 class Host:
@@ -45,12 +44,7 @@ class Host:
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """Put the stub into `folder` and that first on PATH."""
     folder.mkdir()
-    program = folder / "virsh"
-    program.write_text(
-        f"#!{sys.executable} -SE\nimport sys\nsys.path.insert(0, {str(STUBS)!r})\n"
-        "import virsh\nsys.exit(virsh.main())\n"
-    )
-    program.chmod(0o755)
+    stubs.install("virsh", folder / "virsh")
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     # libvirt answers in the user's language, and is understood all the same.
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")

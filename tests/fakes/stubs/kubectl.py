@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-import yaml
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
-Object = dict[str, Any]
+    Object = dict[str, Any]
 
-HERE = Path(sys.argv[0]).parent
+HERE = os.path.dirname(sys.argv[0])
 SHORT = {"crd": "customresourcedefinition"}
 
 
@@ -27,14 +28,17 @@ class Refused(Exception):
 class Cluster:
     """The objects by kind, namespace and name."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: str) -> None:
         self.file = file
-        self.state: Object = json.loads(file.read_text())
+        with open(file) as text:
+            self.state: Object = json.load(text)
         self.objects: dict[str, Object] = self.state["objects"]
-        self.fault = (HERE / "fault").read_text()
+        with open(os.path.join(HERE, "fault")) as text:
+            self.fault = text.read()
 
     def keep(self) -> None:
-        self.file.write_text(json.dumps(self.state))
+        with open(self.file, "w") as text:
+            json.dump(self.state, text)
 
     def put(self, item: Object) -> None:
         """Create an object, and what the control plane makes of it."""
@@ -159,6 +163,8 @@ def run(cluster: Cluster, argv: list[str]) -> str:
     given, rest = parser.parse_known_args(argv[:end])
     verb, *words = [word for word in rest if not word.startswith("-")]
     if verb == "apply":
+        import yaml
+
         document = yaml.safe_load(sys.stdin.read())
         for item in document["items"] if document["kind"] == "List" else [document]:
             cluster.put(item)
@@ -180,12 +186,9 @@ def run(cluster: Cluster, argv: list[str]) -> str:
 def main() -> None:
     # The first two say which cluster, and how long at most.
     argv = sys.argv[3:]
-    cluster = Cluster(HERE / "cluster.json")
+    cluster = Cluster(os.path.join(HERE, "cluster.json"))
     try:
         print(run(cluster, argv), end="")
     except Refused as refused:
         sys.exit(f"Error from server: {refused}")
     cluster.keep()
-
-
-main()

@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import sys
-import tarfile
-from pathlib import Path
 
-HERE = Path(sys.argv[0]).parent
+HERE = os.path.dirname(sys.argv[0])
 SCHEME = "docker://"
 
 
@@ -28,6 +27,8 @@ def fail(words: str) -> None:
 
 
 def layer(text: str) -> bytes:
+    import tarfile
+
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         info = tarfile.TarInfo("program")
@@ -36,8 +37,10 @@ def layer(text: str) -> bytes:
     return out.getvalue()
 
 
-def archive(path: Path, text: str, ref: str) -> None:
+def archive(path: str, text: str, ref: str) -> None:
     """Write what skopeo writes: the same image never in the same bytes of another program."""
+    import tarfile
+
     content = layer(text)
     config = json.dumps({"rootfs": {"type": "layers", "diff_ids": [f"sha256:{sha256(content)}"]}}).encode()
     names = {"config.json": config, "layer.tar": content, "repositories": b"{}"}
@@ -50,8 +53,9 @@ def archive(path: Path, text: str, ref: str) -> None:
 
 
 def main() -> None:
-    state = json.loads((HERE / "skopeo.json").read_text())
-    with (HERE / "calls").open("a") as file:
+    with open(os.path.join(HERE, "skopeo.json")) as file:
+        state = json.load(file)
+    with open(os.path.join(HERE, "calls"), "a") as file:
         file.write(f"{json.dumps(sys.argv[1:])}\n")
     source = next(word for word in sys.argv if word.startswith(SCHEME)).removeprefix(SCHEME)
     name, _, digest = source.partition("@")
@@ -69,7 +73,8 @@ def main() -> None:
         print(f"sha256:{sha256(found[ref].encode())}")
     else:
         place, _, target = sys.argv[-1].removeprefix("docker-archive:").partition(":")
-        archive(Path(place), found[ref], target)
+        archive(place, found[ref], target)
 
 
-main()
+if __name__ == "__main__":
+    main()

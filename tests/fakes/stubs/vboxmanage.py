@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import fcntl
-import ipaddress
 import json
 import os
 import sys
-from pathlib import Path
-from typing import Any, NoReturn
 
-STATE = Path(os.environ["VBOX_STATE"])
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+STATE = os.environ["VBOX_STATE"]
 
 
 def fail(message: str, code: str) -> NoReturn:
     print(f"VBoxManage: error: {message}", file=sys.stderr)
     print(f"VBoxManage: error: Details: code {code}, component VirtualBoxWrap", file=sys.stderr)
     sys.exit(1)
+
+
+def keep(state: dict[str, Any]) -> None:
+    with open(STATE, "w") as file:
+        json.dump(state, file)
 
 
 def find(state: dict[str, Any], wanted: str) -> dict[str, Any]:
@@ -108,7 +114,7 @@ def snapshot(state: dict[str, Any], machine: dict[str, Any], verb: str, name: st
             )
         if machine.get("locked", 0):
             machine["locked"] -= 1
-            STATE.write_text(json.dumps(state))
+            keep(state)
             fail(
                 f"The machine '{machine['name']}' is already locked by a session "
                 "(or being locked or unlocked)",
@@ -134,7 +140,7 @@ def snapshot(state: dict[str, Any], machine: dict[str, Any], verb: str, name: st
 def unregister(state: dict[str, Any], machine: dict[str, Any]) -> None:
     if machine.get("locked", 0):
         machine["locked"] -= 1
-        STATE.write_text(json.dumps(state))
+        keep(state)
         fail(
             f"Cannot unregister the machine '{machine['name']}' while it is locked",
             "VBOX_E_INVALID_OBJECT_STATE",
@@ -150,6 +156,8 @@ def host_only(state: dict[str, Any], arguments: list[str]) -> None:
             print("0%...10%...100%", file=sys.stderr)
             print(f"Interface '{name}' was successfully created")
         case ["ipconfig", name, "--ip", ip, "--netmask", mask]:
+            import ipaddress
+
             if ipaddress.ip_address(ip) not in ipaddress.ip_network(state["allowed"]):
                 fail("Access denied (extended info not available)", "E_ACCESSDENIED (0x80070005)")
             next(link for link in state["links"] if link["name"] == name).update(ip=ip, mask=mask)
@@ -167,8 +175,9 @@ def extra_data(state: dict[str, Any], verb: str, arguments: list[str]) -> None:
             state["notes"][key] = value
 
 
-def main(arguments: list[str]) -> None:
-    state = json.loads(STATE.read_text())
+def answer(arguments: list[str]) -> None:
+    with open(STATE) as file:
+        state = json.load(file)
     state["calls"].append(" ".join(arguments))
     match arguments:
         case ["--version"]:
@@ -194,10 +203,10 @@ def main(arguments: list[str]) -> None:
         case _:
             print(f"VBoxManage: error: Unknown command: {arguments}", file=sys.stderr)
             sys.exit(2)
-    STATE.write_text(json.dumps(state))
+    keep(state)
 
 
-if __name__ == "__main__":
-    with STATE.with_suffix(".lock").open("w") as lock:
+def main() -> None:
+    with open(f"{STATE}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        main(sys.argv[1:])
+        answer(sys.argv[1:])

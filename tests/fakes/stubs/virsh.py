@@ -7,9 +7,6 @@ name -> {size, backing}; `fail` command -> message; `calls` is what was asked, `
 understand. Without a command it takes one a line from standard input, as virsh does.
 """
 
-# Started some hundred times by the tests: what it does not import makes them faster. So no pathlib.
-# ruff: noqa: PTH105, PTH118, PTH120, PTH123, PTH202
-
 from __future__ import annotations
 
 import fcntl
