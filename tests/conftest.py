@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -52,3 +53,9 @@ def no_machines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
     """Keep every test away from this host's machines, but those of the real cluster."""
     if REAL.isdisjoint(request.path.parents):
         monkeypatch.setenv("PATH", f"{no_programs}:{os.environ['PATH']}")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected out of every later look for garbage: a twentieth of the time."""
+    gc.collect()
+    gc.freeze()
