@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROGRESS_EVERY = 10.0
+# After that long without a word about a step, its reader wonders whether it hangs.
+SILENCE = 60.0
 
 
 class PlainReporter:
@@ -37,22 +40,34 @@ class PlainReporter:
         self._lock = threading.Lock()
         self._titles: dict[str, str] = {}
         self._progress_at: dict[str, float] = {}
+        # When each running step began, and when it was spoken of last.
+        self._running: dict[str, float] = {}
+        self._spoken: dict[str, float] = {}
         self._pace = ""
+        self._closed = threading.Event()
+        self._reminder: threading.Thread | None = None
 
     def step_started(self, id: str, title: str, estimate: float | None = None) -> None:
         with self._lock:
             self._titles[id] = title
             self._progress_at.pop(id, None)
+            self._running[id] = self._spoken[id] = self._now()
+            if self._reminder is None:
+                self._reminder = threading.Thread(target=self._keep_reminding, daemon=True)
+                self._reminder.start()
         self._say(f"{title} ... {estimate_text(estimate, self._pace)}".rstrip())
 
     def step_done(self, id: str, seconds: float, changed: bool = True) -> None:
+        self._ended(id)
         end = "done" if changed else "already done"
         self._say(f"{self._title(id)}: {end} in {duration(seconds)}")
 
     def step_skipped(self, id: str, why: str = "already done") -> None:
+        self._ended(id)
         self._say(f"{self._title(id)}: {why}")
 
     def step_failed(self, id: str, seconds: float, error: BaseException) -> None:
+        self._ended(id)
         end = "cancelled" if ErrorView.of(error).given_up else "FAILED"
         self._say(f"{self._title(id)}: {end} after {duration(seconds)}")
 
@@ -65,8 +80,21 @@ class PlainReporter:
             last = self._progress_at.get(step)
             if last is not None and now - last < PROGRESS_EVERY:
                 return
-            self._progress_at[step] = now
+            self._progress_at[step] = self._spoken[step] = now
         self._say(f"  {self._title(step)}: {text}" if step else f"  {text}")
+
+    def remind(self) -> None:
+        """Say how long a step has been at work, of each that nothing was said of for a minute."""
+        now = self._now()
+        with self._lock:
+            silent = [id for id in self._running if now - self._spoken[id] >= SILENCE]
+            self._spoken.update(dict.fromkeys(silent, now))
+            lines = [
+                f"  {self._title(id)}: still at work after {duration(now - self._running[id])}"
+                for id in silent
+            ]
+        for line in lines:
+            self._say(line)
 
     def pace(self, note: str) -> None:
         self._pace = note
@@ -102,7 +130,18 @@ class PlainReporter:
             self._say(f"next: {command}")
 
     def close(self) -> None:
+        self._closed.set()
         self._stream.flush()
+
+    def _keep_reminding(self) -> None:
+        # A screen that is gone is the command's to notice.
+        with contextlib.suppress(OSError, ValueError):
+            while not self._closed.wait(PROGRESS_EVERY):
+                self.remind()
+
+    def _ended(self, id: str) -> None:
+        with self._lock:
+            self._running.pop(id, None)
 
     def _title(self, id: str) -> str:
         return self._titles.get(id, id)

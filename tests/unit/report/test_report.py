@@ -99,6 +99,26 @@ def test_plain_progress_comes_at_most_every_ten_seconds_for_each_step() -> None:
     assert [line.split()[-1] for line in stream.getvalue().splitlines()] == ["0", "10", "20", "other"]
 
 
+def test_plain_says_of_a_silent_step_each_minute_how_long_it_has_been_at_work() -> None:
+    reporter, stream, now = plain()
+    for id, title in (("init", "Control plane"), ("join", "Workers"), ("box", "Box")):
+        reporter.step_started(id, title)
+    reporter.step_done("box", 0.0)
+    now.time += 50
+    reporter.progress("waiting for the kubelet", "join")
+    now.time += 15
+    reporter.remind()
+    reporter.remind()
+    now.time += 60
+    reporter.remind()
+    said = [line.partition("]   ")[2] for line in stream.getvalue().splitlines() if "still" in line]
+    assert said == [
+        "Control plane: still at work after 1 min 05 s",
+        "Control plane: still at work after 2 min 05 s",
+        "Workers: still at work after 2 min 05 s",
+    ]
+
+
 def test_plain_output_has_no_control_characters() -> None:
     reporter, stream, _ = plain()
     reporter.info("\x1b[31mred\x1b[0m\x07 \x1b]0;title\x07a\rb\tc\x9b")
