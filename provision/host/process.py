@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 from provision.errors import Cancelled, LabError, MissingTool, ToolFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FrameType
 
 KEPT_LINES = 200
@@ -150,7 +150,10 @@ def _follow(
     on_line: Callable[[str], None] | None,
     cancel: threading.Event | None,
 ) -> tuple[str, str]:
-    """Return all of stdout and the last lines of both streams, once the process ended."""
+    """Return all of stdout and the last lines of what says why it failed, once the process ended.
+
+    Those are stderr's, or stdout's where stderr is empty.
+    """
     lines: queue.Queue[tuple[str, str] | None] = queue.Queue()
     streams = {"out": process.stdout, "err": process.stderr}
     for name, stream in streams.items():
@@ -159,14 +162,14 @@ def _follow(
     threading.Thread(target=_feed, args=(process, stdin), daemon=True).start()
     end = time.monotonic() + deadline
     out: list[str] = []
-    tail: deque[str] = deque(maxlen=KEPT_LINES)
+    tails: dict[str, deque[str]] = {name: deque(maxlen=KEPT_LINES) for name in streams}
     open_streams = len(streams)
     quiet = 0.0
     while open_streams or process.poll() is None:
         if cancel is not None and cancel.is_set():
             raise _CancelSeen
         if time.monotonic() > end:
-            raise _DeadlinePassed("".join(tail))
+            raise _DeadlinePassed(_why(tails))
         if not open_streams:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(POLL)
@@ -182,12 +185,17 @@ def _follow(
             open_streams -= 1
             continue
         name, line = item
-        tail.append(line)
+        tails[name].append(line)
         if name == "out":
             out.append(line)
         if on_line is not None:
             on_line(line.rstrip("\n"))
-    return "".join(out), "".join(tail)
+    return "".join(out), _why(tails)
+
+
+def _why(tails: Mapping[str, Iterable[str]]) -> str:
+    stderr = "".join(tails["err"])
+    return stderr if stderr.strip() else "".join(tails["out"])
 
 
 def _pump(name: str, stream: IO[str], lines: queue.Queue[tuple[str, str] | None]) -> None:

@@ -71,6 +71,15 @@ def test_a_failure_carries_code_argv_and_last_lines() -> None:
     assert caught.value.hint == "free some"
 
 
+def test_the_reason_is_not_lost_in_what_it_printed_besides() -> None:
+    with pytest.raises(ToolFailed) as caught:
+        sh("echo 'refused' >&2; seq 1000; exit 1")
+    assert caught.value.output == "refused\n"
+    with pytest.raises(ToolFailed) as caught:
+        sh("echo 'all that it says'; exit 1")
+    assert caught.value.output == "all that it says\n"
+
+
 def test_a_missing_program_is_named() -> None:
     with pytest.raises(MissingTool, match="no-such-program"):
         run_tool(["no-such-program"], deadline=1)
