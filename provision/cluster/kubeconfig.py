@@ -1,30 +1,50 @@
-"""The lab's kubeconfig: fetched from the control plane, and merged into the user's own."""
+"""The lab's kubeconfig: made of what the control plane has, and merged into the user's own."""
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from provision.cluster.admin_conf import Credentials, read_credentials
+from provision.config.addresses import API_PORT
+from provision.config.inventory import Node
 from provision.config.loader import Loader
 from provision.errors import ConfigError, LabError
 from provision.host.files import PRIVATE, home_dir, write_atomic
 from provision.node.runner import Runner
 
-ADMIN_CONF = "/etc/kubernetes/admin.conf"
 SECTIONS = ("clusters", "users", "contexts")
 
 
-def fetch_kubeconfig(runner: Runner, lab: str, target: Path) -> None:
-    """Write the admin kubeconfig of a control plane to `target`, its names changed to the lab's."""
-    document = yaml.safe_load(runner.get(ADMIN_CONF).decode())
-    document["clusters"][0]["name"] = lab
-    document["users"][0]["name"] = f"{lab}-admin"
-    context = {"name": lab, "context": {"cluster": lab, "user": f"{lab}-admin"}}
-    document |= {"contexts": [context], "current-context": lab}
+def fetch_kubeconfig(runner: Runner, lab: str, node: Node, target: Path) -> None:
+    """Write the kubeconfig of the lab `lab` to `target`, with the credentials that its control plane has."""
+    document = kubeconfig(lab, node.ip, read_credentials(runner))
     write_atomic(target, yaml.safe_dump(document), mode=PRIVATE)
+
+
+def kubeconfig(lab: str, address: str, credentials: Credentials) -> dict[str, Any]:
+    """Return the kubeconfig of a lab whose API server is at `address`."""
+    user = f"{lab}-admin"
+    cluster = {
+        "server": f"https://{address}:{API_PORT}",
+        "certificate-authority-data": _base64(credentials.authority),
+    }
+    identity = {
+        "client-certificate-data": _base64(credentials.certificate),
+        "client-key-data": _base64(credentials.key),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": lab, "cluster": cluster}],
+        "users": [{"name": user, "user": identity}],
+        "contexts": [{"name": lab, "context": {"cluster": lab, "user": user}}],
+        "current-context": lab,
+    }
 
 
 def default_path() -> Path:
@@ -61,6 +81,10 @@ def read_kubeconfig(file: Path) -> dict[str, Any]:
     except ValueError as error:
         why = str(error)
     raise LabError(f"{file} is damaged: {why}", hint="remove that file, then: kubelab up")
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 def _users_own(path: Path) -> dict[str, Any]:

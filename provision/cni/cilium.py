@@ -13,9 +13,9 @@ from provision.artifacts.wanted import WantedFile
 from provision.cni.base import Files, Site
 from provision.cni.documents import Document, changeable, parse, slow_probes, without_digests
 from provision.cni.manifest import ManifestCni
+from provision.config.addresses import API_PORT
 from provision.errors import ConfigError, MissingTool
 from provision.host.process import run_tool
-from provision.kubeadm.documents import API_PORT
 
 URL = "https://helm.cilium.io/cilium-{version}.tgz"
 RENDER_DEADLINE = 120.0

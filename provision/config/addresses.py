@@ -7,6 +7,8 @@ from typing import Literal
 Role = Literal["control-plane", "worker"]
 CONTROL_PLANE_OFFSET = 10
 WORKER_OFFSET = 20
+# The port of the API server, on the address of its node.
+API_PORT = 6443
 # The prefix length of one node's pod range.
 POD_PREFIX = 24
 

@@ -14,6 +14,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from provision.config.addresses import API_PORT
 from provision.config.inventory import Inventory, Node
 from provision.config.kubernetes_versions import config_api
 from provision.config.schema import ClusterConfig
@@ -26,7 +27,6 @@ API = f"kubeadm.k8s.io/{config_api()}"
 SOCKET = "unix:///run/containerd/containerd.sock"
 PATCHES = "/etc/kubernetes/patches"
 TOKEN_HOURS = 2
-API_PORT = 6443
 _TOKEN_CHARS = string.ascii_lowercase + string.digits
 _IMAGE = re.compile(r"^(?P<name>\S+):(?P<tag>[^:/\s]+)$")
 

@@ -108,7 +108,7 @@ class ApiStep:
                 "kubectl gets a new certificate: if you merged the lab into your own kubeconfig, run "
                 "`kubelab kubeconfig --merge` again"
             )
-        fetch_kubeconfig(ctx.connect(first), ctx.config.name, ctx.workspace.kubeconfig)
+        fetch_kubeconfig(ctx.connect(first), ctx.config.name, first, ctx.workspace.kubeconfig)
         try:
             _await_api(ctx, ctx.scaled(START_SECONDS))
         except WaitTimeout:

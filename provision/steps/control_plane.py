@@ -45,7 +45,7 @@ class ControlPlaneStep:
         ctx.patience(KUBEADM_SECONDS).insist(
             lambda left: self._init(ctx, token, left), f"{first.name}: kubeadm init"
         )
-        fetch_kubeconfig(runner, ctx.config.name, ctx.workspace.kubeconfig)
+        fetch_kubeconfig(runner, ctx.config.name, first, ctx.workspace.kubeconfig)
         kubectl = ctx.kubectl
         poll_until(kubectl.answers, what="the API server", deadline=ctx.scaled(60), clock=ctx.clock)
         if not _has_addons(ctx):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 
-import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -33,18 +32,3 @@ def certificate() -> bytes:
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + dt.timedelta(days=1))
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
-
-
-def admin_conf() -> str:
-    """Return the kubeconfig that kubeadm writes."""
-    name = "kubernetes-admin@kubernetes"
-    return yaml.safe_dump(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "kubernetes", "cluster": {"server": "https://192.168.60.11:6443"}}],
-            "users": [{"name": "kubernetes-admin", "user": {"client-key-data": "c2VjcmV0"}}],
-            "contexts": [{"name": name, "context": {"cluster": "kubernetes", "user": "kubernetes-admin"}}],
-            "current-context": name,
-        }
-    )

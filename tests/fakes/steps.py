@@ -9,8 +9,9 @@ from typing import Any
 
 from tests.fakes.artifacts.bundle import make_bundle
 from tests.fakes.cluster.api import Api
-from tests.fakes.kubeadm import KUBEADM, admin_conf, certificate
+from tests.fakes.kubeadm import KUBEADM, certificate
 from tests.fakes.lab import Lab, make_lab
+from tests.fakes.node.credentials import kubeconfig
 from tests.fakes.node.sandbox import Sandbox
 
 IMAGES = {
@@ -51,5 +52,5 @@ def make_cluster(root: Path, **keys: Any) -> Cluster:
         nodes[node.name] = Sandbox(node.name, root / node.name)
         nodes[node.name].kubeadm(KUBEADM.format(api=shlex.quote(str(api.root)), name=node.name))
     (root / "lab-cp1/ca.crt").write_bytes(certificate())
-    (root / "lab-cp1/admin.conf").write_text(admin_conf())
+    (root / "lab-cp1/admin.conf").write_text(kubeconfig(365))
     return Cluster(lab, api, nodes)

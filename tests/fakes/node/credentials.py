@@ -10,7 +10,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
 NOW = 1_800_000_000.0
@@ -43,16 +43,25 @@ def token(uid: str, expires: float, *, namespace: str = "kube-system", pod: str 
 
 
 def kubeconfig(days: float) -> str:
-    """Return an admin kubeconfig whose certificate ends `days` after NOW."""
-    data = base64.b64encode(certificate(days).encode()).decode()
+    """Return an admin kubeconfig as kubeadm writes it, whose certificate ends `days` after NOW."""
+    user = {"client-certificate-data": _data(certificate(days)), "client-key-data": KEY_DATA}
+    cluster = {"certificate-authority-data": _data(certificate(3000)), "server": "https://192.168.60.11:6443"}
+    name = "kubernetes-admin@kubernetes"
     return yaml.safe_dump(
         {
+            "apiVersion": "v1",
             "kind": "Config",
-            "current-context": "c",
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "clusters": [{"name": "c", "cluster": {"server": "https://192.168.60.11:6443"}}],
-            "users": [
-                {"name": "u", "user": {"client-certificate-data": data, "client-key-data": "c2VjcmV0"}}
-            ],
+            "clusters": [{"name": "kubernetes", "cluster": cluster}],
+            "users": [{"name": "kubernetes-admin", "user": user}],
+            "contexts": [{"name": name, "context": {"cluster": "kubernetes", "user": "kubernetes-admin"}}],
+            "current-context": name,
         }
     )
+
+
+def _data(pem: str) -> str:
+    return base64.b64encode(pem.encode()).decode()
+
+
+# The private key of the kubeconfigs here, as it is written in them.
+KEY_DATA = _data(_KEY.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode())

@@ -25,7 +25,7 @@ from provision.errors import CommandFailed, ConnectFailed
 from provision.node.clock import Offset
 from tests.fakes.checks.nodes import BLOCKS, KEYS, days_from_today
 from tests.fakes.checks.world import World, make_world
-from tests.fakes.node.credentials import CLIENT, SERVING, certificate
+from tests.fakes.node.credentials import CLIENT, KEY_DATA, SERVING, certificate
 from tests.fakes.ssh import SshServer, new_key
 from tests.sabotage import cluster, nodes
 from tests.sabotage.nodes import WELL_KNOWN
@@ -80,7 +80,7 @@ def test_the_script_is_valid_shell_and_lets_no_private_key_out(world: World) -> 
     assert CLIENT in text
     assert "PRIVATE" not in text
     # The private key of the kubeconfigs here.
-    assert "c2VjcmV0" not in text
+    assert KEY_DATA not in text
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.test for row in ROWS])

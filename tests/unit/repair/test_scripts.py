@@ -21,7 +21,7 @@ from provision.node.clock import Offset
 from provision.node.sections import sections
 from provision.repair import certificates, clocks, services, survey
 from provision.repair.survey import NodeState, parse_state
-from tests.fakes.node.credentials import CLIENT, PKI, SERVING, at, certificate, kubeconfig, token
+from tests.fakes.node.credentials import CLIENT, KEY_DATA, PKI, SERVING, at, certificate, kubeconfig, token
 from tests.fakes.node.sandbox import Sandbox
 
 TOOLS = ("awk", "cut", "date", "ln", "mktemp", "openssl", "timeout")
@@ -94,7 +94,7 @@ def test_a_survey_reads_the_ends_of_certificates_and_no_secret(node: Sandbox) ->
     }
     assert ends == {path: at(count) for path, count in days.items()}
     assert "PRIVATE" not in said
-    assert "c2VjcmV0" not in said
+    assert KEY_DATA not in said
 
 
 def test_a_survey_reads_whose_tokens_end_when_and_not_what_proves_them(node: Sandbox) -> None:

@@ -10,7 +10,7 @@ from provision.cluster.leaders import NODE_LEASES
 from provision.errors import CommandFailed, StepFailed, WaitTimeout
 from provision.kubeadm.unit import CODE, CONFIG, KUBELET_CONF, LOG, TOKEN
 from provision.steps.control_plane import FINALIZED, ControlPlaneStep
-from tests.fakes.kubeadm import admin_conf
+from tests.fakes.node.credentials import kubeconfig
 from tests.fakes.steps import Cluster, make_cluster
 
 UP = [ControlPlaneStep.id]
@@ -29,7 +29,7 @@ def up(cluster: Cluster) -> list[str]:
 def initialise(cluster: Cluster) -> None:
     """Leave what an init that ended well leaves, but for what the API server keeps."""
     cluster.first.write(f"{PKI}/ca.crt", "a certificate")
-    cluster.first.write("/etc/kubernetes/admin.conf", admin_conf())
+    cluster.first.write("/etc/kubernetes/admin.conf", kubeconfig(365))
     cluster.first.write(KUBELET_CONF, FINALIZED)
 
 
@@ -181,9 +181,37 @@ def test_the_kubeconfig_is_the_labs_own_and_private(cluster: Cluster) -> None:
     assert document["current-context"] == entry["name"] == "lab"
     assert entry["context"] == {"cluster": "lab", "user": "lab-admin"}
     assert [document[section][0]["name"] for section in ("clusters", "users")] == ["lab", "lab-admin"]
-    assert document["clusters"][0]["cluster"]["server"] == "https://192.168.60.11:6443"
-    assert document["users"][0]["user"] == {"client-key-data": "c2VjcmV0"}
+    cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
+    assert set(cluster) == {"server", "certificate-authority-data"}
+    assert cluster["server"] == "https://192.168.60.11:6443"
+    assert set(user) == {"client-certificate-data", "client-key-data"}
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_kubeconfig_that_root_on_the_node_changed_runs_nothing_on_the_host(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    document = yaml.safe_load(kubeconfig(365))
+    mark = tmp_path / "ran"
+    program = {"apiVersion": "client.authentication.k8s.io/v1", "command": "touch", "args": [str(mark)]}
+    document["users"][0]["user"] |= {"exec": program, "tokenFile": "/etc/shadow"}
+    document["clusters"][0]["cluster"] |= {"server": "https://203.0.113.1", "proxy-url": "http://203.0.113.2"}
+    (cluster.first.root / "admin.conf").write_text(yaml.safe_dump(document))
+    up(cluster)
+    text = cluster.lab.ctx.workspace.kubeconfig.read_text()
+    made = yaml.safe_load(text)
+    assert set(made["users"][0]["user"]) == {"client-certificate-data", "client-key-data"}
+    assert made["clusters"][0]["cluster"]["server"] == "https://192.168.60.11:6443"
+    assert not [word for word in ("touch", "shadow", "203.0.113") if word in text]
+
+
+def test_a_kubeconfig_without_credentials_is_an_error_that_names_its_node(cluster: Cluster) -> None:
+    (cluster.first.root / "admin.conf").write_text("users: []\n")
+    with pytest.raises(StepFailed) as caught:
+        up(cluster)
+    assert caught.value.message.startswith("lab-cp1: /etc/kubernetes/admin.conf is not as kubeadm writes it")
+    assert "kubelab destroy" in caught.value.hint
+    assert not cluster.lab.ctx.workspace.kubeconfig.exists()
 
 
 def test_the_token_is_in_private_files_and_nowhere_else(cluster: Cluster) -> None:
