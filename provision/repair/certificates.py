@@ -7,11 +7,16 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cryptography import x509
+
 from provision.errors import LabError
 from provision.kubeadm.unit import CONFIG
 from provision.lab.context import Context
 from provision.node.certificates import CLIENT_PEM, KUBELET_PKI, SERVING_CRT
+from provision.node.files import PRIVATE, File, unpack_script
+from provision.node.sections import sections
 from provision.repair.services import RESTART_CONTROL_PLANE, RESTART_KUBELET, START_SECONDS, run_on
+from provision.repair.signing import checked_certificate, checked_request, pem
 from provision.repair.survey import NodeState, Survey
 
 PKI = "/etc/kubernetes/pki"
@@ -20,6 +25,9 @@ AUTHORITIES = (f"{PKI}/ca.crt", f"{PKI}/front-proxy-ca.crt", f"{PKI}/etcd/ca.crt
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
 CLIENT_DAYS = 365
 NEW_KEY = f"{KUBELET_PKI}/kubelab-new.key"
+NEW_CERTIFICATE = f"{KUBELET_PKI}/kubelab-new.crt"
+# The folder of the requests, on the node that signs them.
+SIGNING = "/run/kubelab/signing"
 
 RENEW = f"kubeadm certs renew all --config={CONFIG} >&2\n"
 # The private key never leaves its node.
@@ -28,32 +36,22 @@ umask 077
 openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {NEW_KEY} \\
     -subj '/O=system:nodes/CN=system:node:{{node}}'
 """
-SIGN_FIRST = """
-umask 077
-extensions=$(mktemp)
-trap 'rm -f "$extensions"' EXIT
-cat > "$extensions" <<'EXTENSIONS'
+EXTENSIONS = """
 basicConstraints=critical,CA:FALSE
 keyUsage=critical,digitalSignature
 extendedKeyUsage=clientAuth
-EXTENSIONS
 """
 SIGN = f"""
 echo "== {{node}}"
 openssl x509 -req -days {CLIENT_DAYS} -set_serial 0x{{serial}} -CA {PKI}/ca.crt -CAkey {PKI}/ca.key \\
-    -extfile "$extensions" <<'REQUEST'
-{{request}}
-REQUEST
+    -extfile {SIGNING}/extensions -in {SIGNING}/{{node}}.csr
 """
 # As the kubelet's own rotation does it: certificate and key in one file, and a link to it.
 INSTALL = f"""
 umask 077
 file={KUBELET_PKI}/kubelet-client-$(date +%Y-%m-%d-%H-%M-%S).pem
-cat > "$file" <<'CERTIFICATE'
-{{certificate}}
-CERTIFICATE
-cat {NEW_KEY} >> "$file"
-rm -f {NEW_KEY}
+cat {NEW_CERTIFICATE} {NEW_KEY} > "$file"
+rm -f {NEW_CERTIFICATE} {NEW_KEY}
 ln -sfn "$file" {CLIENT_PEM}.new
 mv -Tf {CLIENT_PEM}.new {CLIENT_PEM}
 """
@@ -103,7 +101,7 @@ class CertificateStep:
         signed = _sign(ctx, requests)
         scripts = {}
         for name, found in wanted.items():
-            script = INSTALL.format(certificate=signed[name]) if found.client else ""
+            script = install_script(signed[name]) if found.client else ""
             script += FORGET_SERVING if found.serving else ""
             script += RESTART_CONTROL_PLANE if found.control_plane else ""
             # The kubelet reads certificates only at its start, which also resets its crash back-off.
@@ -129,7 +127,7 @@ class CertificateStep:
         soon = self.survey.soon
         return {name: due(state.certificates, soon) for name, state in self.survey.states(ctx).items()}
 
-    def _renew(self, ctx: Context, wanted: Mapping[str, Due]) -> dict[str, str]:
+    def _renew(self, ctx: Context, wanted: Mapping[str, Due]) -> dict[str, x509.CertificateSigningRequest]:
         """Renew the control plane's certificates; return the requests of the kubelets that need one."""
         scripts = {}
         for name, found in wanted.items():
@@ -138,24 +136,35 @@ class CertificateStep:
             if script:
                 scripts[name] = script
         said = run_on(ctx, scripts, "renew certificates", ctx.scaled(30))
-        return {name: text.strip() for name, text in said.items() if wanted[name].client}
+        return {name: checked_request(name, text) for name, text in said.items() if wanted[name].client}
 
 
-def _sign(ctx: Context, requests: Mapping[str, str]) -> dict[str, str]:
+def sign_script(requests: Mapping[str, x509.CertificateSigningRequest]) -> str:
+    """Return a script for a control plane that prints, for each request, `== NODE` and the certificate."""
+    files = {f"{SIGNING}/{name}.csr": File(pem(request), PRIVATE) for name, request in requests.items()}
+    files[f"{SIGNING}/extensions"] = File(EXTENSIONS, PRIVATE)
+    # A serial number is positive and has 20 bytes at most.
+    serials = {name: f"1{secrets.token_hex(15)}" for name in requests}
+    signing = "".join(SIGN.format(node=name, serial=serial) for name, serial in serials.items())
+    return f"umask 077\ntrap 'rm -rf {SIGNING}' EXIT\n{unpack_script(files)}{signing}"
+
+
+def install_script(certificate: str) -> str:
+    """Return a script that gives the kubelet this certificate, and the key that its node made for it."""
+    return unpack_script({NEW_CERTIFICATE: File(certificate, PRIVATE)}) + INSTALL
+
+
+def _sign(ctx: Context, requests: Mapping[str, x509.CertificateSigningRequest]) -> dict[str, str]:
     """Sign the requests with the cluster's CA, on the control plane; return node -> certificate in PEM."""
     if not requests:
         return {}
-    script = SIGN_FIRST
-    for name, request in requests.items():
-        # A serial number is positive and has 20 bytes at most.
-        script += SIGN.format(node=name, serial=f"1{secrets.token_hex(15)}", request=request)
     first = ctx.inventory.first.name
-    said = run_on(ctx, {first: script}, "sign the kubelets' certificates", ctx.scaled(20))[first]
-    signed = {}
-    for part in said.split("== ")[1:]:
-        name, _, certificate = part.partition("\n")
-        signed[name] = certificate.strip()
-    return signed
+    script = sign_script(requests)
+    said = sections(run_on(ctx, {first: script}, "sign the kubelets' certificates", ctx.scaled(20))[first])
+    return {
+        name: checked_certificate(name, first, request, "\n".join(said.get(name, [])))
+        for name, request in requests.items()
+    }
 
 
 def _check_authorities(states: Mapping[str, NodeState], soon: dt.datetime) -> None:

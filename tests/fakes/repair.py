@@ -17,7 +17,17 @@ from provision.node.clock import NANO, SHOW
 from provision.repair.cluster import repair
 from tests.fakes.cluster.objects import lease, node
 from tests.fakes.lab import Lab, make_lab
-from tests.fakes.node.credentials import CLIENT, NOW, PKI, SERVING, certificate, kubeconfig
+from tests.fakes.node.credentials import (
+    CLIENT,
+    NOW,
+    PKI,
+    SERVING,
+    certificate,
+    kubeconfig,
+    node_name,
+    request,
+    signed,
+)
 from tests.fakes.node.runner import Call, FakeRunner
 
 LEADERS = ("kube-controller-manager", "kube-scheduler")
@@ -43,6 +53,9 @@ class Machine:
     tokens: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     deaf: set[str] = field(default_factory=set)
+    # What it asks to be signed instead of its own request, and for whom it signs whatever it is asked.
+    request: str = ""
+    signs_for: str = ""
 
     def answer(self, call: Call) -> Result:
         """Do what a script asks, but for what this machine is deaf to, and say what it would say."""
@@ -68,9 +81,10 @@ class Machine:
                 if part not in self.deaf:
                     effect(text)
         if "openssl req" in text:
-            out += "-----BEGIN CERTIFICATE REQUEST-----\n"
+            out += self.request or request(node_name(self.name))
         if "openssl x509" in text:
-            out += "".join(f"== {name}\nsigned for {name}\n" for name in re.findall(r'echo "== (\S+)"', text))
+            names = re.findall(r'echo "== (\S+)"', text)
+            out += "".join(f"== {name}\n{signed(node_name(self.signs_for or name))}" for name in names)
         if "== units" in text:
             out += self._survey()
         if text.endswith(SHOW):

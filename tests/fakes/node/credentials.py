@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 NOW = 1_800_000_000.0
 PKI = "/etc/kubernetes/pki"
@@ -31,6 +31,34 @@ def certificate(days: float) -> str:
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(_KEY.public_key())
     builder = builder.serial_number(1).not_valid_before(at(-4000)).not_valid_after(at(days))
     return builder.sign(_KEY, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def node_name(node: str) -> x509.Name:
+    """Return as whom the kubelet of a node speaks to the API server."""
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes"),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"system:node:{node}"),
+        ]
+    )
+
+
+def request(name: x509.Name, key: ec.EllipticCurvePrivateKey = _KEY) -> str:
+    """Return a request for a certificate, as openssl prints it."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def signed(
+    name: x509.Name,
+    key: ec.EllipticCurvePrivateKey = _KEY,
+    usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.CLIENT_AUTH,
+) -> str:
+    """Return the certificate that a control plane makes of a request, as openssl prints it."""
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(at(-1)).not_valid_after(at(365))
+    builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 def token(uid: str, expires: float, *, namespace: str = "kube-system", pod: str = "pod") -> str:

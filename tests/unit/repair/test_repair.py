@@ -11,7 +11,7 @@ from provision.repair.credentials import CredentialStep
 from provision.repair.survey import Survey
 from provision.repair.tokens import TokenStep
 from tests.fakes.cluster.objects import pod, stamp
-from tests.fakes.node.credentials import CLIENT, NOW, PKI, SERVING, kubeconfig, token
+from tests.fakes.node.credentials import CLIENT, NOW, PKI, SERVING, kubeconfig, node_name, request, token
 from tests.fakes.repair import LEADERS, World, make_world
 
 HOUR, DAY = 3600.0, 86400.0
@@ -278,6 +278,32 @@ def test_thirteen_months_renew_everything_once(world: World) -> None:
     assert world.first.done.index("openssl x509") < world.first.done.index("mv -Tf")
     assert world.first.done[-2:] == ["pkill", "systemctl restart kubelet"]
     assert world.repair().changed == []
+
+
+def test_what_a_worker_says_beside_its_request_reaches_no_shell_of_the_control_plane(world: World) -> None:
+    world.worker.files[CLIENT] = 0.5
+    world.worker.request = f"{request(node_name('lab-w1'))}REQUEST\ntouch /root-was-here\n"
+    assert world.repair().changed == ["certificates"]
+    assert world.first.done == ["openssl x509"]
+    assert not world.lab.runners["lab-cp1"].commands("root-was-here")
+
+
+@pytest.mark.parametrize("said", ["", "REQUEST\ntouch /root-was-here\n", request(node_name("lab-cp1"))])
+def test_a_request_that_is_not_the_workers_own_is_not_signed(world: World, said: str) -> None:
+    world.worker.files[CLIENT] = 0.5
+    world.worker.request = said or " "
+    with pytest.raises(StepFailed, match="the certificate request of lab-w1 is not what was asked for"):
+        world.repair()
+    assert world.first.done == []
+
+
+def test_a_certificate_for_somebody_else_is_not_installed(world: World) -> None:
+    world.worker.files[CLIENT] = 0.5
+    world.first.signs_for = "lab-w2"
+    with pytest.raises(StepFailed, match="its certificate for lab-w1 is not what was asked for") as caught:
+        world.repair()
+    assert caught.value.message.startswith("lab-cp1: ")
+    assert "mv -Tf" not in world.worker.done
 
 
 @pytest.mark.parametrize("path", [CLIENT, SERVING])

@@ -20,11 +20,24 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from provision.node.clock import Offset
 from provision.node.sections import sections
 from provision.repair import certificates, clocks, services, survey
+from provision.repair.signing import checked_certificate, checked_request
 from provision.repair.survey import NodeState, parse_state
-from tests.fakes.node.credentials import CLIENT, KEY_DATA, PKI, SERVING, at, certificate, kubeconfig, token
+from tests.fakes.node.credentials import (
+    CLIENT,
+    KEY_DATA,
+    PKI,
+    SERVING,
+    at,
+    certificate,
+    kubeconfig,
+    node_name,
+    request,
+    token,
+)
 from tests.fakes.node.sandbox import Sandbox
 
-TOOLS = ("awk", "cut", "date", "ln", "mktemp", "openssl", "timeout")
+TOOLS = ("awk", "cut", "date", "ln", "openssl", "timeout")
+REQUESTED = x509.load_pem_x509_csr(request(node_name("lab-w1")).encode())
 SCRIPTS = {
     "survey": survey.SURVEY,
     "clock": clocks.SET_BOTH.format(step=Offset(1.5, 1.5).step()),
@@ -32,8 +45,8 @@ SCRIPTS = {
     "kubelet": services.RESTART_KUBELET,
     "control plane": services.RESTART_CONTROL_PLANE,
     "request": certificates.REQUEST.format(node="lab-w1"),
-    "sign": certificates.SIGN_FIRST + certificates.SIGN.format(node="lab-w1", serial="1", request="R"),
-    "install": certificates.INSTALL.format(certificate="C") + certificates.FORGET_SERVING,
+    "sign": certificates.sign_script({"lab-w1": REQUESTED}),
+    "install": certificates.install_script("C") + certificates.FORGET_SERVING,
 }
 
 
@@ -135,13 +148,12 @@ def test_a_kubelet_gets_a_client_certificate_whose_key_never_left_its_node(
     node.write(CLIENT.replace("current", "2025-01-01-00-00-00"), "old")
     node.path(CLIENT).symlink_to(node.path(CLIENT.replace("current", "2025-01-01-00-00-00")))
 
-    request = node.run(certificates.REQUEST.format(node="lab-w1")).stdout.strip()
-    assert "PRIVATE" not in request
-    script = certificates.SIGN_FIRST + certificates.SIGN.format(
-        node="lab-w1", serial="1" + "ab" * 15, request=request
-    )
-    signed = sections(first.run(script).stdout)["lab-w1"]
-    node.run(certificates.INSTALL.format(certificate="\n".join(signed)))
+    asked = node.run(certificates.REQUEST.format(node="lab-w1")).stdout
+    assert "PRIVATE" not in asked
+    wanted = checked_request("lab-w1", asked)
+    said = sections(first.run(certificates.sign_script({"lab-w1": wanted})).stdout)["lab-w1"]
+    given = checked_certificate("lab-w1", "lab-cp1", wanted, "\n".join(said))
+    node.run(certificates.install_script(given))
 
     found = node.path(CLIENT)
     assert found.is_symlink()
@@ -155,7 +167,7 @@ def test_a_kubelet_gets_a_client_certificate_whose_key_never_left_its_node(
     usage = made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
     assert [path.name for path in found.parent.iterdir() if "new" in path.name] == []
-    assert list((first.root / "tmp").iterdir()) == []
+    assert not first.path(certificates.SIGNING).exists()
 
 
 def make_authority(first: Sandbox) -> x509.Certificate:
@@ -174,5 +186,4 @@ def make_authority(first: Sandbox) -> x509.Certificate:
     first.write(f"{PKI}/ca.crt", made.public_bytes(Encoding.PEM).decode())
     private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     first.write(f"{PKI}/ca.key", private.decode())
-    (first.root / "tmp").mkdir()
     return made
