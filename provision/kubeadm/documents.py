@@ -28,6 +28,7 @@ SOCKET = "unix:///run/containerd/containerd.sock"
 PATCHES = "/etc/kubernetes/patches"
 TOKEN_HOURS = 2
 _TOKEN_CHARS = string.ascii_lowercase + string.digits
+_TOKEN = re.compile(r"[a-z0-9]{6}\.[a-z0-9]{16}")
 _IMAGE = re.compile(r"^(?P<name>\S+):(?P<tag>[^:/\s]+)$")
 
 
@@ -38,6 +39,11 @@ def new_token() -> str:
         return "".join(secrets.choice(_TOKEN_CHARS) for _ in range(length))
 
     return f"{part(6)}.{part(16)}"
+
+
+def is_token(text: str) -> bool:
+    """Return whether `text` has the form of a bootstrap token."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def ca_hash(certificate_pem: bytes) -> str:

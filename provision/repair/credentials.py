@@ -30,7 +30,7 @@ class CredentialStep:
     def apply(self, ctx: Context) -> None:
         names = self._expired(ctx)
         # The cluster's own controller may have deleted them meanwhile.
-        ctx.kubectl("delete", "secret", "--namespace=kube-system", "--ignore-not-found", *names)
+        ctx.kubectl("delete", "secret", "--namespace=kube-system", "--ignore-not-found", "--", *names)
 
     def plan(self, ctx: Context) -> str:
         return "delete expired join tokens"
@@ -46,12 +46,17 @@ def expired_secrets(text: str, now: dt.datetime) -> list[str]:
     found = []
     for line in text.splitlines():
         name, created, *expiration = line.split()
-        if name.startswith(TOKEN) and expiration:
-            end = dt.datetime.fromisoformat(base64.b64decode(expiration[0]).decode())
-        elif name == UPLOADED_CERTS:
-            end = dt.datetime.fromisoformat(created) + UPLOADED
-        else:
+        try:
+            if name.startswith(TOKEN) and expiration:
+                end = dt.datetime.fromisoformat(base64.b64decode(expiration[0]).decode())
+            elif name == UPLOADED_CERTS:
+                end = dt.datetime.fromisoformat(created) + UPLOADED
+            else:
+                continue
+            expired = end < now
+        except (ValueError, TypeError):
+            # A time that nobody understands, or one without a zone: not kubeadm's.
             continue
-        if end < now:
+        if expired:
             found.append(name)
     return found

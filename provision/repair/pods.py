@@ -68,7 +68,8 @@ class PodStep:
                 continue
             ctx.report.info(f"deleting the hanging pod {pod.title}: its controller recreates it")
             how = ["--force", "--grace-period=0"] if pod.is_overdue else ["--wait=false"]
-            ctx.kubectl("delete", "pod", f"--namespace={pod.namespace}", pod.name, "--ignore-not-found", *how)
+            which = (f"--namespace={pod.namespace}", "--ignore-not-found", *how, "--", pod.name)
+            ctx.kubectl("delete", "pod", *which)
 
     def _give_up(self, ctx: Context, pod: Pod, why: str) -> None:
         self.given_up.add(pod.uid)

@@ -41,7 +41,7 @@ class TokenStep:
     def apply(self, ctx: Context) -> None:
         self._await_tokens(ctx)
         for pod in self._system_pods(live_pods(ctx)):
-            ctx.kubectl("delete", "pod", f"--namespace={pod.namespace}", pod.name, "--wait=false")
+            ctx.kubectl("delete", "pod", f"--namespace={pod.namespace}", "--wait=false", "--", pod.name)
 
     def plan(self, ctx: Context) -> str:
         return "wait for new service account tokens"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from provision.config.inventory import Node
 from provision.engine.parallel import on_all
 from provision.engine.waiting import poll_until
-from provision.errors import ToolFailed
-from provision.kubeadm.documents import TOKEN_HOURS, ca_hash, join_document, new_token
+from provision.errors import LabError, ToolFailed
+from provision.kubeadm.documents import TOKEN_HOURS, ca_hash, is_token, join_document, new_token
 from provision.kubeadm.unit import KUBELET_CONF, TOKEN, UNIT, run_kubeadm
 from provision.lab.context import Context
 from provision.node.files import PRIVATE, File
@@ -18,6 +18,7 @@ from provision.steps.control_plane import FINALIZED, KUBEADM_SECONDS, kubeadm_st
 
 CONFIG = "/etc/kubernetes/kubelab-join.yaml"
 CA = "/etc/kubernetes/pki/ca.crt"
+START_OVER = "kubelab destroy, then kubelab up"
 
 
 class JoinStep:
@@ -124,10 +125,15 @@ elif grep -qs {FINALIZED} {KUBELET_CONF}; then cat {CA}; fi
     ).stdout.partition("-----END CERTIFICATE-----\n")
     if not end:
         return None
-    pin = ca_hash((certificate + end).encode())
+    try:
+        pin = ca_hash((certificate + end).encode())
+    except ValueError as error:
+        raise LabError(f"{runner.node}: {CA} is no certificate: {error}", hint=START_OVER) from error
     if ctx.kubectl.answers():
         return _fresh_token(ctx), pin
     token = rest.strip()
+    if token and not is_token(token):
+        raise LabError(f"{runner.node}: {TOKEN} holds no bootstrap token", hint=START_OVER)
     return (token, pin) if token else None
 
 

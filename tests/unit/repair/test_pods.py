@@ -96,8 +96,18 @@ def test_a_pod_that_hangs_is_deleted_once_where_a_controller_makes_another(world
     world.later(20, world.pods.clear)
     assert world.repair().changed == ["pods"]
     (write,) = world.writes()
-    assert write.startswith("delete pod --namespace=default web-1")
+    assert write.startswith("delete pod --namespace=default ")
+    assert write.endswith(" -- web-1")
     assert "--force" not in write
+
+
+def test_a_name_that_the_api_server_tells_is_never_an_option_of_kubectl(world: World) -> None:
+    world.pods = [unready("--server=https://203.0.113.1")]
+    world.show()
+    world.later(20, world.pods.clear)
+    world.repair()
+    (write,) = world.writes()
+    assert write.endswith(" -- --server=https://203.0.113.1")
 
 
 def test_a_pod_that_does_not_end_is_forced_to(world: World) -> None:

@@ -247,6 +247,9 @@ def test_expired_join_tokens_are_removed_and_others_kept(world: World) -> None:
         "bootstrap-token-eterne 2026-01-01T00:00:00Z",
         "kubeadm-certs 2026-01-01T00:00:00Z",
         "another 2020-01-01T00:00:00Z",
+        f"bootstrap-token-nozone 2026-01-01T00:00:00Z {expiry('2026-01-01T02:00:00')}",
+        "bootstrap-token-nobase 2026-01-01T00:00:00Z x",
+        "kubeadm-certs soon",
     ]
     world.show()
     step, ctx = CredentialStep(Survey(NOW, world.wall)), world.lab.ctx
@@ -254,7 +257,7 @@ def test_expired_join_tokens_are_removed_and_others_kept(world: World) -> None:
     step.apply(ctx)
     (write,) = world.writes()
     assert write.startswith("delete secret --namespace=kube-system")
-    assert write.split()[-2:] == ["bootstrap-token-oldone", "kubeadm-certs"]
+    assert write.split()[-3:] == ["--", "bootstrap-token-oldone", "kubeadm-certs"]
     world.secrets = world.secrets[1:3]
     world.show()
     assert step.is_done(ctx)
@@ -338,7 +341,7 @@ def test_dead_pod_tokens_are_waited_for_and_the_systems_pods_made_anew(world: Wo
     assert ctx.fake_clock.time == 2
     assert world.done() == {}
     (write,) = world.writes()
-    assert write.startswith("delete pod --namespace=kube-system kube-proxy-1")
+    assert write.endswith(" -- kube-proxy-1")
     # The one that saw the dead token is still there: its client may be blind for a minute more.
     assert not step.is_done(ctx)
     world.pods[0] = pod("kube-proxy-2", namespace="kube-system", owner="DaemonSet")

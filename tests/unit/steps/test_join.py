@@ -98,6 +98,21 @@ def test_while_init_works_its_own_token_is_used_and_its_end_is_waited_for(tmp_pa
     assert [worker.verbs for worker in cluster.workers()] == [["join"], ["join"]]
 
 
+@pytest.mark.parametrize(
+    ("path", "text"), [(TOKEN, f"{STALE}\n{STALE}"), (CA, "x\n-----END CERTIFICATE-----\n")]
+)
+def test_credentials_that_are_none_are_an_error_and_reach_no_worker(
+    tmp_path: Path, path: str, text: str
+) -> None:
+    cluster = make_cluster(tmp_path)
+    control_plane(cluster, "/active")
+    cluster.first.write(path, text)
+    with pytest.raises(StepFailed, match=f"lab-cp1: {path}") as caught:
+        up(cluster)
+    assert "kubelab destroy" in caught.value.hint
+    assert [worker.calls for worker in cluster.workers()] == [[], []]
+
+
 def test_afterwards_a_fresh_token_is_made_that_expires(cluster: Cluster) -> None:
     up(cluster)
     made = secret(cluster)
