@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from provision.errors import LabError
 from provision.node.runner import Shell, run_in
 
 SHOW = "date +%s%N"
 NANO = 1_000_000_000
 SAMPLES = 3
+# Nanoseconds until the year 5138: more digits are no time that a clock tells.
+_TIME = re.compile(r"-?[0-9]{1,20}")
 # Seconds: a round trip over an open connection to a machine that is not busy.
 GOOD = 0.1
 
@@ -54,12 +58,13 @@ class Offset:
 def measure(show: Callable[[], str], wall: Callable[[], float] = time.time) -> Offset:
     """Return the closest of a few measurements: the true offset lies within each of them.
 
-    `show` runs SHOW on the node and returns what it prints; `wall` is the host's clock.
+    `show` runs SHOW on the node and returns what it prints; `wall` is the host's clock. Raises ValueError
+    when that is no time.
     """
     low, high = float("-inf"), float("inf")
     for _ in range(SAMPLES):
         before = wall()
-        shown = int(show()) / NANO
+        shown = _seconds(show())
         one = shown - wall(), shown - before
         low, high = max(low, one[0]), min(high, one[1])
         if low > high:
@@ -70,9 +75,19 @@ def measure(show: Callable[[], str], wall: Callable[[], float] = time.time) -> O
     return Offset(low, high)
 
 
+def _seconds(said: str) -> float:
+    """Return the time that a node tells, in seconds since the epoch; raises ValueError."""
+    if not _TIME.fullmatch(said.strip()):
+        raise ValueError(f"`{said.strip()[:40]}` is no time")
+    return int(said) / NANO
+
+
 def set_clock(shell: Shell, node: str, *, deadline: float, wall: Callable[[], float] = time.time) -> None:
     """Set a node's clock from the host's clock, `wall`, unless it is right."""
     show = functools.partial(run_in, shell, node, SHOW, deadline=deadline, what="read the clock")
-    clock = measure(show, wall)
+    try:
+        clock = measure(show, wall)
+    except ValueError as error:
+        raise LabError(f"{node}: its clock cannot be read: {error}", hint="kubelab status") from error
     if clock.beyond(TOLERANCE):
         run_in(shell, node, clock.step(), deadline=deadline, what="set the clock")

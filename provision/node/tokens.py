@@ -34,7 +34,8 @@ def _token(line: str) -> PodToken | None:
     try:
         claims = json.loads(base64.urlsafe_b64decode(line + "=" * (-len(line) % 4)))
         bound = claims["kubernetes.io"]
-        return PodToken(bound["namespace"], bound["pod"]["name"], bound["pod"]["uid"], float(claims["exp"]))
-    except (binascii.Error, ValueError, KeyError, TypeError, OverflowError):
+        namespace, pod, uid = bound["namespace"], bound["pod"]["name"], bound["pod"]["uid"]
+        return PodToken(str(namespace), str(pod), str(uid), float(claims["exp"]))
+    except (binascii.Error, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         # The file was read while the kubelet replaced it.
         return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from provision.config.inventory import Node
 from provision.engine.parallel import on_all
+from provision.errors import LabError
 from provision.lab.context import Context
 from provision.node.certificates import CERTIFICATES, MARGIN, certificates
 from provision.node.clock import SHOW, Offset, measure
@@ -98,7 +99,13 @@ class Survey:
                 now = self.wall()
                 # The shell is open by now, so a round trip is short and the measurement exact.
                 show = functools.partial(run_in, shell, node.name, SHOW, deadline=deadline, what=SHOW)
-                return parse_state(text, now, measure(show, self.wall))
+                try:
+                    return parse_state(text, now, measure(show, self.wall))
+                except (ValueError, KeyError) as error:
+                    raise LabError(
+                        f"{node.name}: what it says of its state is not understood: {error}",
+                        hint=f"look at the node: kubelab ssh {node.name}",
+                    ) from error
 
         self._states = on_all(ctx.inventory.nodes, ask, ctx.cancel)
         now = self.wall()

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 import paramiko
 
-from provision.errors import Cancelled, CommandTimeout
+from provision.errors import Cancelled, CommandTimeout, RemoteError
 
 Channel = paramiko.Channel
 # What paramiko raises when a connection or a channel breaks.
 BROKEN = (paramiko.SSHException, OSError, EOFError)
 CHUNK = 65536
+# What a node may say on both streams of one command, in MiB: none of ours says as much as one.
+MOST_MIB = 64
 POLL_SECONDS = 0.1
 
 
@@ -64,17 +66,26 @@ class Exchange:
                 break
             if not moved and (channel.closed or not _alive(channel)):
                 raise EOFError("the server closed the connection")
-            self.check(out + err)
+            self.check(out, err)
             if not moved:
                 _wait_for_data(channel, out, POLL_SECONDS)
         return out, err
 
-    def check(self, output: bytes | bytearray) -> None:
-        """Raise Cancelled or CommandTimeout, with what was said so far, when it is time for either."""
+    def check(self, out: bytearray, err: bytearray) -> None:
+        """Raise Cancelled or CommandTimeout, with what was said so far, when it is time for either.
+
+        Raises RemoteError when more was said than a node may say.
+        """
         if self.cancel.is_set():
             raise Cancelled(f"{self.node}: `{self.what}` was cancelled")
         if time.monotonic() > self.end:
-            raise CommandTimeout(self.node, self.what, self.deadline, output.decode(errors="replace"))
+            raise CommandTimeout(self.node, self.what, self.deadline, (out + err).decode(errors="replace"))
+        if len(out) + len(err) > MOST_MIB * 2**20:
+            raise RemoteError(
+                self.node,
+                f"`{self.what}` said more than {MOST_MIB} MiB",
+                hint=f"look at what the node does: kubelab ssh {self.node}",
+            )
 
 
 def start(channel: Channel, line: str, stdin: bytes) -> None:

@@ -40,8 +40,8 @@ NEW_KEY = "put that file back; without it: kubelab destroy, then kubelab up"
 class Endpoint:
     """The address of a node's SSH server, and the keys to log in and to identify it.
 
-    `known_hosts` has the host key that was recorded when the VM was created; with `pin` any key is accepted,
-    for the caller to record it.
+    `known_hosts` has the host key that was recorded when the VM was created; with `pin` the key of the
+    first connection is accepted, for the caller to record it.
     """
 
     node: str
@@ -64,6 +64,8 @@ class ParamikoRunner:
     timeout: float = 60.0
     cancel: threading.Event = field(default_factory=threading.Event)
     _client: paramiko.SSHClient | None = None
+    # The key of the first connection: while none is recorded, no other one is accepted.
+    _first_key: paramiko.PKey | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -130,10 +132,10 @@ class ParamikoRunner:
         raise AssertionError
 
     def host_key(self) -> tuple[str, str]:
-        """Return the type and the base64 text of the server's host key."""
-        transport = self._connected().get_transport()
-        assert transport is not None
-        key = transport.get_remote_server_key()
+        """Return the type and the base64 text of the server's host key, the same for all connections."""
+        key = self._first_key
+        if key is None:
+            key = _server_key(self._connected())
         return key.get_name(), key.get_base64()
 
     def trust_recorded_key(self) -> None:
@@ -181,7 +183,7 @@ class ParamikoRunner:
             raise ConnectFailed(self.node, "its host key is not recorded yet", hint="kubelab up")
         client = paramiko.SSHClient()
         if point.pin:
-            client.set_missing_host_key_policy(_AcceptAnyKey())
+            client.set_missing_host_key_policy(_AcceptFirstKey(self._first_key))
         else:
             _load_host_keys(client, point.known_hosts)
             client.set_missing_host_key_policy(paramiko.RejectPolicy())
@@ -204,9 +206,10 @@ class ParamikoRunner:
             )
         except paramiko.BadHostKeyException as error:
             client.close()
+            known = "seen a moment ago" if point.pin else "recorded"
             raise ConnectFailed(
                 self.node,
-                f"the machine at {point.host} has another host key than the one recorded for this node",
+                f"the machine at {point.host} has another host key than the one {known} for this node",
                 hint="another machine may have the node's address; `kubelab destroy`, then `kubelab up`",
             ) from error
         except BROKEN as error:
@@ -216,14 +219,29 @@ class ParamikoRunner:
             raise ConnectFailed(
                 self.node, f"no SSH connection to {point.host}:{point.port}: {reason}", hint="kubelab status"
             ) from error
+        if self._first_key is None:
+            self._first_key = _server_key(client)
         return client
 
 
-class _AcceptAnyKey(paramiko.MissingHostKeyPolicy):
-    """Accept an unknown key: the caller checks the machine's id, then records the key."""
+class _AcceptFirstKey(paramiko.MissingHostKeyPolicy):
+    """Accept any key at first contact: the caller checks the machine's id, then records the key.
 
-    def missing_host_key(self, client: object, hostname: str, key: object) -> None:
-        return
+    The connection that proved the id may have ended: a later one has to show the same key.
+    """
+
+    def __init__(self, first: paramiko.PKey | None) -> None:
+        self._first = first
+
+    def missing_host_key(self, client: object, hostname: str, key: paramiko.PKey) -> None:
+        if self._first is not None and key != self._first:
+            raise paramiko.BadHostKeyException(hostname, key, self._first)
+
+
+def _server_key(client: paramiko.SSHClient) -> paramiko.PKey:
+    transport = client.get_transport()
+    assert transport is not None
+    return transport.get_remote_server_key()
 
 
 def _load_host_keys(client: paramiko.SSHClient, file: Path) -> None:

@@ -16,6 +16,8 @@ SHELL = "sudo -n sh"
 # The fifth field is the process group, which all that the shell starts belongs to.
 GROUP = 'read -r pid name state parent group rest </proc/$$/stat; echo "$group"'
 LABEL = 60
+# Digits: a shell's exit codes have three.
+LONGEST_CODE = 9
 
 
 class Connection(Protocol):
@@ -69,7 +71,7 @@ class RootShell:
         self._drop()
         self._channel = self._runner.open_channel()
         group, _, _ = self._ask(self._channel, GROUP, self._runner.timeout, fresh=True)
-        self._group = group.decode().strip()
+        self._group = text if (text := group.decode(errors="replace").strip()).isdigit() else ""
 
     def _ask(
         self, channel: Channel, command: str, deadline: float, *, fresh: bool = False
@@ -101,8 +103,7 @@ class RootShell:
         begin, end = nonce + b"<\n", nonce + b">"
 
         def done(out: bytearray) -> bool:
-            # Only what came last is new; the line that ends it all may have come in two pieces.
-            at = out.rfind(end, max(0, len(out) - 2 * CHUNK - len(end)))
+            at = _at(out, end)
             return at >= 0 and out.find(b"\n", at) >= 0
 
         out, err = exchange.follow(channel, done)
@@ -112,16 +113,21 @@ class RootShell:
             message = f"the root shell ended during `{exchange.what}`: {reason}"
             raise ConnectFailed(exchange.node, message, hint="kubelab status")
         # Written before the line that ended standard output, so it is on its way.
-        while end not in err:
-            exchange.check(out + err)
+        ended = end in err
+        while not ended:
+            exchange.check(out, err)
             with contextlib.suppress(TimeoutError):
                 data = channel.recv_stderr(CHUNK)
                 if not data:
                     raise EOFError("the server closed the connection")
                 err += data
+                ended = _at(err, end) >= 0
         stdout, _, rest = bytes(out).partition(begin)[2].partition(end)
         stderr = bytes(err).partition(begin)[2].partition(end)[0]
-        return stdout, stderr, int(rest.partition(b"\n")[0])
+        code = rest.partition(b"\n")[0].strip()
+        if not code.isdigit():
+            raise ConnectFailed(exchange.node, f"the root shell told no exit code of `{exchange.what}`")
+        return stdout, stderr, int(code[:LONGEST_CODE])
 
     def _drop(self) -> None:
         if self._channel is not None:
@@ -135,6 +141,14 @@ class RootShell:
         if group:
             with contextlib.suppress(LabError):
                 self._runner.run(f"kill -9 -{group}", check=False, deadline=self._runner.timeout)
+
+
+def _at(said: bytearray, end: bytes) -> int:
+    """Return where `end` is in what was said, or -1; to be asked after each chunk that came.
+
+    Only what came last is new; what ends it all may have come in two pieces.
+    """
+    return said.rfind(end, max(0, len(said) - 2 * CHUNK - len(end)))
 
 
 def _frame(command: str, nonce: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import stat
 import threading
@@ -13,7 +14,15 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from provision.errors import Cancelled, CommandFailed, CommandTimeout, ConnectFailed, LabError
+from provision.errors import (
+    Cancelled,
+    CommandFailed,
+    CommandTimeout,
+    ConnectFailed,
+    LabError,
+    RemoteError,
+)
+from provision.ssh import channel
 from provision.ssh import runner as ssh
 from provision.ssh.runner import ParamikoRunner
 from tests.fakes.ssh import SshServer, new_key
@@ -223,6 +232,39 @@ def test_pin_mode_accepts_the_key_and_returns_what_to_record(server: SshServer, 
     runner.close()
     with pytest.raises(ConnectFailed):
         runner.run(["true"])
+
+
+def test_a_key_is_taken_from_the_first_connection_and_no_other_is_accepted(
+    server: SshServer, tmp_path: Path
+) -> None:
+    # Somebody in the network takes the address over, once the right machine has proved who it is.
+    runner = ParamikoRunner(server.endpoint(known_hosts=tmp_path / "none", pin=True), timeout=5)
+    right = server.host_key.get_base64()
+    assert runner.run(["true"]).ok
+    server.host_key = new_key(tmp_path / "other_key")
+    server.drop()
+    assert runner.host_key() == ("ssh-ed25519", right)
+    with pytest.raises(ConnectFailed, match="has another host key than the one seen a moment ago"):
+        runner.run(["true"])
+
+
+@pytest.mark.parametrize("stream", ["", ">&2"])
+def test_a_command_that_says_without_end_is_ended_and_the_node_works_on(
+    runner: ParamikoRunner, monkeypatch: pytest.MonkeyPatch, stream: str
+) -> None:
+    monkeypatch.setattr(channel, "MOST_MIB", 1)
+    with pytest.raises(RemoteError, match="said more than 1 MiB"):
+        runner.run(f"yes {stream}", deadline=60)
+    with contextlib.closing(runner.shell()) as shell:
+        with pytest.raises(RemoteError, match="said more than 1 MiB"):
+            shell.run(f"yes {stream}", 60)
+        assert shell.run("echo on", 5)[0] == b"on\n"
+
+
+def test_a_shell_that_tells_no_exit_code_is_an_error(server: SshServer, runner: ParamikoRunner) -> None:
+    server.rewrite = lambda line: f"{line} | sed -u 's/> 0$/> zero/'"
+    with contextlib.closing(runner.shell()) as shell, pytest.raises(ConnectFailed, match="told no exit code"):
+        shell.run("echo on", 5)
 
 
 def test_put_and_get_keep_bytes_and_modes(runner: ParamikoRunner, tmp_path: Path) -> None:

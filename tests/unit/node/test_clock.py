@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import CommandFailed, Result
+from provision.errors import CommandFailed, LabError, Result
 from provision.node.clock import NANO, SHOW, Offset, measure, set_clock
 from tests.fakes.node.clock import NodeClock
 from tests.fakes.node.runner import FAILED, Call, FakeRunner
@@ -42,6 +42,14 @@ def test_the_closest_of_all_measurements_counts() -> None:
     assert found.low == pytest.approx(4.7)
     assert found.high == pytest.approx(5.1)
     assert wire.trips == []
+
+
+@pytest.mark.parametrize("said", ["", "soon", "9" * 5000, "1 2", "\u0663"])
+def test_a_clock_that_tells_no_time_is_an_error_that_names_its_node(said: str) -> None:
+    runner = FakeRunner("lab-w1", [(SHOW, Result(said, "", 0))])
+    with pytest.raises(LabError, match="lab-w1: its clock cannot be read"):
+        set_clock(runner.shell(), "lab-w1", deadline=5)
+    assert len(runner.calls) == 1
 
 
 @pytest.mark.parametrize("ahead", [-3600.0, 0.0, 7.25])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import Cancelled, StepFailed
+from provision.errors import Cancelled, Result, StepFailed
 from provision.repair.cluster import repair
 from provision.repair.credentials import CredentialStep
 from provision.repair.survey import Survey
@@ -146,6 +146,14 @@ def test_what_cannot_be_mended_is_named_with_its_node(world: World, break_it: st
     with pytest.raises(StepFailed, match=expected) as caught:
         world.repair()
     assert "kubelab ssh" in caught.value.hint
+
+
+@pytest.mark.parametrize("said", ["9" * 5000, "soon", ""])
+def test_a_node_that_talks_nonsense_is_an_error_that_names_it(world: World, said: str) -> None:
+    world.lab.runners["lab-w1"].script[:] = [("", Result(f"== units\n{said}\n", "", 0))]
+    with pytest.raises(StepFailed, match="lab-w1: what it says of its state is not understood") as caught:
+        world.repair()
+    assert "kubelab ssh lab-w1" in caught.value.hint
 
 
 def test_an_interrupted_repair_says_how_to_go_on(world: World) -> None:
@@ -350,7 +358,8 @@ def test_dead_pod_tokens_are_waited_for_and_the_systems_pods_made_anew(world: Wo
 
 
 def test_tokens_of_pods_that_are_gone_do_not_matter(world: World) -> None:
-    world.worker.tokens = [token("uid-gone", -DAY), "no token at all"]
+    deep = base64.urlsafe_b64encode(b"[" * 100_000).decode()
+    world.worker.tokens = [token("uid-gone", -DAY), "no token at all", deep]
     assert world.repair().changed == []
 
 
