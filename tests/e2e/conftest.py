@@ -16,6 +16,7 @@ from provision.cluster.kubectl import Kubectl
 from provision.engine.waiting import RealClock, poll_until
 from provision.errors import ToolFailed
 from tests.e2e.cluster import Cluster
+from tests.e2e.kubectl import patient_kubectl
 
 FAILED = (ToolFailed, OSError, HTTPException)
 HERE = Path(__file__).parent
@@ -55,7 +56,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def kubectl(cluster: Cluster) -> Kubectl:
-    return cluster.context.kubectl
+    return patient_kubectl(cluster.context)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -169,9 +169,11 @@ def test_nothing_restarted_since_the_cluster_was_ready(
     assert [pod["metadata"]["name"] for uid, pod in now.items() if restarts(pod) > allowed.get(uid, 0)] == []
 
 
-def test_kubectl_through_kubelab(cluster: Cluster) -> None:
-    lines = cluster.kubelab("kubectl", "--", "get", "nodes", "--no-headers").splitlines()
-    assert len(lines) == len(cluster.context.inventory.nodes)
+def test_kubectl_through_kubelab(cluster: Cluster, wait_for) -> None:  # type: ignore[no-untyped-def]
+    def lines() -> list[str]:
+        return cluster.kubelab("kubectl", "--", "get", "nodes", "--no-headers", check=False).splitlines()
+
+    wait_for(lambda: len(lines()) == len(cluster.context.inventory.nodes), "the list of nodes")
 
 
 def test_ssh_through_kubelab(cluster: Cluster) -> None:
