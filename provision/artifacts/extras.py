@@ -16,7 +16,7 @@ from provision.artifacts.bundle import Entry, entry_of
 from provision.artifacts.images.registry import Reference, fetch_images
 from provision.artifacts.sites import Sites
 from provision.artifacts.unavailable import asking
-from provision.artifacts.web.client import Web, proxy_for
+from provision.artifacts.web.client import Web, plain_site, proxy_for
 from provision.artifacts.web.download import Download, Meter, fetch
 from provision.engine.parallel import first_failure
 from provision.engine.waiting import RealClock
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from provision.report.base import Reporter
 
 AT_ONCE = 4
+# The largest manifest of a pod network, or chart, that anybody knows has 2 MiB.
+MANIFEST_MIB = 32
 FORGOTTEN_AFTER = 7 * 24 * 3600.0
 
 
@@ -69,15 +71,22 @@ def check_space(folder: Path, mib: int, what: str, *, moved_by: str = "KUBELAB_C
 
 
 def open_web(sites: Sites, reporter: Reporter, cancel: threading.Event, *urls: str) -> Web:
-    """Return the way to the sites, and tell which proxy is on it for any of `urls`."""
+    """Return the way to the sites for `urls`; tell which proxies are on it, and who is asked over http."""
     for proxy in sorted({proxy_for(sites.url(url)) for url in urls} - {""}):
         reporter.info(f"using the proxy {proxy} from the environment")
+    for site in sorted({site for url in urls if (site := plain_site(sites.url(url)))}):
+        reporter.warn(
+            f"{site} is asked over http, where anybody on the way can change what comes, checksums too: "
+            "use https if it can"
+        )
     return Web(RealClock(cancel), ca=sites.ca)
 
 
 def wanted_downloads(wanted: Wanted, sites: Sites, folder: Path) -> list[Download]:
     """Return what is to be downloaded for `wanted`."""
-    return [Download(sites.url(file.url), folder / file.name, file.sha256) for file in wanted.files]
+    return [
+        Download(sites.url(file.url), folder / file.name, file.sha256, MANIFEST_MIB) for file in wanted.files
+    ]
 
 
 def fetch_files(

@@ -54,7 +54,7 @@ def add(
     """
     url, archive = sites.url(crictl_url(kubernetes)), folder / ARCHIVE
     try:
-        item = Download(url, archive, versions.checksum(url, web))
+        item = Download(url, archive, versions.checksum(url, web), archives.MOST_MIB)
         fetch(item, web, Meter(reporter), cancel)
     except FetchFailed as error:
         remedy = f"; {REMEDY}" if sites.files else ""

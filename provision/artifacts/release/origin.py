@@ -164,7 +164,7 @@ class Release:
                 # It is not the version's other files that are missing, but the version.
                 raise versions.unknown(self.kubernetes, self.sites, web) from None
             raise
-        return [Download(url, folder / name, sums[name]) for name, url in urls.items()]
+        return [Download(url, folder / name, sums[name], archives.MOST_MIB) for name, url in urls.items()]
 
     def _programs(self) -> dict[str, str]:
         """Return the file name and URL of each program for the nodes, and of the archive of CNI plugins."""

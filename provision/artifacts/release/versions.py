@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provision.artifacts.sites import Sites
     from provision.artifacts.web.client import Web
 
-_EXACT = re.compile(r"\d+\.\d+\.\d+")
+_EXACT = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,4}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 PLATFORM = "bin/linux/amd64"
 

@@ -117,7 +117,7 @@ def resolve(wanted: str) -> Source:
     Raises ConfigError naming the versions there are.
     """
     known = versions()
-    if not re.fullmatch(r"v?\d+\.\d+(\.\d+)?", wanted):
+    if not re.fullmatch(r"v?[0-9]+\.[0-9]+(\.[0-9]+)?", wanted):
         raise ConfigError(
             f"{wanted!r} is not a version", key="kubernetes", hint=f"known versions: {', '.join(known)}"
         )

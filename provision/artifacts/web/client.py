@@ -13,12 +13,12 @@ import urllib.request
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from provision import __version__
 from provision.artifacts.web.errors import FetchFailed, broken, refused
-from provision.artifacts.web.retry import ORDINARY, Patience, Tries, retry_after
+from provision.artifacts.web.retry import AGAIN_HINT, ORDINARY, Patience, Tries, retry_after
 from provision.errors import ConfigError, LabError
 from provision.host.files import home_dir
 
@@ -40,7 +40,8 @@ class Web:
     def __init__(self, clock: Clock, *, ca: Path | None = None, patience: Patience = ORDINARY) -> None:
         self.clock = clock
         self.patience = patience
-        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_trust(ca)))
+        handlers = urllib.request.HTTPSHandler(context=_trust(ca)), SafeRedirects()
+        self._opener = urllib.request.build_opener(*handlers)
         self._private: set[str] = set()
 
     def open(self, url: str, *, start: int = 0) -> http.client.HTTPResponse:
@@ -89,11 +90,44 @@ class Web:
         while True:
             try:
                 with self.open(url) as response:
-                    return _all_of(response).decode(errors="replace")
+                    return self._all_of(url, response).decode(errors="replace")
             except FetchFailed as error:
                 tries.wait_after(error)
             except (OSError, http.client.HTTPException) as error:
                 tries.wait_after(self.broken(url, error))
+
+    def _all_of(self, url: str, response: http.client.HTTPResponse) -> bytes:
+        end = self.clock.now() + self.patience.text
+        content = b""
+        while len(content) < LARGEST_TEXT and (chunk := response.read1(LARGEST_TEXT - len(content))):
+            content += chunk
+            if self.clock.now() > end:
+                raise FetchFailed(f"{url} did not come within {self.patience.text:g} s", hint=AGAIN_HINT)
+        if response.length:
+            raise http.client.IncompleteRead(content, response.length)
+        return content
+
+
+class SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows a server to another address, but never from https to what anybody on the way can change."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        allowed = ("https",) if req.type == "https" else ("http", "https")
+        if urlsplit(newurl).scheme not in allowed:
+            fp.close()
+            raise FetchFailed(
+                f"{req.full_url} leads to {newurl}, which is not followed: only {' or '.join(allowed)} is",
+                hint="use a mirror that is reached by https all the way",
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def proxy_for(url: str) -> str:
@@ -104,11 +138,12 @@ def proxy_for(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", urllib.request.getproxies().get(parts.scheme, ""))
 
 
-def _all_of(response: http.client.HTTPResponse) -> bytes:
-    content = response.read(LARGEST_TEXT)
-    if response.length:
-        raise http.client.IncompleteRead(content, response.length)
-    return content
+def plain_site(url: str) -> str:
+    """Return the site of a URL whose answers anybody on the way can change, or an empty string."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    here = host == "localhost" or host.startswith("127.") or host == "::1"
+    return "" if parts.scheme != "http" or here else f"http://{parts.netloc}"
 
 
 def _trust(ca: Path | None) -> ssl.SSLContext:
@@ -131,17 +166,24 @@ def _host_trust() -> ssl.SSLContext:
 
 
 def _password(url: str) -> str:
-    """Return what ~/.netrc (or the file that NETRC names) has for the host of `url`, encoded, or nothing."""
+    """Return what ~/.netrc (or the file that NETRC names) has for the host of `url`, encoded, or nothing.
+
+    Its `default` is not for every server that a lab.yaml names, and over http anybody could read along.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        return ""
     file = Path(os.environ.get("NETRC") or home_dir() / ".netrc")
     try:
-        found = netrc.netrc(str(file)).authenticators(urlsplit(url).hostname or "")
+        named = netrc.netrc(str(file)).hosts
     except FileNotFoundError:
         return ""
     except (netrc.NetrcParseError, OSError, UnicodeDecodeError) as error:
         # Its own words may show the line that it could not read.
         where = f", line {error.lineno}" if isinstance(error, netrc.NetrcParseError) else ""
         raise LabError(f"{file}{where} cannot be read", hint="man 5 netrc says what it may hold") from None
-    if found is None:
+    host = parts.hostname or ""
+    if host == "default" or (found := named.get(host)) is None:
         return ""
     return base64.b64encode(f"{found[0]}:{found[2]}".encode()).decode()
 

@@ -30,11 +30,15 @@ MEANINGFUL_AFTER = 2.0
 
 @dataclass(frozen=True)
 class Download:
-    """A file at `url` that is to lie at `path`; without `sha256` it is taken as it comes."""
+    """A file at `url` that is to lie at `path`; without `sha256` it is taken as it comes.
+
+    `most_mib` is more than such a file has: one that goes on is not taken.
+    """
 
     url: str
     path: Path
     sha256: str | None
+    most_mib: int
 
 
 class Meter:
@@ -88,7 +92,7 @@ def fetch(item: Download, web: Web, meter: Meter, cancel: threading.Event | None
     while True:
         had = _size(part)
         try:
-            _take(item.url, part, web, meter, end, cancel)
+            _take(item, part, web, meter, end, cancel)
             break
         except FetchFailed as error:
             tries.wait_after(error, gained=_size(part) > had)
@@ -106,9 +110,11 @@ def _check(item: Download, part: Path) -> None:
         )
 
 
-def _take(url: str, part: Path, web: Web, meter: Meter, end: float, cancel: threading.Event | None) -> None:
+def _take(
+    item: Download, part: Path, web: Web, meter: Meter, end: float, cancel: threading.Event | None
+) -> None:
     """Add to `part` what is missing, in one attempt; raises FetchFailed, Cancelled."""
-    start = _size(part)
+    url, start = item.url, _size(part)
     try:
         response = web.open(url, start=start)
     except FetchFailed as error:
@@ -123,6 +129,7 @@ def _take(url: str, part: Path, web: Web, meter: Meter, end: float, cancel: thre
             part.unlink()
             raise FetchFailed(f"{url}: the server gives another part than was asked for", pause=0.0)
         size = None if response.length is None else start + response.length
+        _check_size(item, part, size or 0)
         meter.begin(url, start, size or 0)
         with part.open("ab" if start else "wb") as file:
             for chunk in _chunks(url, response, web):
@@ -133,9 +140,19 @@ def _take(url: str, part: Path, web: Web, meter: Meter, end: float, cancel: thre
                     raise FetchFailed(what, hint=AGAIN_HINT)
                 file.write(chunk)
                 meter.add(url, len(chunk))
+                _check_size(item, part, file.tell())
     came = _size(part)
     if size is not None and came < size:
         raise FetchFailed(f"{url}: the connection broke after {came} of {size} bytes", pause=0.0)
+
+
+def _check_size(item: Download, part: Path, size: int) -> None:
+    if size > item.most_mib * MIB:
+        part.unlink(missing_ok=True)
+        raise FetchFailed(
+            f"{item.url} is larger than {item.most_mib} MiB, which no such file is",
+            hint="nothing of it was kept; see what the server answers",
+        )
 
 
 def _chunks(url: str, response: http.client.HTTPResponse, web: Web) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ EXPIRED, NOT_YET = 10, 9
 UNKNOWN_ISSUER = {2, 18, 19, 20, 21}
 AGAIN = {408, 429, 500, 502, 503, 504}
 NETRC_HINT = "put into ~/.netrc: machine {host} login NAME password PASSWORD"
+HTTPS_HINT = "name it by https:// in lab.yaml: over http a password is sent to nobody"
 CA_HINT = "name the file of its authority in lab.yaml, artifacts: {mirror: {files: URL, ca: FILE}}"
 REACH_HINT = "see whether this host reaches it; a proxy is taken from HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 
@@ -45,7 +46,8 @@ def refused(url: str, status: int, *, pause: float | None, had_password: bool) -
         if had_password:
             what, hint = f"{host} does not take the password in ~/.netrc for {url}", "correct it there"
         else:
-            what, hint = f"{host} wants a password for {url}", NETRC_HINT.format(host=host)
+            ways = NETRC_HINT if urlsplit(url).scheme == "https" else HTTPS_HINT
+            what, hint = f"{host} wants a password for {url}", ways.format(host=host)
         return FetchFailed(what, hint=hint, status=status)
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         hint = "give it in the environment: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT"

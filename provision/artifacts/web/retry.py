@@ -20,13 +20,14 @@ class Patience:
     """How long a server is borne with; all but `attempts` in seconds.
 
     `attempts` in a row may bring nothing; `stall` is how long it may be silent, `longest` how long it may
-    ask us to wait, `deadline` how long one file may take in all.
+    ask us to wait, `deadline` how long one file may take in all, and `text` a small one.
     """
 
     attempts: int = 5
     stall: float = 30.0
     longest: float = 120.0
     deadline: float = 3600.0
+    text: float = 120.0
 
 
 ORDINARY = Patience()

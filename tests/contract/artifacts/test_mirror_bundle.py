@@ -235,12 +235,16 @@ def test_a_page_where_a_version_should_be_is_refused(bench: Bench) -> None:
     assert "holds no version" in bench.fails()["message"]
 
 
-def test_a_password_is_wanted_and_taken_from_netrc(bench: Bench) -> None:
-    bench.mirror.login = "me:secret"
-    error = bench.fails()
-    assert (error["exit_code"], "~/.netrc" in error["hint"]) == (1, True)
-    (bench.root / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
-    bench.create()
+def test_a_password_is_wanted_and_taken_from_netrc(bench: Bench, tmp_path: Path) -> None:
+    ca, pair = certificates(tmp_path)
+    with serving(pair) as secure:
+        secure.release("1.36.3", PROGRAMS)
+        secure.login = "me:secret"
+        bench.lab(files=secure.url, ca=str(ca))
+        error = bench.fails()
+        assert (error["exit_code"], "~/.netrc" in error["hint"]) == (1, True)
+        (bench.root / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
+        bench.create()
 
 
 def test_a_refusal_is_told_with_its_status(bench: Bench) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +55,7 @@ class Client:
         self, mirror: Mirror, sha256: str | None = SHA256, cancel: threading.Event | None = None
     ) -> bytes:
         web = Web(self.clock, ca=self.ca, patience=self.patience)
-        fetch(Download(f"{mirror.url}/kubelet", self.place, sha256), web, Meter(self.reporter), cancel)
+        fetch(Download(f"{mirror.url}/kubelet", self.place, sha256, 1), web, Meter(self.reporter), cancel)
         return self.place.read_bytes()
 
     def refused(self, mirror: Mirror) -> LabError:
@@ -238,73 +240,140 @@ def test_progress_says_how_much_there_is_and_how_long_it_takes() -> None:
 # Passwords
 
 
-def test_the_password_is_that_of_netrc(mirror: Mirror, client: Client, home: Path) -> None:
-    mirror.login = "me:se:cret"
-    error = client.refused(mirror)
+@pytest.fixture
+def secure(tmp_path: Path, client: Client) -> Iterator[Mirror]:
+    """A mirror by https, whose authority the client trusts."""
+    client.ca, pair = certificates(tmp_path)
+    with serving(pair) as server:
+        server.files["/kubelet"] = CONTENT
+        yield server
+
+
+def test_the_password_is_that_of_netrc(secure: Mirror, client: Client, home: Path) -> None:
+    secure.login = "me:se:cret"
+    error = client.refused(secure)
     assert "127.0.0.1 wants a password" in error.message
     assert "machine 127.0.0.1 login" in error.hint
     (home / ".netrc").write_text("machine 127.0.0.1 login me password wrong\n")
-    assert "does not take the password in ~/.netrc" in client.refused(mirror).message
+    assert "does not take the password in ~/.netrc" in client.refused(secure).message
     (home / ".netrc").write_text("machine 127.0.0.1 login me password se:cret\n")
-    assert client.get(mirror) == CONTENT
+    assert client.get(secure) == CONTENT
 
 
 def test_the_file_that_netrc_names_is_read_instead(
-    mirror: Mirror, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    secure: Mirror, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mirror.login = "me:secret"
-    (tmp_path / "logins").write_text("default login me password secret\n")
+    secure.login = "me:secret"
+    (tmp_path / "logins").write_text("machine 127.0.0.1 login me password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "logins"))
-    assert client.get(mirror) == CONTENT
+    assert client.get(secure) == CONTENT
 
 
-def test_a_netrc_that_is_none_is_not_shown(mirror: Mirror, client: Client, home: Path) -> None:
+def test_a_netrc_that_is_none_is_not_shown(secure: Mirror, client: Client, home: Path) -> None:
     (home / ".netrc").write_text("machine a\nsecret stuff\n")
-    mirror.login = "me:secret"
-    error = client.refused(mirror)
+    secure.login = "me:secret"
+    error = client.refused(secure)
     assert "netrc, line" in error.message
     assert "secret" not in f"{error.message} {error.hint}"
 
 
-def test_a_password_does_not_follow_to_another_host(mirror: Mirror, client: Client, home: Path) -> None:
+def test_the_default_of_netrc_is_for_no_server_that_it_does_not_name(
+    secure: Mirror, client: Client, home: Path
+) -> None:
+    (home / ".netrc").write_text("default login me password secret\n")
+    secure.login = "me:secret"
+    assert "127.0.0.1 wants a password" in client.refused(secure).message
+    assert not any("Authorization" in headers for _, headers in secure.asked)
+
+
+def test_over_http_a_password_is_sent_to_nobody(mirror: Mirror, client: Client, home: Path) -> None:
     (home / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
-    mirror.faults["/kubelet"] = [answer(401)]
-    port = mirror.url.rpartition(":")[2]
-    mirror.faults["/kubelet"] += [answer(302, Location=f"http://localhost:{port}/elsewhere")]
-    mirror.files["/elsewhere"] = CONTENT
-    assert client.get(mirror) == CONTENT
-    sent = [(path, "Authorization" in headers) for path, headers in mirror.asked]
+    mirror.login = "me:secret"
+    assert "https://" in client.refused(mirror).hint
+    assert not any("Authorization" in headers for _, headers in mirror.asked)
+
+
+def test_a_password_does_not_follow_to_another_host(secure: Mirror, client: Client, home: Path) -> None:
+    (home / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    secure.faults["/kubelet"] = [answer(401)]
+    port = secure.url.rpartition(":")[2]
+    secure.faults["/kubelet"] += [answer(302, Location=f"https://localhost:{port}/elsewhere")]
+    secure.files["/elsewhere"] = CONTENT
+    assert client.get(secure) == CONTENT
+    sent = [(path, "Authorization" in headers) for path, headers in secure.asked]
     assert sent == [("/kubelet", False), ("/kubelet", True), ("/elsewhere", False)]
 
 
 @pytest.mark.parametrize("text", ["machine 127.0.0.1 login me password expired\n", "machine a\nno netrc\n"])
 def test_what_everybody_gets_is_asked_for_without_a_password(
-    mirror: Mirror, client: Client, home: Path, text: str
+    secure: Mirror, client: Client, home: Path, text: str
 ) -> None:
     (home / ".netrc").write_text(text)
-    assert client.get(mirror) == CONTENT
-    assert not any("Authorization" in headers for _, headers in mirror.asked)
+    assert client.get(secure) == CONTENT
+    assert not any("Authorization" in headers for _, headers in secure.asked)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_server_that_hides_what_it_has_gets_the_password_at_once_from_then_on(
-    mirror: Mirror, client: Client, home: Path, status: int
+    secure: Mirror, client: Client, home: Path, status: int
 ) -> None:
     (home / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
-    mirror.faults["/kubelet"] = [answer(status)]
-    mirror.files["/other"] = b"other"
-    web = Web(FakeClock())
-    assert web.text(f"{mirror.url}/kubelet") == CONTENT.decode(errors="replace")
-    assert web.text(f"{mirror.url}/other") == "other"
-    assert ["Authorization" in headers for _, headers in mirror.asked] == [False, True, True]
+    secure.faults["/kubelet"] = [answer(status)]
+    secure.files["/other"] = b"other"
+    web = Web(FakeClock(), ca=client.ca)
+    assert web.text(f"{secure.url}/kubelet") == CONTENT.decode(errors="replace")
+    assert web.text(f"{secure.url}/other") == "other"
+    assert ["Authorization" in headers for _, headers in secure.asked] == [False, True, True]
 
 
 def test_a_file_that_is_not_there_is_not_there_whatever_netrc_is(
-    mirror: Mirror, client: Client, home: Path
+    secure: Mirror, client: Client, home: Path
 ) -> None:
     (home / ".netrc").write_text("machine a\nno netrc\n")
     with pytest.raises(FetchFailed, match="404"):
-        Web(FakeClock()).text(f"{mirror.url}/nothing")
+        Web(FakeClock(), ca=client.ca).text(f"{secure.url}/nothing")
+
+
+# Redirects and bounds
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.1:1/x", "ftp://127.0.0.1/x"])
+def test_what_came_by_https_goes_on_by_https(secure: Mirror, client: Client, target: str) -> None:
+    secure.faults["/kubelet"] = [answer(302, Location=target)]
+    error = client.refused(secure)
+    assert f"leads to {target}, which is not followed" in error.message
+    assert len(secure.asked) == 1
+    with pytest.raises(FetchFailed, match="is not followed"):
+        secure.faults["/sum"] = [answer(302, Location=target)]
+        Web(FakeClock(), ca=client.ca).text(f"{secure.url}/sum")
+
+
+def test_from_http_to_https_is_followed(mirror: Mirror, secure: Mirror, client: Client) -> None:
+    mirror.faults["/kubelet"] = [answer(302, Location=f"{secure.url}/kubelet")]
+    assert client.get(mirror) == CONTENT
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_file_that_is_too_large_is_not_taken(mirror: Mirror, client: Client, told: bool) -> None:
+    def endless(handler: Any, body: bytes) -> None:
+        handler.send_response(200)
+        if told:
+            handler.send_header("Content-Length", str(2**40))
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                handler.wfile.write(bytes(2**16))
+
+    mirror.faults["/kubelet"] = [endless]
+    assert "kubelet is larger than 1 MiB" in client.refused(mirror).message
+    assert not client.part.exists()
+    assert len(mirror.asked) == 1
+
+
+def test_a_small_text_that_drips_meets_a_deadline(mirror: Mirror, client: Client) -> None:
+    mirror.files["/stable.txt"] = b"v1.36.4"
+    with pytest.raises(FetchFailed, match="did not come within"):
+        Web(client.clock, patience=Patience(text=-1)).text(f"{mirror.url}/stable.txt")
 
 
 # TLS

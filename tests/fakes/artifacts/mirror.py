@@ -189,14 +189,16 @@ def serving(tls: tuple[Path, Path] | None = None) -> Iterator[Mirror]:
 
 
 def certificates(folder: Path, *, expired: bool = False) -> tuple[Path, tuple[Path, Path]]:
-    """Write an authority of our own and a certificate of it for 127.0.0.1; return (ca, (cert, key))."""
+    """Write an authority of our own and a certificate of it for this host; return (ca, (cert, key))."""
     now = dt.datetime.now(dt.UTC)
     end = now + dt.timedelta(hours=-1 if expired else 1)
     authority, own = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubelab test authority")])
 
     def certificate(name: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_ca: bool) -> x509.Certificate:
-        address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        address = x509.SubjectAlternativeName(
+            [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+        )
         builder = (
             x509.CertificateBuilder(issuer, name, key.public_key(), x509.random_serial_number())
             .not_valid_before(now - dt.timedelta(days=2))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from provision.artifacts.release import archives
 from provision.artifacts.release.archives import unpack
 from provision.errors import LabError
 from tests.fakes.artifacts.mirror import packed
@@ -31,6 +32,17 @@ def test_the_programs_that_are_asked_for_can_be_run(tmp_path: Path) -> None:
 def test_what_it_does_not_hold_is_named(tmp_path: Path) -> None:
     with pytest.raises(LabError, match=rf"^{re.escape(URL)} does not hold host-local, vlan$"):
         take(tmp_path, WHOLE, "bridge", "host-local", "vlan")
+
+
+@pytest.mark.parametrize("name", ["bridge", "something-else"])
+def test_one_that_unpacks_without_end_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(archives, "MOST_MIB", 4)
+    bomb = packed({name: bytes(8 << 20), "ptp": b"ptp"})
+    assert len(bomb) < 1 << 15
+    with pytest.raises(LabError, match="is damaged: it unpacks to more than 4 MiB"):
+        take(tmp_path, bomb, "bridge", "ptp")
 
 
 @pytest.mark.parametrize(

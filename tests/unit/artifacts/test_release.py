@@ -208,7 +208,7 @@ def test_an_unknown_version_names_the_newest_of_every_minor(mirror: Mirror, want
     assert "1.35.9, 1.36.4" in error.value.hint
 
 
-@pytest.mark.parametrize("text", [b"", b"v1.35.9", b"<html>", b"v1.36.4-rc.1"])
+@pytest.mark.parametrize("text", [b"", b"v1.35.9", b"<html>", b"v1.36.4-rc.1", "v1.36.\u0663".encode()])
 def test_a_text_that_is_no_version_of_the_minor_is_refused(mirror: Mirror, text: bytes) -> None:
     mirror.put("https://dl.k8s.io/release/stable-1.36.txt", text, checked=False)
     with pytest.raises(LabError, match=r"stable-1\.36\.txt holds no version"):
