@@ -18,6 +18,7 @@ LabError                 1   something failed; carries a hint
   VerifyFailed           3   the cluster is up, but a check failed
   SnapshotError          1   a snapshot could not be saved or restored
     MachineBusy              a machine is still busy with an earlier command
+  MadeByNewer            1   a file of the lab was written by a newer kubelab
   Fault                  70  a fault of kubelab itself: wraps an exception that nothing expected
 """
 
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from provision import reasons
 
@@ -218,6 +220,16 @@ class SnapshotError(LabError):
 
 class MachineBusy(SnapshotError):
     """A machine is still busy with an earlier command, and accepts no other now."""
+
+
+class MadeByNewer(LabError):
+    """A file of the lab was written by a newer kubelab; `what` is in it that this one does not know."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(
+            f"{path} was made by a newer kubelab: this one does not know its `{what}`",
+            hint="use the kubelab that made it; that file is of use to it",
+        )
 
 
 class Fault(LabError):

@@ -19,5 +19,5 @@ def command(options: Options) -> None:
     from provision.snapshots.manifests import READY
 
     options.resume = f"kubelab reset --file {options.file}"
-    with changing(options, restoring=True) as lab:
+    with changing(options, restoring=READY) as lab:
         restore(lab, READY, options.file)

@@ -23,8 +23,8 @@ def command() -> None:
 
 
 @contextmanager
-def changing(options: Options, *, restoring: bool = False) -> Iterator[Context]:
-    """Give the lab with its lock held, after recovering from an interrupted command."""
+def changing(options: Options, *, restoring: str = "") -> Iterator[Context]:
+    """Give the lab with its lock held, after recovering from an interrupted command (see recover)."""
     from provision.lab.opening import open_lab, read_lab
     from provision.snapshots.recovery import recover
 
@@ -61,7 +61,8 @@ def save_command(options: Options, name: str, note: str) -> None:
     The machines are paused for some seconds. If they are powered off, only the disks are saved.
     """
     from provision.snapshots.commands import save
-    from provision.snapshots.manifests import check_name, check_note
+    from provision.snapshots.manifests import check_note
+    from provision.snapshots.names import check_name
 
     with reporting(options):
         check_name(name)
@@ -80,12 +81,12 @@ def restore_command(options: Options, name: str, save_first: str | None) -> None
     Everything that changed since is lost, unless --save-first saves it.
     """
     from provision.snapshots.commands import restore
-    from provision.snapshots.manifests import check_name
+    from provision.snapshots.names import check_name
 
     with reporting(options):
         for each in (name, *([save_first] if save_first else [])):
             check_name(each)
-    with changing(options, restoring=save_first is None) as lab:
+    with changing(options, restoring="" if save_first else name) as lab:
         restore(lab, name, options.file, save_first)
 
 

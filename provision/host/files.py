@@ -62,8 +62,20 @@ def write_atomic(path: Path, content: str | bytes, *, mode: int = PUBLIC) -> boo
             os.fsync(file.fileno())
         Path(temporary).chmod(mode)
         Path(temporary).replace(path)
+        _sync(path.parent)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             Path(temporary).unlink()
         raise
     return True
+
+
+def _sync(folder: Path) -> None:
+    """Let the names in a folder be on the disk too: without it a power loss may take a new file away."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # Some file systems cannot, and need not.
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

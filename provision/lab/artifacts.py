@@ -15,7 +15,7 @@ from provision.artifacts.unavailable import Unavailable
 from provision.cni.choose import decide, wanted_of
 from provision.config.cni import CniConfig
 from provision.config.schema import ClusterConfig
-from provision.errors import LabError
+from provision.errors import LabError, MadeByNewer
 from provision.lab.decision import Decision, read_decision
 from provision.report.base import Reporter
 from provision.workspace import Workspace
@@ -103,6 +103,8 @@ def _binding(config: ClusterConfig, workspace: Workspace, report: Reporter) -> D
     """Return the decision that holds: that of a lab with machines, or with its bundle made."""
     try:
         decision = read_decision(workspace.decision)
+    except MadeByNewer:
+        raise
     except LabError as error:
         report.warn(f"{error.message}: what lab.yaml leaves open is decided anew")
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from provision.artifacts.base import Artifacts
 from provision.config.artifacts import ArtifactsConfig
@@ -18,9 +18,10 @@ from provision.config.schema import ClusterConfig
 from provision.errors import LabError
 from provision.extensions import CNIS
 from provision.host.files import write_atomic
+from provision.host.records import read_record
 
 # A bundle that the user gives may be of a release candidate.
-VERSION = r"^\d{1,3}\.\d{1,3}\.\d{1,4}([-+][0-9A-Za-z.+-]{1,40})?$"
+VERSION = r"^[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,4}([-+][0-9A-Za-z.+-]{1,40})?$"
 # Where a bundle comes from that `artifacts: auto` may choose.
 BY_AUTO = ("release", "source")
 
@@ -69,18 +70,10 @@ class Decision(BaseModel):
 def read_decision(path: Path) -> Decision | None:
     """Return the decision that is kept in `path`, None without one; raises LabError for anything else."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return read_record(path, Decision)
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, str(error)) from error
-    try:
-        return Decision.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise _unreadable(path, f"{where}: {first['msg']}" if where else first["msg"]) from None
-
-
-def _unreadable(path: Path, why: str) -> LabError:
-    return LabError(f"{path} is not what kubelab wrote there ({why})", hint="delete it: it is decided anew")
+    except ValueError as error:
+        raise LabError(
+            f"{path} is not what kubelab wrote there ({error})", hint="delete it: it is decided anew"
+        ) from None

@@ -14,9 +14,11 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory
-from provision.errors import MissingTool, VagrantError
-from provision.host.files import home_dir, read_text
+from provision.errors import LabError, MissingTool, VagrantError
+from provision.host.files import home_dir
+from provision.host.records import read_small
 from provision.providers.base import Provider
+from provision.providers.machine_id import is_machine_id
 from provision.report.base import Reporter
 from provision.workspace import Workspace
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from provision.providers.vagrant_client import VagrantClient
 
 HINT = "`kubelab doctor` checks Vagrant and the hypervisor; `kubelab up` goes on from here"
+DAMAGED_ID = "remove that file, then: kubelab destroy; kubelab up"
 TOOL_HINT = "kubelab doctor --fix"
 
 
@@ -59,13 +62,12 @@ class VagrantMachines:
     report: Reporter
 
     def ids(self) -> Mapping[str, str]:
-        """Return the ids in Vagrant's own files."""
-        found = {}
-        for node in self.inventory.nodes:
-            file = self.workspace.machine_id_file(node.name, self.provider.name)
-            with contextlib.suppress(FileNotFoundError):
-                found[node.name] = read_text(file, hint="kubelab destroy, then kubelab up").strip()
-        return found
+        """Return the ids in Vagrant's own files; raises LabError for a file that holds something else."""
+        files = {
+            node.name: self.workspace.machine_id_file(node.name, self.provider.name)
+            for node in self.inventory.nodes
+        }
+        return {name: found for name, file in files.items() if (found := _machine_id(file))}
 
     def states(self) -> Mapping[str, str]:
         """Return the states of the machines that the hypervisor has under the ids Vagrant keeps."""
@@ -129,6 +131,19 @@ class VagrantMachines:
         environment["VAGRANT_DOTFILE_PATH"] = str(self.workspace.root / ".vagrant")
         environment["VAGRANT_VAGRANTFILE"] = self.workspace.vagrantfile.name
         return VagrantClient(root=str(self.workspace.root), env=environment, err_cm=keep)
+
+
+def _machine_id(file: Path) -> str:
+    """Return the id that Vagrant keeps in a file; empty without one, or where Vagrant was killed early."""
+    try:
+        found = read_small(file).decode(errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+    except ValueError as error:
+        raise LabError(f"{file} is damaged: {error}", hint=DAMAGED_ID) from None
+    if found and not is_machine_id(found):
+        raise LabError(f"{file} is damaged: it holds no id of a machine", hint=DAMAGED_ID)
+    return found
 
 
 def _text(file: IO[str]) -> str:

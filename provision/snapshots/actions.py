@@ -45,6 +45,7 @@ def save(ctx: Context, name: str, note: str = "") -> Manifest:
             manifest = Manifest(
                 lab=ctx.config.name,
                 name=name,
+                number=store.next_number(),
                 note=note,
                 time=journal.time,
                 parent=parent,
@@ -85,7 +86,7 @@ def restore(ctx: Context, name: str) -> Manifest:
                 backend.pause(moving)
             recovery.revert(ctx, backend, journal, manifest)
     except LabError as error:
-        left = snapshot_journal.read(ctx.workspace)
+        left = snapshot_journal.read_own(ctx.workspace)
         # The recovery restored every machine at its second attempt, so the command goes on.
         if isinstance(error, Cancelled) or left is None or left.phase != "repairing":
             raise

@@ -10,7 +10,8 @@ from provision.lab.context import Context
 from provision.report.text import size
 from provision.snapshots import actions
 from provision.snapshots.listing import descendants, dump, survey
-from provision.snapshots.manifests import READY, check_name
+from provision.snapshots.manifests import READY
+from provision.snapshots.names import check_name
 from provision.snapshots.preconditions import manifests_of, restorable
 from provision.verify.examine import prove
 

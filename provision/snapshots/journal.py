@@ -6,13 +6,15 @@ A command that was killed leaves its journal; the next command reads it and reco
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from provision.errors import LabError, SnapshotError
 from provision.host.files import PRIVATE, write_atomic
+from provision.host.records import read_record
 from provision.report.base import Reporter
+from provision.snapshots.names import MachineId, SnapshotName
 from provision.workspace import Workspace
 
 Phase = Literal["started", "reverting", "repairing"]
@@ -25,14 +27,21 @@ class Journal(BaseModel):
     A restore goes through the phases; before "reverting" it has changed nothing permanently.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
+    schema_version: Literal[1] = Field(default=1, alias="schemaVersion")
     action: Literal["save", "restore", "delete"]
-    name: str
-    time: dt.datetime
-    ids: dict[str, str]
+    name: SnapshotName
+    time: AwareDatetime
+    ids: dict[str, MachineId]
     running: tuple[str, ...] = ()
     phase: Phase = "started"
+
+    @model_validator(mode="after")
+    def _running_are_there(self) -> Self:
+        if not set(self.running) <= set(self.ids):
+            raise ValueError("`running` has nodes that `ids` has not")
+        return self
 
     @property
     def command(self) -> str:
@@ -41,19 +50,33 @@ class Journal(BaseModel):
 
 
 def read(workspace: Workspace) -> Journal | None:
-    """Return the journal, or None when no command is running or was interrupted."""
+    """Return the journal, or None when no command is running or was interrupted.
+
+    Raises MadeByNewer, and SnapshotError for a file that is no journal: machines may be paused, and what has
+    to be done for them is not known.
+    """
     try:
-        return Journal.model_validate_json(workspace.journal.read_text())
+        return read_record(workspace.journal, Journal)
     except FileNotFoundError:
         return None
-    except (ValidationError, UnicodeDecodeError):
-        # Written atomically, so this file did not come from kubelab.
+    except ValueError as error:
+        raise SnapshotError(
+            f"{workspace.journal}, the journal of an interrupted snapshot command, is damaged: {error}",
+            hint="remove that file, then: kubelab up, which resumes machines that are paused",
+        ) from None
+
+
+def read_own(workspace: Workspace) -> Journal | None:
+    """Return the journal that this command wrote, or None when that is not there any more."""
+    try:
+        return read(workspace)
+    except LabError:
         return None
 
 
 def write(workspace: Workspace, journal: Journal) -> None:
     """Write the journal, atomically."""
-    write_atomic(workspace.journal, journal.model_dump_json(indent=2) + "\n", mode=PRIVATE)
+    write_atomic(workspace.journal, journal.model_dump_json(by_alias=True, indent=2) + "\n", mode=PRIVATE)
 
 
 def remove(workspace: Workspace) -> None:
@@ -63,7 +86,7 @@ def remove(workspace: Workspace) -> None:
 
 def report_unfinished(workspace: Workspace, report: Reporter) -> None:
     """Report a snapshot command that is running now, or that was interrupted and not recovered yet."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, LabError):
         journal = read(workspace)
         if journal is None:
             return

@@ -6,9 +6,11 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from provision.errors import MadeByNewer
 from provision.lab.context import Context
 from provision.report.text import age, size
 from provision.snapshots.manifests import Manifest, children
+from provision.snapshots.names import is_name
 from provision.snapshots.preconditions import current_of, manifests_of
 
 
@@ -17,12 +19,13 @@ class Survey:
     """All snapshots of a lab.
 
     `problems` maps a name to why it cannot be restored. It also names snapshots that machines have but that
-    have no manifest.
+    have no manifest. `newer` are those whose manifest only a newer kubelab can read.
     """
 
     manifests: Mapping[str, Manifest]
     problems: Mapping[str, str]
     current: str | None
+    newer: frozenset[str] = frozenset()
 
 
 def survey(ctx: Context) -> Survey:
@@ -32,7 +35,7 @@ def survey(ctx: Context) -> Survey:
     backend = ctx.snapshots(ctx.cancel)
     there = backend.states(list(ids.values()))
     held = backend.list(list(there))
-    problems = dict(broken)
+    problems = {name: error.message for name, error in broken.items()}
     for manifest in known.values():
         gone = [node for node, machine in manifest.ids.items() if ids.get(node) != machine]
         gone += [node for node in ids if node not in manifest.ids]
@@ -48,11 +51,13 @@ def survey(ctx: Context) -> Survey:
     orphans: dict[str, list[str]] = {}
     for node, machine in ids.items():
         for name in held[machine].names if machine in held else ():
-            if name not in known and name not in broken:
+            # One of another name is the user's own, made by the hypervisor's tools.
+            if is_name(name) and name not in known and name not in broken:
                 orphans.setdefault(name, []).append(node)
     problems |= {name: f"no manifest, only data on {', '.join(nodes)}" for name, nodes in orphans.items()}
     current = current_of(known, [each.current for each in held.values()])
-    return Survey(known, problems, current)
+    newer = frozenset(name for name, error in broken.items() if isinstance(error, MadeByNewer))
+    return Survey(known, problems, current, newer)
 
 
 def show_all(ctx: Context) -> None:
@@ -71,11 +76,10 @@ def show_all(ctx: Context) -> None:
         ctx.report.table("Snapshots", ["name", "current", "age", "size", "state", "note"], rows)
     else:
         ctx.report.info("the lab has no snapshots")
-    for name in found.problems:
-        ctx.report.warn(
-            f"`{name}` cannot be restored: {found.problems[name]}; to remove it: "
-            f"kubelab snapshot delete {name}"
-        )
+    for name, problem in found.problems.items():
+        # One that a newer kubelab saved is of use to that one.
+        remedy = "" if name in found.newer else f"; to remove it: kubelab snapshot delete {name}"
+        ctx.report.warn(f"`{name}` cannot be restored: {problem}{remedy}")
     listed = [
         {**dump(manifest), "current": name == found.current, "problem": found.problems.get(name)}
         for name, manifest in found.manifests.items()

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from provision.config.schema import ClusterConfig
-from provision.errors import ConfigError, SnapshotError
+from provision.errors import ConfigError, MadeByNewer, SnapshotError
 from provision.host.files import write_atomic
+from provision.host.records import read_record
+from provision.snapshots.names import MachineId, SnapshotName, is_name
 
-LONGEST = 63
 # `kubelab up` saves it once the cluster is healthy; `kubelab reset` restores it.
 READY = "ready"
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
 class _Model(BaseModel):
@@ -31,7 +29,7 @@ class SavedNode(_Model):
     """One machine of a snapshot; `size` is by how many bytes its files on the host grew."""
 
     name: str
-    id: str
+    id: MachineId
     size: int = Field(ge=0)
 
 
@@ -40,18 +38,20 @@ class Manifest(_Model):
 
     `live`: memory was saved too, not only disks. `verified`: everything in the cluster was ready just before.
     `good_until`: the first expiry of a certificate or token; until then a restore upsets only the clocks,
-    which the nodes set themselves. None when it is not known.
+    which the nodes set themselves. None when it is not known. `number`: a snapshot has a greater one than all
+    that were there when it was saved, whatever the host's clock said; 0 in a manifest that does not tell.
     """
 
     schema_version: Literal[1] = 1
     lab: str
-    name: str
+    name: SnapshotName
+    number: int = Field(default=0, ge=0)
     note: str
-    time: dt.datetime
-    parent: str | None
+    time: AwareDatetime
+    parent: SnapshotName | None
     live: bool
     verified: bool
-    good_until: dt.datetime | None = None
+    good_until: AwareDatetime | None = None
     config_digest: str
     kubernetes: str
     box: str
@@ -87,33 +87,35 @@ class Manifests:
         return self.path(name).is_file()
 
     def read(self, name: str) -> Manifest:
-        """Return a manifest; raises SnapshotError when there is none, or when it is not valid."""
+        """Return a manifest.
+
+        Raises SnapshotError when there is none, or when it is not valid, and MadeByNewer.
+        """
         try:
-            text = self.path(name).read_text()
+            manifest = read_record(self.path(name), Manifest)
         except FileNotFoundError:
             raise SnapshotError(f"there is no snapshot `{name}`", hint="kubelab snapshot list") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise self._broken(name, str(error)) from None
-        try:
-            manifest = Manifest.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
-            raise self._broken(name, f"{where}: {first['msg']}") from None
         if (manifest.lab, manifest.name) != (self.lab, name):
             raise self._broken(name, f"it belongs to `{manifest.name}` of the lab {manifest.lab}")
         return manifest
 
-    def all(self) -> tuple[dict[str, Manifest], dict[str, str]]:
-        """Return the valid manifests by name, oldest first, and name -> what is wrong for the others."""
-        found, broken = [], {}
-        for file in sorted(self.folder.glob("[!.]*.json")):
+    def all(self) -> tuple[dict[str, Manifest], dict[str, SnapshotError | MadeByNewer]]:
+        """Return the valid manifests by name, in the order they were saved, and what is wrong with others."""
+        found: list[Manifest] = []
+        broken: dict[str, SnapshotError | MadeByNewer] = {}
+        for name in filter(is_name, sorted(file.stem for file in self.folder.glob("*.json"))):
             try:
-                found.append(self.read(file.stem))
-            except SnapshotError as error:
-                broken[file.stem] = error.message
-        found.sort(key=lambda manifest: (manifest.time, manifest.name))
+                found.append(self.read(name))
+            except (SnapshotError, MadeByNewer) as error:
+                broken[name] = error
+        found.sort(key=lambda manifest: (manifest.number, manifest.time, manifest.name))
         return {manifest.name: manifest for manifest in found}, broken
+
+    def next_number(self) -> int:
+        """Return the number of a snapshot that is saved now."""
+        return 1 + max((manifest.number for manifest in self.all()[0].values()), default=0)
 
     def write(self, manifest: Manifest) -> None:
         """Write a manifest, atomically."""
@@ -132,17 +134,6 @@ class Manifests:
             f"the manifest of the snapshot `{name}` is broken: {why}",
             hint=f"restore the file {self.path(name)}, or: kubelab snapshot delete {name}",
         )
-
-
-def check_name(name: str) -> str:
-    """Return `name` if it may name a snapshot; raises ConfigError."""
-    if len(name) > LONGEST or not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"`{name[:LONGEST]}` is not a valid name for a snapshot",
-            key="NAME",
-            hint=f"allowed: 1 to {LONGEST} of a-z, 0-9 and `-`, with a letter or digit at both ends",
-        )
-    return name
 
 
 def check_note(note: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from provision.config.inventory import Node
 from provision.engine.parallel import on_all
 from provision.engine.waiting import poll_until
-from provision.errors import Cancelled, LabError, MachineBusy, SnapshotError, in_one_line
+from provision.errors import Cancelled, LabError, MachineBusy, MadeByNewer, SnapshotError, in_one_line
 from provision.lab.context import Context
 from provision.lab.readiness import wait_until_ready, what_is_missing
 from provision.providers.base import PAUSED, SnapshotBackend
@@ -18,6 +18,7 @@ from provision.repair.cluster import repair
 from provision.snapshots import journal as snapshot_journal
 from provision.snapshots.journal import Journal
 from provision.snapshots.manifests import Manifest, Manifests
+from provision.snapshots.preconditions import restorable
 
 # A hypervisor that still copies memory for a killed command accepts no other command until it is done.
 BUSY_SECONDS = 180.0
@@ -35,11 +36,11 @@ def guarded(ctx: Context, journal: Journal) -> Iterator[None]:
         # It has a cancel event of its own, since the first one may be set already.
         calm = dataclasses.replace(ctx, cancel=threading.Event())
         try:
-            _undo(calm, snapshot_journal.read(ctx.workspace) or journal)
+            _undo(calm, snapshot_journal.read_own(ctx.workspace) or journal)
         except LabError as error:
             ctx.report.warn(f"not undone: {in_one_line(error)}; the next kubelab command tries again")
         else:
-            left = snapshot_journal.read(ctx.workspace)
+            left = snapshot_journal.read_own(ctx.workspace)
             if left is not None and isinstance(cause, Cancelled | KeyboardInterrupt):
                 ctx.report.info(
                     f"all machines are restored to `{left.name}`; the next command repairs the cluster"
@@ -47,17 +48,17 @@ def guarded(ctx: Context, journal: Journal) -> Iterator[None]:
         raise
 
 
-def recover(ctx: Context, *, restoring: bool = False) -> None:
+def recover(ctx: Context, *, restoring: str = "") -> None:
     """Recover from an interrupted snapshot command, if there was one.
 
-    With `restoring` an interrupted restore is not completed, because another restore follows. Raises
+    An interrupted restore is not completed when the snapshot `restoring` is there to be restored next. Raises
     SnapshotError when machines are left at different points in time.
     """
     journal = snapshot_journal.read(ctx.workspace)
     if journal is None:
         return
     ctx.report.warn(f"`{journal.command}` was interrupted: recovering from it")
-    if restoring and journal.action == "restore":
+    if restoring and journal.action == "restore" and _can_be_restored(ctx, restoring):
         _resume(ctx, ctx.snapshots(ctx.cancel), journal)
         return
     try:
@@ -71,6 +72,14 @@ def recover(ctx: Context, *, restoring: bool = False) -> None:
     left = snapshot_journal.read(ctx.workspace)
     if left is not None and left.phase == "repairing":
         repair_and_verify(ctx, Manifests(ctx.workspace.snapshots, ctx.config.name).read(left.name))
+
+
+def _can_be_restored(ctx: Context, name: str) -> bool:
+    try:
+        restorable(ctx, ctx.snapshots(ctx.cancel), name)
+    except (SnapshotError, MadeByNewer):
+        return False
+    return True
 
 
 def revert(ctx: Context, backend: SnapshotBackend, journal: Journal, manifest: Manifest) -> None:

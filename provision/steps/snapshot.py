@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provision.errors import SnapshotError
+from provision.errors import MadeByNewer, SnapshotError
 from provision.extensions import SNAPSHOTS
 from provision.lab.context import Context
 from provision.snapshots import actions
@@ -27,6 +27,9 @@ class SnapshotStep:
             return True
         try:
             restorable(ctx, ctx.snapshots(ctx.cancel), READY)
+        except MadeByNewer:
+            # Another kubelab saved it, and can restore it: it is not for this one to delete.
+            return True
         except SnapshotError:
             return False
         return True

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from provision.snapshots import actions
-from provision.snapshots.manifests import Manifest, check_name
+from provision.snapshots.manifests import Manifest
+from provision.snapshots.names import check_name
 from provision.snapshots.preconditions import restorable
 from provision.snapshots.recovery import recover
 from provision.testing.lab import LabUnderTest
@@ -28,8 +29,8 @@ class LabSnapshots:
 
     def restore(self, name: str) -> Manifest:
         """Restore all machines to `name`, then repair and verify the cluster."""
-        with self._changing(restoring=True):
-            return actions.restore(self._lab.context, check_name(name))
+        with self._changing(restoring=check_name(name)):
+            return actions.restore(self._lab.context, name)
 
     def delete(self, name: str) -> None:
         """Delete the snapshot `name`."""
@@ -42,7 +43,7 @@ class LabSnapshots:
         restorable(context, context.snapshots(context.cancel), check_name(name))
 
     @contextmanager
-    def _changing(self, *, restoring: bool = False) -> Iterator[None]:
+    def _changing(self, *, restoring: str = "") -> Iterator[None]:
         with self._lab.context.workspace.lock():
             # A connection that is open during a save would be broken after a restore.
             self._lab.disconnect()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from provision.errors import MadeByNewer
 from provision.host.files import PRIVATE, write_atomic
+from provision.host.records import read_record
 from provision.workspace import Workspace
 
 
@@ -19,7 +20,7 @@ class VerifyRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    time: dt.datetime
+    time: AwareDatetime
     green: bool
     quick: bool
     passed: int = Field(ge=0)
@@ -32,9 +33,9 @@ class VerifyRecord(BaseModel):
 def read(workspace: Workspace) -> VerifyRecord | None:
     """Return the last verification, or None when there is no valid record."""
     try:
-        return VerifyRecord.model_validate_json(_path(workspace).read_bytes())
-    except (OSError, ValidationError):
-        # Written atomically, so a file that cannot be read did not come from kubelab.
+        return read_record(_path(workspace), VerifyRecord)
+    except (FileNotFoundError, ValueError, MadeByNewer):
+        # Nothing but the status shows it, and the next verification writes it anew.
         return None
 
 

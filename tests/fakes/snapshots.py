@@ -20,6 +20,7 @@ from provision.snapshots.preparation import KEPT
 from tests.fakes.lab import Lab, make_lab
 from tests.fakes.node.clock import NodeClock
 from tests.fakes.node.credentials import certificate, token
+from tests.fakes.providers.ids import id_of
 from tests.fakes.providers.snapshots import FakeVm
 
 NODES = ("lab-cp1", "lab-w1", "lab-w2")
@@ -63,7 +64,10 @@ def manifest(name: str, parent: str | None = None, **changes: Any) -> Manifest:
         "kubernetes": "1.36.3",
         "box": "kubelab-1.36.3-abc",
         "bundle": "1" * 64,
-        "nodes": (SavedNode(name="lab-cp1", id="id-1", size=5), SavedNode(name="lab-w1", id="id-2", size=7)),
+        "nodes": (
+            SavedNode(name="lab-cp1", id=id_of("1"), size=5),
+            SavedNode(name="lab-w1", id=id_of("2"), size=7),
+        ),
         "pause_spread": 0.009,
         "stand_still": 4.5,
     }
@@ -75,8 +79,8 @@ def running_lab(root: Path) -> Lab:
     lab = make_lab(root)
     for node in lab.ctx.inventory.nodes:
         lab.machines.make(node.name)
-        lab.backend.vms[f"id-of-{node.name}"] = FakeVm()
-        answer = prepared(f"ID-OF-{node.name.upper()}")
+        lab.backend.vms[id_of(node.name)] = FakeVm()
+        answer = prepared(id_of(node.name).upper())
         lab.runners[node.name].script += [("product_uuid", answer), (SHOW, NodeClock().answer)]
     healthy(lab)
     return lab

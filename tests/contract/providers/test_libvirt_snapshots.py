@@ -12,9 +12,10 @@ from provision.errors import Cancelled, MachineBusy, MissingTool, SnapshotError,
 from provision.providers.base import Held
 from provision.providers.libvirt import snapshots
 from provision.providers.libvirt.snapshots import LibvirtSnapshots
+from tests.fakes.providers.ids import id_of
 from tests.fakes.providers.virsh import Host, install
 
-CP1, W1 = "id-of-lab-cp1", "id-of-lab-w1"
+CP1, W1 = id_of("lab-cp1"), id_of("lab-w1")
 
 
 @pytest.fixture
@@ -166,7 +167,7 @@ def test_a_machine_that_cannot_be_saved_is_refused_with_the_reason(
 ) -> None:
     backend.can_save([host.domain("lab-cp1")])
     host.domain("lab-w1", **more)
-    with pytest.raises(SnapshotError, match=f"lab-w1 .*{words}") as caught:
+    with pytest.raises(SnapshotError, match=f"{W1} .*{words}") as caught:
         backend.can_save([CP1, W1])
     assert caught.value.hint
 

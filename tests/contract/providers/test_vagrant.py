@@ -16,11 +16,12 @@ import pytest
 
 from provision.box.reference import BoxReference
 from provision.config.inventory import inventory_of
-from provision.errors import MissingTool, VagrantError
+from provision.errors import LabError, MissingTool, VagrantError
 from provision.providers.vagrant import VagrantMachines
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
 from tests.fakes.config import make_config
+from tests.fakes.providers.ids import id_of
 from tests.fakes.providers.provider import FakeProvider
 
 BOX = BoxReference("kubelab-1.36.3-abc", "1.0.0", "file:///cache/box.json", 12)
@@ -141,11 +142,36 @@ def test_ids_are_those_of_the_labs_nodes_in_vagrants_files(machines: VagrantMach
     assert machines.ids() == {"lab-cp1": "5ca1ab1e-0000-4000-8000-000000000001"}
 
 
+def test_an_id_file_that_is_still_empty_is_of_no_machine(machines: VagrantMachines) -> None:
+    made(machines, "lab-cp1", "")
+    assert machines.ids() == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{id_of('lab-w1')} --name; destroy innocent; echo",
+        f"{id_of('lab-w1')}\ndestroy innocent",
+        "innocent",
+        "--all",
+        "\udcff",
+        "x" * (2**20 + 1),
+    ],
+)
+def test_an_id_that_is_none_never_becomes_a_part_of_a_command(machines: VagrantMachines, text: str) -> None:
+    made(machines, "lab-w1", "")
+    file = machines.workspace.machine_id_file("lab-w1", "libvirt")
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(LabError, match=f"{file} is damaged") as caught:
+        machines.ids()
+    assert "kubelab up" in caught.value.hint
+
+
 def test_states_are_the_hypervisors_not_vagrants(machines: VagrantMachines) -> None:
-    made(machines, "lab-cp1", "id-1")
-    made(machines, "lab-w1", "id-2")
+    made(machines, "lab-cp1", id_of("1"))
+    made(machines, "lab-w1", id_of("2"))
     assert isinstance(machines.provider, FakeProvider)
-    machines.provider.machines = {"id-1": "paused", "id-of-another": "running"}
+    machines.provider.machines = {id_of("1"): "paused", id_of("another"): "running"}
     assert machines.states() == {"lab-cp1": "paused"}
 
 
@@ -161,7 +187,7 @@ def test_a_box_is_added_once(machines: VagrantMachines, stub: Stub) -> None:
 def test_destroy_runs_only_when_there_is_something(machines: VagrantMachines, stub: Stub) -> None:
     machines.destroy()
     assert calls(machines) == []
-    made(machines, "lab-w1", "id-2")
+    made(machines, "lab-w1", id_of("2"))
     machines.destroy()
     assert calls(machines) == ["destroy --force --no-parallel"]
     machines.workspace.vagrantfile.unlink()

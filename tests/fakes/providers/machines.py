@@ -8,6 +8,7 @@ from pathlib import Path
 from provision.box.reference import BoxReference
 from provision.errors import LabError
 from provision.providers.base import RUNNING
+from tests.fakes.providers.ids import id_of
 
 
 class FakeMachines:
@@ -25,7 +26,7 @@ class FakeMachines:
 
     def make(self, name: str, state: str = RUNNING) -> None:
         """Make the machine `name` with an id of its own."""
-        self.known[name] = f"id-of-{name}"
+        self.known[name] = id_of(name)
         self.state[name] = state
 
     def ids(self) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import stubs
+from tests.fakes.providers.ids import id_of
 
 
 class Host:
@@ -32,10 +33,10 @@ class Host:
         """Define a domain with a qcow2 disk and return its id."""
         disk = self.folder / f"{name}.img"
         disk.write_bytes(b"x" * 8192)
-        domain = {"uuid": f"id-of-{name}", "state": state, "network": "n", "disk": [str(disk), "qcow2"]}
+        domain = {"uuid": id_of(name), "state": state, "network": "n", "disk": [str(disk), "qcow2"]}
         domains = {**self.state["domains"], name: domain | more}
         self.write({**self.state, "domains": domains})
-        return f"id-of-{name}"
+        return id_of(name)
 
     def calls(self, command: str) -> list[str]:
         return [call for call in self.state["calls"] if call.split()[0] == command]

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from provision.cli import group
 from provision.snapshots import journal
 from provision.workspace import Workspace
+from tests.fakes.providers.ids import id_of
 from tests.fakes.providers.virsh import Host, install
 
 Kubelab = Callable[..., Result]
@@ -54,7 +55,7 @@ def held(host: Host) -> list[list[str]]:
 
 def interrupted(action: Any, **more: Any) -> None:
     time = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
-    ids = {node: f"id-of-{node}" for node in NODES}
+    ids = {node: id_of(node) for node in NODES}
     space = Workspace(Path.cwd(), "lab")
     space.prepare()
     journal.write(space, journal.Journal(action=action, name="a", time=time, ids=ids, **more))

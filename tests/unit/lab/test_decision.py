@@ -14,7 +14,7 @@ from provision.artifacts.wanted import NOTHING, Wanted
 from provision.cni.choose import wanted_of
 from provision.config.cni import CniConfig
 from provision.config.schema import ClusterConfig, parse_config
-from provision.errors import ConfigDrift, ConfigError, LabError, StepFailed
+from provision.errors import ConfigDrift, ConfigError, LabError, MadeByNewer, StepFailed
 from provision.lab.artifacts import Chosen, choose_for
 from provision.lab.decision import Decision, read_decision
 from provision.report.base import RecordingReporter
@@ -171,10 +171,24 @@ def test_the_file_holds_what_was_decided(cache: Path, space: Workspace) -> None:
     assert stat.S_IMODE(space.state.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("change", [{"format": 2}, {"more": "x"}])
+def test_what_a_newer_kubelab_decided_is_left_to_it(
+    cache: Path, space: Workspace, change: dict[str, object]
+) -> None:
+    put(cache, BUILT)
+    settle(space)
+    text = json.dumps(json.loads(space.decision.read_text()) | change)
+    space.decision.write_text(text)
+    with pytest.raises(MadeByNewer, match="was made by a newer kubelab") as caught:
+        choose_for(lab(), space, RecordingReporter())
+    assert "delete" not in caught.value.hint
+    assert space.decision.read_text() == text
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 2},
+        {"format": 0},
         {"kubernetes": "1.36"},
         {"kubernetes": "1.36.3\n"},
         {"artifacts": "auto"},
@@ -182,7 +196,6 @@ def test_the_file_holds_what_was_decided(cache: Path, space: Workspace) -> None:
         {"bundle": "A" * 64},
         {"cni": "../x"},
         {"cni": 3},
-        {"more": "x"},
         None,
     ],
 )

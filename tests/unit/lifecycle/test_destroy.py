@@ -10,6 +10,7 @@ from provision.errors import ConfigError, ToolFailed, VagrantError
 from provision.lifecycle.destroy import destroy
 from provision.ssh.keys import make_key
 from tests.fakes.lab import Lab, make_lab
+from tests.fakes.providers.ids import id_of
 from tests.fakes.providers.provider import FakeProvider
 from tests.fakes.providers.snapshots import FakeVm
 
@@ -112,8 +113,8 @@ def test_snapshots_go_with_the_machines_that_hold_them(lab: Lab) -> None:
     space.journal.write_text("{}")
     destroy(lab.ctx)
     assert [call for call in lab.backend.calls if call.startswith("forget")] == [
-        "forget id-of-lab-cp1",
-        "forget id-of-lab-w1",
+        f"forget {id_of('lab-cp1')}",
+        f"forget {id_of('lab-w1')}",
     ]
     assert not space.snapshots.exists()
     assert not space.journal.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 import re
 import threading
 from collections import namedtuple
@@ -22,6 +23,7 @@ from provision.steps.snapshot import SnapshotStep
 from tests.fakes.lab import Lab
 from tests.fakes.node.clock import NodeClock
 from tests.fakes.node.credentials import at
+from tests.fakes.providers.ids import id_of
 from tests.fakes.providers.snapshots import FakeVm
 from tests.fakes.snapshots import YEAR, disks, healthy, prepared, running_lab, set_disks, whole
 
@@ -53,7 +55,7 @@ def test_all_stop_then_all_are_saved_then_all_run(lab: Lab) -> None:
     assert whole(lab) == {"a": manifest}
     assert (manifest.note, manifest.parent, manifest.live, manifest.verified) == ("first", None, True, True)
     assert manifest.pause_spread == 0.008
-    assert manifest.ids == {node.name: f"id-of-{node.name}" for node in lab.ctx.inventory.nodes}
+    assert manifest.ids == {node.name: id_of(node.name) for node in lab.ctx.inventory.nodes}
     assert [node.size for node in manifest.nodes] == [1000, 1000, 1000]
     assert (manifest.kubernetes, manifest.box) == ("1.36.3", lab.ctx.recipe.name)
 
@@ -124,8 +126,8 @@ def test_what_happened_since_is_undone_and_the_cluster_repaired(
 
 def test_a_hypervisor_that_saves_nothing_and_says_all_is_well_is_not_believed(lab: Lab) -> None:
     def forget(call: str) -> None:
-        if call == "save id-of-lab-w1":
-            lab.backend.vms["id-of-lab-w1"].held.clear()
+        if call == f"save {id_of('lab-w1')}":
+            lab.backend.vms[id_of("lab-w1")].held.clear()
 
     lab.backend.after = forget
     with pytest.raises(SnapshotError, match="reported no error, but lab-w1 has no snapshot `a`"):
@@ -137,7 +139,7 @@ def test_machines_that_are_off_get_their_network_before_they_start(lab: Lab) -> 
     actions.save(lab.ctx, "a")
     actions.restore(lab.ctx, "a")
     assert not lab.provider.network
-    lab.backend.vms["id-of-lab-w1"].state = STOPPED
+    lab.backend.vms[id_of("lab-w1")].state = STOPPED
     actions.restore(lab.ctx, "a")
     assert lab.provider.network
 
@@ -145,7 +147,7 @@ def test_machines_that_are_off_get_their_network_before_they_start(lab: Lab) -> 
 @pytest.mark.parametrize("state", [PAUSED, STOPPED])
 def test_a_lab_whose_machines_stand_still_is_put_back_too(lab: Lab, state: str) -> None:
     actions.save(lab.ctx, "a")
-    lab.backend.vms["id-of-lab-w1"].state = state
+    lab.backend.vms[id_of("lab-w1")].state = state
     actions.restore(lab.ctx, "a")
     whole(lab)
 
@@ -172,7 +174,7 @@ def test_the_parent_is_the_point_the_lab_stands_on(lab: Lab) -> None:
     assert actions.save(lab.ctx, "b").parent == "a"
     actions.restore(lab.ctx, "a")
     assert actions.save(lab.ctx, "c").parent == "a"
-    lab.backend.vms["id-of-lab-w1"].current = "b"
+    lab.backend.vms[id_of("lab-w1")].current = "b"
     assert actions.save(lab.ctx, "d").parent is None
 
 
@@ -228,7 +230,7 @@ def test_too_little_disk_is_refused_in_numbers(lab: Lab, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("state", [STOPPED, PAUSED])
 def test_a_lab_of_which_only_a_part_runs_is_refused(lab: Lab, state: str) -> None:
-    lab.backend.vms["id-of-lab-w1"].state = state
+    lab.backend.vms[id_of("lab-w1")].state = state
     assert f"lab-w1 is {state}" in refused(lab).message
 
 
@@ -273,7 +275,7 @@ def test_a_node_that_cannot_be_asked_is_saved_all_the_same(lab: Lab) -> None:
 def test_a_save_notes_when_the_first_certificate_or_token_of_any_node_ends(
     lab: Lab, node: str, ends: tuple[float | None, float | None], expected: float | None
 ) -> None:
-    lab.runners[node].script.insert(0, ("product_uuid", prepared(f"id-of-{node}", *ends)))
+    lab.runners[node].script.insert(0, ("product_uuid", prepared(id_of(node), *ends)))
     manifest = actions.save(lab.ctx, "a")
     assert manifest.good_until == (None if expected is None else at(expected))
     assert whole(lab) == {"a": manifest}
@@ -289,7 +291,7 @@ def test_a_clock_that_is_off_is_set_before_its_node_is_saved(lab: Lab) -> None:
 
     lab.backend.before = note
     actions.save(lab.ctx, "a")
-    assert abs(ahead["pause id-of-lab-w1"]) < 0.5
+    assert abs(ahead[f"pause {id_of('lab-w1')}"]) < 0.5
     # What a node does before it is saved measures the clock that is set by then.
     *_, step, last = runner.commands()
     assert "date -s" in step
@@ -315,7 +317,7 @@ def not_restored(lab: Lab, name: str = "a") -> LabError:
 def test_restoring_is_refused_before_anything_is_touched(lab: Lab) -> None:
     assert "no snapshot `a`" in not_restored(lab).message
     actions.save(lab.ctx, "a")
-    held = lab.backend.vms["id-of-lab-w1"].held
+    held = lab.backend.vms[id_of("lab-w1")].held
     kept = held.pop("a")
     assert "lab-w1 has no snapshot `a`" in not_restored(lab).message
     held["a"] = kept
@@ -435,12 +437,19 @@ class TestReady:
 
     def test_it_is_taken_again_for_new_machines(self, lab: Lab) -> None:
         lab.run(SnapshotStep())
-        lab.machines.known["lab-w1"] = "another"
-        del lab.backend.vms["id-of-lab-w1"]
-        lab.backend.vms["another"] = FakeVm()
-        lab.runners["lab-w1"].script.insert(0, ("product_uuid", prepared("another")))
+        lab.machines.known["lab-w1"] = id_of("another")
+        del lab.backend.vms[id_of("lab-w1")]
+        lab.backend.vms[id_of("another")] = FakeVm()
+        lab.runners["lab-w1"].script.insert(0, ("product_uuid", prepared(id_of("another"))))
         assert lab.run(SnapshotStep()) == ["snapshot"]
         assert set(whole(lab)) == {"ready"}
+
+    def test_that_of_a_newer_kubelab_is_left_alone(self, lab: Lab) -> None:
+        lab.run(SnapshotStep())
+        file = preconditions.manifests_of(lab.ctx).path("ready")
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"later": 1}))
+        assert lab.run(SnapshotStep()) == []
+        assert "later" in file.read_text()
 
     def test_it_is_taken_again_when_its_manifest_is_gone_or_broken(self, lab: Lab) -> None:
         lab.run(SnapshotStep())

@@ -13,6 +13,7 @@ from provision.snapshots import actions
 from provision.snapshots import journal as snapshot_journal
 from provision.snapshots.recovery import recover
 from tests.fakes.lab import Lab
+from tests.fakes.providers.ids import id_of
 from tests.fakes.snapshots import Fault, Killed, calls_of, disks, next_command, running_lab, set_disks, whole
 
 Action = Callable[[Lab], object]
@@ -141,7 +142,7 @@ def test_a_half_snapshot_that_cannot_be_deleted_is_told_and_tried_again(tmp_path
     lab = prepared(tmp_path)
 
     def refuse(asked: str) -> None:
-        if asked in ("save id-of-lab-w2", "delete id-of-lab-w1"):
+        if asked in (f"save {id_of('lab-w2')}", f"delete {id_of('lab-w1')}"):
             raise ToolFailed(["virsh"], 1, "the disk is broken")
 
     lab.backend.before = refuse
@@ -159,7 +160,7 @@ def test_a_half_snapshot_that_cannot_be_deleted_is_told_and_tried_again(tmp_path
 def test_machines_at_different_points_are_told_and_another_restore_is_the_way_out(tmp_path: Path) -> None:
     lab = prepared(tmp_path)
     actions.save(lab.ctx, "newer")
-    always(lab, "revert id-of-lab-w1")
+    always(lab, f"revert {id_of('lab-w1')}")
     with pytest.raises(ToolFailed, match="virsh"):
         restore(lab)
     assert {vm.state for vm in lab.backend.vms.values()} == {"running"}
@@ -167,15 +168,27 @@ def test_machines_at_different_points_are_told_and_another_restore_is_the_way_ou
         recover(lab.ctx)
     assert "kubelab snapshot restore" in caught.value.hint
     after = next_command(lab)
-    recover(after.ctx, restoring=True)
+    recover(after.ctx, restoring="a")
     actions.restore(after.ctx, "newer")
     whole(after)
     assert disks(lab) == {"now"}
 
 
+def test_before_a_snapshot_that_is_not_there_an_interrupted_restore_is_completed(tmp_path: Path) -> None:
+    # Else the machines would run on, each from another point in time, and nobody would say so.
+    lab = prepared(tmp_path)
+    always(lab, f"revert {id_of('lab-w1')}")
+    with pytest.raises(ToolFailed, match="virsh"):
+        restore(lab)
+    after = next_command(lab)
+    recover(after.ctx, restoring="typo")
+    assert disks(lab) == {"then"}
+    whole(after)
+
+
 def test_a_busy_machine_is_waited_for(tmp_path: Path) -> None:
     lab = prepared(tmp_path)
-    killed_in(lab, "save id-of-lab-w1")
+    killed_in(lab, f"save {id_of('lab-w1')}")
     busy = [MachineBusy("still at work")] * 5
 
     def refuse(asked: str) -> None:
@@ -222,10 +235,10 @@ def test_ctrl_c_while_repairing_leaves_the_repair_to_the_next_command(
 
 def test_machines_that_are_gone_are_nothing_to_recover(tmp_path: Path) -> None:
     lab = prepared(tmp_path)
-    killed_in(lab, "save id-of-lab-w1")
+    killed_in(lab, f"save {id_of('lab-w1')}")
     assert snapshot_journal.read(lab.ctx.workspace) is not None
     after = next_command(lab)
-    del lab.backend.vms["id-of-lab-w1"]
+    del lab.backend.vms[id_of("lab-w1")]
     recover(after.ctx)
     assert snapshot_journal.read(lab.ctx.workspace) is None
     assert all("new" not in vm.held for vm in lab.backend.vms.values())
@@ -233,7 +246,7 @@ def test_machines_that_are_gone_are_nothing_to_recover(tmp_path: Path) -> None:
 
 def test_a_machine_that_went_off_meanwhile_is_left_to_up(tmp_path: Path) -> None:
     lab = prepared(tmp_path)
-    killed_in(lab, "save id-of-lab-w1")
+    killed_in(lab, f"save {id_of('lab-w1')}")
     for vm in lab.backend.vms.values():
         vm.state = "stopped"
     after = next_command(lab)

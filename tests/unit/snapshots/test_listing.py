@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from provision.snapshots import journal as snapshot_journal
 from provision.snapshots.listing import descendants, show_all, show_one, survey, tree
 from provision.snapshots.manifests import Manifest, Manifests
 from tests.fakes.lab import Lab
+from tests.fakes.providers.ids import id_of
 from tests.fakes.snapshots import manifest, running_lab
 
 
@@ -53,18 +55,18 @@ def test_the_tree_shows_where_the_lab_stands(lab: Lab) -> None:
 
 def test_a_snapshot_that_is_gone_from_a_machine_is_told(lab: Lab) -> None:
     actions.save(lab.ctx, "a")
-    del lab.backend.vms["id-of-lab-w1"].held["a"]
+    del lab.backend.vms[id_of("lab-w1")].held["a"]
     assert rows(lab)[0][4] == "missing on lab-w1"
     assert "`a` cannot be restored" in lab.report.of("warn")[0]["text"]
     assert result(lab)["snapshots"][0]["problem"] == "missing on lab-w1"
-    del lab.backend.vms["id-of-lab-w2"]
+    del lab.backend.vms[id_of("lab-w2")]
     assert rows(lab)[0][4] == "missing on lab-w1, lab-w2"
 
 
 def test_a_snapshot_without_a_manifest_is_told(lab: Lab) -> None:
     actions.save(lab.ctx, "a")
     Manifests(lab.ctx.workspace.snapshots, "lab").remove("a")
-    del lab.backend.vms["id-of-lab-w1"].held["a"]
+    del lab.backend.vms[id_of("lab-w1")].held["a"]
     problem = "no manifest, only data on lab-cp1, lab-w2"
     assert rows(lab) == [["a", "", "", "", problem, ""]]
     assert result(lab)["strange"] == [{"name": "a", "problem": problem}]
@@ -94,7 +96,7 @@ def test_one_snapshot_is_shown_whole(lab: Lab) -> None:
     assert (shown["note"], shown["children"], shown["parent"]) == ("first", "b", "none")
     assert (shown["cluster"], shown["can be restored"]) == ("healthy", "yes")
     assert shown["paused within"] == "8 ms"
-    assert result(lab)["nodes"][0]["id"] == "id-of-lab-cp1"
+    assert result(lab)["nodes"][0]["id"] == id_of("lab-cp1")
     assert result(lab)["current"] is False
     with pytest.raises(SnapshotError):
         show_one(lab.ctx, "nope")
@@ -136,6 +138,17 @@ def test_an_interrupted_command_is_told_and_one_under_way_is_not_called_so(lab: 
     assert "is running now" in lab.report.of("info")[0]["text"]
 
 
-def test_a_journal_that_is_none_is_no_journal(lab: Lab) -> None:
-    lab.ctx.workspace.journal.write_text("{")
-    assert snapshot_journal.read(lab.ctx.workspace) is None
+def test_a_snapshot_of_a_newer_kubelab_is_told_and_not_advised_away(lab: Lab) -> None:
+    actions.save(lab.ctx, "a")
+    file = preconditions.manifests_of(lab.ctx).path("a")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"schemaVersion": 2}))
+    show_all(lab.ctx)
+    (told,) = [event["text"] for event in lab.report.of("warn")]
+    assert "made by a newer kubelab" in told
+    assert "delete" not in told
+
+
+def test_a_snapshot_that_the_user_made_with_other_tools_is_not_ours(lab: Lab) -> None:
+    lab.backend.vms[id_of("lab-w1")].held["My Snap"] = ("now", True)
+    show_all(lab.ctx)
+    assert lab.report.of("warn") == []

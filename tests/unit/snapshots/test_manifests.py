@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.errors import ConfigError, SnapshotError
-from provision.snapshots.manifests import Manifests, check_name, children, config_digest
+from provision.errors import ConfigError, MadeByNewer, SnapshotError
+from provision.snapshots.manifests import Manifests, children, config_digest
+from provision.snapshots.names import check_name
 from tests.fakes.config import make_config
+from tests.fakes.providers.ids import id_of
 from tests.fakes.snapshots import manifest
 
 
@@ -24,7 +26,7 @@ def test_a_manifest_is_read_as_it_was_written(store: Manifests) -> None:
     wanted = manifest("a", note='the "first"\nof all')
     store.write(wanted)
     assert store.read("a") == wanted
-    assert (wanted.size, wanted.ids) == (12, {"lab-cp1": "id-1", "lab-w1": "id-2"})
+    assert (wanted.size, wanted.ids) == (12, {"lab-cp1": id_of("1"), "lab-w1": id_of("2")})
     assert store.exists("a")
     assert not store.exists("b")
 
@@ -34,19 +36,19 @@ def test_the_file_has_these_keys(store: Manifests) -> None:
     document = json.loads((store.folder / "a.json").read_text())
     assert set(document) == {
         *("schemaVersion", "lab", "name", "note", "time", "parent", "live", "verified", "configDigest"),
-        *("goodUntil", "kubernetes", "box", "bundle", "nodes", "pauseSpread", "standStill"),
+        *("goodUntil", "kubernetes", "box", "bundle", "nodes", "number", "pauseSpread", "standStill"),
     }
     assert document["schemaVersion"] == 1
     assert document["time"] == "2026-01-02T03:04:05Z"
     assert document["goodUntil"] == "2027-01-01T00:00:00Z"
-    assert document["nodes"][0] == {"name": "lab-cp1", "id": "id-1", "size": 5}
+    assert document["nodes"][0] == {"name": "lab-cp1", "id": id_of("1"), "size": 5}
 
 
-def test_one_that_says_nothing_of_an_end_is_read(store: Manifests) -> None:
+def test_one_that_says_nothing_of_an_end_or_a_number_is_read(store: Manifests) -> None:
     store.write(manifest("a"))
     file = store.path("a")
     document = json.loads(file.read_text())
-    assert document.pop("goodUntil") is None
+    assert (document.pop("goodUntil"), document.pop("number")) == (None, 0)
     file.write_text(json.dumps(document))
     assert store.read("a") == manifest("a")
 
@@ -57,12 +59,15 @@ def test_one_that_says_nothing_of_an_end_is_read(store: Manifests) -> None:
         ("", "JSON"),
         ("{", "JSON"),
         ("[]", "dictionary|object"),
-        ({"schemaVersion": 2}, "schemaVersion"),
+        ({"schemaVersion": 0}, "schemaVersion"),
         ({"nodes": None}, "nodes"),
         ({"nodes": [{"name": "lab-cp1"}]}, r"nodes\.0\.id"),
         ({"live": "maybe"}, "live"),
         ({"goodUntil": "soon"}, "goodUntil"),
-        ({"later": 1}, "later"),
+        ({"time": "2026-01-02T03:04:05"}, "time"),
+        ({"goodUntil": "2026-01-02T03:04:05"}, "goodUntil"),
+        ({"parent": "../b"}, "parent"),
+        ({"nodes": [{"name": "lab-cp1", "id": "innocent --all", "size": 1}]}, r"nodes\.0\.id"),
         ({"name": "b"}, "belongs to `b`"),
         ({"lab": "other"}, "lab other"),
     ],
@@ -81,6 +86,20 @@ def test_a_broken_manifest_is_told_and_what_to_do(
     assert (known, list(broken)) == ({}, ["a"])
     store.remove("a")
     assert not store.exists("a")
+
+
+@pytest.mark.parametrize("change", [{"schemaVersion": 2}, {"later": 1}])
+def test_a_manifest_of_a_newer_kubelab_is_said_to_be_one_and_never_advised_away(
+    store: Manifests, change: dict[str, Any]
+) -> None:
+    store.write(manifest("a"))
+    file = store.path("a")
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(MadeByNewer, match="was made by a newer kubelab") as caught:
+        store.read("a")
+    assert "delete" not in caught.value.hint
+    known, broken = store.all()
+    assert (known, list(broken)) == ({}, ["a"])
 
 
 def test_bytes_that_are_no_text_are_broken_too(store: Manifests) -> None:
@@ -102,8 +121,18 @@ def test_all_are_sorted_by_age_and_what_is_no_manifest_is_left_out(store: Manife
         store.write(manifest(name, time=dt.datetime(2026, 1, day, tzinfo=dt.UTC)))
     (store.folder / ".a.json.half").write_text("{")
     (store.folder / "README.md").write_text("mine")
+    (store.folder / "my notes.json").write_text("{}")
     known, broken = store.all()
     assert (list(known), broken) == (["b", "c", "a"], {})
+
+
+def test_the_last_that_was_saved_is_the_newest_whatever_the_clock_said(store: Manifests) -> None:
+    for year, name in ((2031, "a"), (2026, "b"), (2025, "c")):
+        time = dt.datetime(year, 1, 1, tzinfo=dt.UTC)
+        store.write(manifest(name, time=time, number=store.next_number()))
+    store.write(manifest("before", time=dt.datetime(2032, 1, 1, tzinfo=dt.UTC)))
+    known, _ = store.all()
+    assert list(known) == ["before", "a", "b", "c"]
 
 
 def test_the_children_of_a_removed_one_get_its_parent(store: Manifests) -> None:

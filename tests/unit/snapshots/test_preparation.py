@@ -16,6 +16,7 @@ from provision.ssh.host_keys import UUID_FILE
 from tests.fakes.lab import Lab, make_lab
 from tests.fakes.node.credentials import CLIENT, KEY_DATA, PKI, SERVING, at, certificate, kubeconfig, token
 from tests.fakes.node.sandbox import Sandbox
+from tests.fakes.providers.ids import id_of
 from tests.fakes.snapshots import DAY
 
 KEEPER = "/usr/lib/kubelab/lab-clock.pl"
@@ -29,7 +30,7 @@ def make_node(name: str, root: Path) -> Sandbox:
     for tool in ("awk", "cut", "date"):
         node.program(tool, f'echo {tool} >> calls\nexec {shutil.which(tool)} "$@"')
     node.program("perl", "printf 'perl %s\\n' \"${1#$root} $2\" >> calls\necho kept")
-    node.write(UUID_FILE, f"ID-OF-{name.upper()}\n")
+    node.write(UUID_FILE, f"{id_of(name).upper()}\n")
     node.write(KEEPER)
     node.write(CLIENT, certificate(300) + PRIVATE)
     node.write(SERVING, certificate(310))
@@ -54,7 +55,7 @@ def lab(tmp_path: Path, nodes: dict[str, Sandbox]) -> Lab:
 
 @pytest.fixture
 def ids(nodes: dict[str, Sandbox]) -> dict[str, str]:
-    return {name: f"id-of-{name}" for name in nodes}
+    return {name: id_of(name) for name in nodes}
 
 
 def test_a_node_says_who_it_is_and_what_ends_when_and_no_secret(nodes: dict[str, Sandbox]) -> None:
@@ -63,7 +64,7 @@ def test_a_node_says_who_it_is_and_what_ends_when_and_no_secret(nodes: dict[str,
     first.write(TOKEN.format("two"), f"head.{token('uid-2', 70)}.signature")
     said = first.run(PREPARE).stdout
     parts = sections(said)
-    assert parts["machine"] == ["ID-OF-LAB-CP1"]
+    assert parts["machine"] == [id_of("lab-cp1").upper()]
     ends = {
         path.removeprefix(str(first.root)): end for path, end in certificates(parts["certificates"]).items()
     }

@@ -17,6 +17,7 @@ from provision.node.runner import Runner
 from provision.ssh import host_keys
 from provision.ssh.runner import ParamikoRunner
 from tests.fakes.lab import Lab, make_lab
+from tests.fakes.providers.ids import id_of
 from tests.fakes.ssh import SshServer
 
 
@@ -85,7 +86,7 @@ def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
 def test_each_key_is_recorded_with_the_machine_it_belongs_to(nodes: Nodes) -> None:
     assert nodes.missing() == ["lab-cp1", "lab-w1"]
     nodes.ctx.pin_host_keys()
-    expected = [nodes.line(name, f"id-of-{name}") for name in ("lab-cp1", "lab-w1")]
+    expected = [nodes.line(name, id_of(name)) for name in ("lab-cp1", "lab-w1")]
     assert nodes.known() == expected
     assert nodes.missing() == []
     for file in (nodes.ctx.workspace.known_hosts, nodes.ctx.workspace.ssh_config):
@@ -102,18 +103,18 @@ def test_the_first_connection_is_kept_and_used_again(nodes: Nodes) -> None:
 
 
 def test_a_uuid_in_other_letters_is_the_same(nodes: Nodes) -> None:
-    nodes.show("lab-cp1", "ID-OF-LAB-CP1")
+    nodes.show("lab-cp1", id_of("lab-cp1").upper())
     nodes.ctx.pin_host_keys()
     assert nodes.missing() == []
 
 
 def test_another_machine_at_a_nodes_address_is_not_believed(nodes: Nodes) -> None:
-    nodes.show("lab-w1", "id-of-a-stranger")
+    nodes.show("lab-w1", id_of("a-stranger"))
     with pytest.raises(RemoteError) as caught:
         nodes.ctx.pin_host_keys()
     assert isinstance(caught.value, ConnectFailed)
     assert caught.value.node == "lab-w1"
-    assert "id-of-a-stranger" in caught.value.message
+    assert id_of("a-stranger") in caught.value.message
     assert "kubelab destroy" in caught.value.hint
     assert "lab-w1" in nodes.missing()
     assert nodes.kept == {}
@@ -131,11 +132,11 @@ def test_what_is_pinned_is_not_asked_again(nodes: Nodes) -> None:
 
 def test_a_machine_made_anew_is_pinned_anew_and_its_old_key_forgotten(nodes: Nodes) -> None:
     nodes.ctx.pin_host_keys()
-    nodes.lab.machines.known["lab-w1"] = "id-2"
+    nodes.lab.machines.known["lab-w1"] = id_of("2")
     assert nodes.missing() == ["lab-w1"]
-    nodes.show("lab-w1", "id-2")
+    nodes.show("lab-w1", id_of("2"))
     nodes.ctx.pin_host_keys()
-    assert nodes.known() == [nodes.line("lab-cp1", "id-of-lab-cp1"), nodes.line("lab-w1", "id-2")]
+    assert nodes.known() == [nodes.line("lab-cp1", id_of("lab-cp1")), nodes.line("lab-w1", id_of("2"))]
     assert nodes.servers["lab-cp1"].connections == 1
 
 

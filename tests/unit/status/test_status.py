@@ -25,6 +25,7 @@ from provision.verify.record import VerifyRecord
 from tests.fakes.lab import Lab, make_lab
 from tests.fakes.node.credentials import NOW, certificate
 from tests.fakes.node.runner import Call
+from tests.fakes.providers.ids import id_of
 from tests.fakes.providers.snapshots import FakeVm
 from tests.fakes.snapshots import manifest
 
@@ -43,7 +44,7 @@ def lab(tmp_path: Path) -> Lab:
     made.ctx.workspace.kubeconfig.write_text("a kubeconfig\n")
     for node in made.ctx.inventory.nodes:
         made.machines.make(node.name)
-        made.backend.vms[f"id-of-{node.name}"] = FakeVm()
+        made.backend.vms[id_of(node.name)] = FakeVm()
     answer(made, whole(made))
     made.kubectl.answer(READYZ, "[+]etcd ok\nreadyz check passed\n")
     certificates(made, {f"{PKI}/ca.crt": 3000, f"{PKI}/apiserver.crt": 300})
@@ -168,7 +169,7 @@ def test_nodes_that_are_cordoned_missing_or_not_in_the_labs_file_are_shown_so(la
 def test_a_machine_that_does_not_run_is_a_problem_before_its_node_is(lab: Lab, state: str | None) -> None:
     if state is None:
         del lab.machines.state["lab-w1"]
-        del lab.backend.vms["id-of-lab-w1"]
+        del lab.backend.vms[id_of("lab-w1")]
     else:
         lab.machines.state["lab-w1"] = state
     assert told(lab)["problems"] == [f"machine lab-w1 is {state or 'missing'}"]
@@ -314,7 +315,7 @@ def test_the_snapshot_the_lab_stands_on_is_shown_with_its_age(lab: Lab) -> None:
         vm.held, vm.current = {"before": ("", True)}, "before"
     assert told(lab)["snapshot"]["name"] == "before"
     assert facts(lab)["snapshot"] == "before, 1 h ago: all is well"
-    lab.backend.vms["id-of-lab-w1"].current = None
+    lab.backend.vms[id_of("lab-w1")].current = None
     assert told(lab)["snapshot"] is None
     assert facts(lab)["snapshot"] == "none"
 

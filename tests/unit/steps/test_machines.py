@@ -12,6 +12,7 @@ from provision.ssh.runner import Endpoint
 from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
 from tests.fakes.lab import Lab, make_lab
 from tests.fakes.node.runner import FakeRunner
+from tests.fakes.providers.ids import id_of
 
 
 class FirstContact(FakeRunner):
@@ -20,7 +21,7 @@ class FirstContact(FakeRunner):
     shown: dict[str, str] = {}  # noqa: RUF012 - set by each test's fixture
 
     def __init__(self, endpoint: Endpoint, **options: Any) -> None:
-        uuid = self.shown.get(endpoint.node, f"id-of-{endpoint.node}")
+        uuid = self.shown.get(endpoint.node, id_of(endpoint.node))
         super().__init__(endpoint.node, [("product_uuid", Result(f"{uuid}\n", "", 0))])
         self.pin = endpoint.pin
 
@@ -49,8 +50,8 @@ def test_machines_are_made_once_and_their_keys_recorded(lab: Lab) -> None:
     assert up(lab) == ["machines"]
     assert lab.machines.calls == ["up"]
     known = lab.ctx.workspace.known_hosts.read_text()
-    assert "192.168.60.11 ssh-ed25519 key-of-lab-cp1 lab-cp1=id-of-lab-cp1\n" in known
-    assert "192.168.60.21 ssh-ed25519 key-of-lab-w1 lab-w1=id-of-lab-w1\n" in known
+    assert f"192.168.60.11 ssh-ed25519 key-of-lab-cp1 lab-cp1={id_of('lab-cp1')}\n" in known
+    assert f"192.168.60.21 ssh-ed25519 key-of-lab-w1 lab-w1={id_of('lab-w1')}\n" in known
     assert up(lab) == []
     assert lab.machines.calls == ["up"]
 
@@ -78,7 +79,7 @@ def test_a_machine_made_anew_shows_its_new_key(lab: Lab) -> None:
     assert up(lab) == ["machines"]
     known = lab.ctx.workspace.known_hosts.read_text()
     assert "lab-w1=new-id" in known
-    assert "lab-w1=id-of-lab-w1" not in known
+    assert f"lab-w1={id_of('lab-w1')}" not in known
     assert lab.machines.calls == ["up"]
 
 
@@ -93,7 +94,7 @@ def test_paused_machines_run_on_and_are_not_booted(lab: Lab) -> None:
 
     lab.provider.resume = resume_for_real  # type: ignore[assignment, method-assign]
     assert up(lab) == ["machines"]
-    assert lab.provider.calls == [("resume", ["id-of-lab-w1"])]
+    assert lab.provider.calls == [("resume", [id_of("lab-w1")])]
     assert lab.machines.calls == ["up"]
 
 

@@ -1,0 +1,62 @@
+"""Small JSON files in which kubelab remembers what it did, read as the input that they are.
+
+They lie beside a lab.yaml, and that folder may have come from somebody else, or from a newer kubelab.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from provision.errors import MadeByNewer
+
+LARGEST_MIB = 1
+# The keys by which such a file says how it is to be read.
+VERSION_KEYS = ("schemaVersion", "format")
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_record(path: Path, model: type[M]) -> M:
+    """Return what the file says.
+
+    Raises FileNotFoundError, MadeByNewer, and ValueError with what is wrong with it.
+    """
+    content = read_small(path)
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+    for problem in problems:
+        place, found = problem["loc"], problem["input"]
+        newer = place[-1:] and place[-1] in VERSION_KEYS and isinstance(found, int) and found > 1
+        if newer or problem["type"] == "extra_forbidden":
+            raise MadeByNewer(path, f"{place[-1]}: {found}" if newer else str(place[-1]))
+    first = problems[0]
+    where = ".".join(map(str, first["loc"]))
+    raise ValueError(f"{where}: {first['msg']}" if where else str(first["msg"]))
+
+
+def read_small(path: Path) -> bytes:
+    """Return the content of a regular file of 1 MiB at most; raises FileNotFoundError, ValueError."""
+    try:
+        # Without it a named pipe that nobody writes to would be waited for without end.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"it cannot be read: {error.strerror}") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is not a regular file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(LARGEST_MIB * 2**20 + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > LARGEST_MIB * 2**20:
+        raise ValueError(f"it is larger than {LARGEST_MIB} MiB")
+    return content
