@@ -10,6 +10,7 @@ from pathlib import Path
 import filelock
 
 from provision.errors import LabError
+from provision.host.locks import try_lock
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,16 @@ class Workspace:
 
     def has_machines(self) -> bool:
         """Return whether Vagrant has made a machine of this lab."""
+        return bool(self.machines_made())
+
+    def machines_made(self) -> list[str]:
+        """Return the names of the lab's machines that Vagrant keeps an id of."""
         # The commands know this module, and their --help must not wait for what that one imports.
         from provision.config.inventory import machine_names
 
         ours = machine_names(self.name)
         files = (self.root / ".vagrant" / "machines").glob("*/*/id")
-        return any(ours.fullmatch(file.parents[1].name) for file in files)
+        return sorted({name for file in files if ours.fullmatch(name := file.parents[1].name)})
 
     def prepare(self) -> None:
         """Make the private state folder."""
@@ -91,7 +96,10 @@ class Workspace:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the lab for one command; a lock of a process that died is free by itself."""
+        """Hold the lab for one command; a lock of a process that died is free by itself.
+
+        Its name is held too: a lab of the same name in another folder would be made of the same machines.
+        """
         self.prepare()
         lock = filelock.FileLock(self.state / "lock", timeout=0)
         try:
@@ -102,6 +110,12 @@ class Workspace:
                 hint="wait for it to end, then run this again",
             ) from None
         try:
-            yield
+            with try_lock(f"lab-{self.name}") as free:
+                if not free:
+                    raise LabError(
+                        f"another kubelab command is working on a lab called {self.name}, in another folder",
+                        hint="wait for it to end, or choose another name",
+                    )
+                yield
         finally:
             lock.release()

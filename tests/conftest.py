@@ -29,6 +29,8 @@ def own_cache(
         return cache_dir()
     folder = tmp_path_factory.getbasetemp() / "cache"
     monkeypatch.setenv("KUBELAB_CACHE", str(folder))
+    # The locks of this host are for its real labs.
+    monkeypatch.setenv("KUBELAB_LOCKS", str(folder / "locks"))
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(name.lower(), raising=False)
         monkeypatch.setenv(name, "http://127.0.0.1:9")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from provision.config.inventory import Inventory
+from provision.config.inventory import Inventory, machine_names
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, ConfigError
-from provision.providers.base import Provider
+from provision.lab import ownership
+from provision.lab.context import Context
+from provision.providers.base import STOPPED, LabMachine, Provider
 from provision.providers.vagrant import Machines
 
 
@@ -24,7 +26,7 @@ def refuse_impossible(
             key="provider",
             hint="kubelab render writes its Vagrantfile; provider: libvirt makes clusters",
         )
-    refuse_another_lab(config, folder, provider)
+    refuse_another_lab(config, folder, provider, machines)
     taken = provider.taken(config, inventory, machines.ids())
     if taken:
         raise ConfigError(
@@ -32,29 +34,62 @@ def refuse_impossible(
             key="name",
             hint="choose another name: its nodes are called NAME-cp1, NAME-w1 and so on",
         )
-    refuse_removed_nodes(config, inventory, provider, machines)
+    refuse_unknown_machines(config, inventory, folder, provider, machines)
     provider.refuse_network(config, inventory)
 
 
-def refuse_another_lab(config: ClusterConfig, folder: Path, provider: Provider) -> None:
+def refuse_anothers_machines(ctx: Context) -> None:
+    """Raise ConfigError where the lab's machines are those of another folder; ask before any is changed."""
+    refuse_another_lab(ctx.config, ctx.workspace.root, ctx.provider, ctx.machines)
+
+
+def refuse_another_lab(config: ClusterConfig, folder: Path, provider: Provider, machines: Machines) -> None:
     """Raise ConfigError where another folder made a lab of the same name: it is not ours to touch."""
-    for machine, vagrantfile in provider.elsewhere(config, folder).items():
-        raise ConfigError(
-            f"a lab called {config.name} is there already: {machine} was made from {vagrantfile}",
-            key="name",
-            hint="choose another name, or run kubelab destroy in that folder",
-        )
+    for machine in ownership.others(config, folder, provider, machines):
+        message, hint = _told(config, folder, machine)
+        raise ConfigError(message, key="name", hint=hint)
 
 
-def refuse_removed_nodes(
-    config: ClusterConfig, inventory: Inventory, provider: Provider, machines: Machines
+def refuse_unknown_machines(
+    config: ClusterConfig, inventory: Inventory, folder: Path, provider: Provider, machines: Machines
 ) -> None:
-    """Raise ConfigDrift where a machine is there of a node that lab.yaml has no more."""
+    """Raise ConfigDrift where a machine is there of a node that lab.yaml has no more, or without its id.
+
+    A machine that a killed `vagrant up` left half made is none of these: Vagrant keeps the id before it
+    starts a machine.
+    """
     wanted = {node.name for node in inventory.nodes}
-    removed = sorted(set(provider.strays(config, machines.ids())) - wanted)
+    found = ownership.strays(config, folder, provider, machines)
+    removed = sorted(machine.name for machine in found if machine.name not in wanted)
     if removed:
         raise ConfigDrift(
             f"{', '.join(removed)} runs, and lab.yaml has it no more",
             key="workers.count",
             hint="set the count back, or start over: kubelab destroy, then kubelab up",
         )
+    states = provider.states([machine.id for machine in found])
+    lost = sorted(machine.name for machine in found if states.get(machine.id, STOPPED) != STOPPED)
+    if lost:
+        raise ConfigDrift(
+            f"{', '.join(lost)} runs and was made from this folder, but the folder has lost its id",
+            key="name",
+            hint=f"bring back {folder / '.vagrant'}, or start over: kubelab destroy, then kubelab up",
+        )
+
+
+def _told(config: ClusterConfig, folder: Path, machine: LabMachine) -> tuple[str, str]:
+    """Return why a machine is not the lab's in `folder`, and what to do."""
+    if machine_names(config.name).fullmatch(machine.name) is None:
+        return (
+            f"an id in {folder / '.vagrant'} is that of {machine.name}, which has no name of this lab",
+            "if you renamed it, name it as before; else remove its folder from .vagrant/machines",
+        )
+    if machine.source is None:
+        return (
+            f"this host has a machine {machine.name} on this lab's network, made by something else",
+            "choose another name",
+        )
+    return (
+        f"a lab called {config.name} is there already: {machine.name} was made from {machine.source}",
+        "choose another name, or run kubelab destroy in that folder",
+    )

@@ -8,7 +8,8 @@ import time
 from provision.config.inventory import machine_names
 from provision.errors import Cancelled, LabError, MissingTool, VagrantError
 from provision.lab.context import Context
-from provision.lab.refusals import refuse_another_lab
+from provision.lab.ownership import ownership_of
+from provision.lab.refusals import refuse_anothers_machines
 
 
 def destroy(ctx: Context) -> None:
@@ -16,7 +17,9 @@ def destroy(ctx: Context) -> None:
 
     Also works on an incomplete lab, or when machines were removed without Vagrant.
     """
-    refuse_another_lab(ctx.config, ctx.workspace.root, ctx.provider)
+    refuse_anothers_machines(ctx)
+    # Vagrant forgets them while it removes the machines.
+    own = ownership_of(ctx.config, ctx.workspace.root, ctx.machines)
     start = time.monotonic()
     _forget_snapshots(ctx)
     try:
@@ -25,8 +28,8 @@ def destroy(ctx: Context) -> None:
         ctx.report.warn(
             f"Vagrant failed, so the machines are removed through the hypervisor: {error.message}"
         )
-    left = ctx.provider.strays(ctx.config, {})
-    ctx.provider.remove(left)
+    left = ctx.provider.lab_machines(ctx.config, own.ids)
+    ctx.provider.remove([machine for machine in left if own.covers(machine)])
     ctx.provider.remove_rest(ctx.config)
     _forget(ctx)
     seconds = time.monotonic() - start
@@ -39,7 +42,7 @@ def destroy(ctx: Context) -> None:
 def _forget_snapshots(ctx: Context) -> None:
     """Remove the hypervisor's records of the snapshots: Vagrant would take minutes to delete them."""
     try:
-        ctx.snapshots(ctx.cancel).forget(list(ctx.machines.ids().values()))
+        ctx.snapshots(ctx.cancel).forget(list(ctx.machines.known_ids().values()))
     except Cancelled:
         raise
     except LabError as error:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 from provision.cluster.health import condition, internal_ips, restarts, role_of, version_of
 from provision.engine.steps import Outcome, plan_steps, run_steps
+from provision.host.locks import wait_for_lock
 from provision.lab.context import Context
 from provision.lab.opening import AnotherWay
+from provision.providers.base import BOXES_LOCK
 from provision.report.tee import TeeReporter
 from provision.steps import UP
 from provision.verify.examine import prove
 
 # For how long the API server may fail to answer the last question, on fast machines.
 SHOW_SECONDS = 30.0
+WAITING = "waiting for a `kubelab destroy`, which deletes box images"
 NEXT = ("kubelab kubectl -- get nodes -o wide", "kubelab ssh {node}", "kubelab destroy")
 
 
@@ -35,7 +39,9 @@ def up(
         report.info("this host has no hardware virtualisation: the machines are emulated, which is slower")
     size = len(ctx.inventory.nodes)
     report.info(f"lab {ctx.config.name}: Kubernetes {ctx.version}, {size} nodes, {ctx.cni.name} CNI")
-    ctx, outcome = _run(ctx, report, from_id, until_id)
+    # Box images that no machine has yet are not to be deleted by another lab's `destroy`.
+    with wait_for_lock(BOXES_LOCK, partial(report.info, WAITING), ctx.cancel, shared=True):
+        ctx, outcome = _run(ctx, report, from_id, until_id)
     if until_id is None:
         if outcome.changed:
             prove(ctx, lab_file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,17 @@ from provision.host.facts import HostFacts
 RUNNING, PAUSED, STOPPED = "running", "paused", "stopped"
 # Of a machine that does not exist; no provider returns it.
 MISSING = "missing"
+# Held by every `up`, so that no box image is deleted while machines are made of it.
+BOXES_LOCK = "boxes"
+
+
+@dataclass(frozen=True)
+class LabMachine:
+    """A machine that has a name and the network of a lab; `source` is the Vagrantfile it was made from."""
+
+    name: str
+    id: str
+    source: Path | None = None
 
 
 class Provider(Protocol):
@@ -56,20 +67,17 @@ class Provider(Protocol):
     def upload_box(self, box: BoxReference, folder: Path) -> None:
         """Put the box's disk where machines are cloned from, unless it is there."""
 
-    def strays(self, config: ClusterConfig, known: Mapping[str, str]) -> list[str]:
-        """Return the names of the lab's machines that `known` (node name -> id) does not hold."""
-
-    def elsewhere(self, config: ClusterConfig, folder: Path) -> Mapping[str, str]:
-        """Return machine -> Vagrantfile of a lab of this name that another folder than `folder` made."""
+    def lab_machines(self, config: ClusterConfig, ids: Collection[str] = ()) -> Sequence[LabMachine]:
+        """Return the machines of every lab of this name, whichever folder made them, and those with `ids`."""
 
     def taken(self, config: ClusterConfig, inventory: Inventory, known: Mapping[str, str]) -> list[str]:
         """Return the nodes' names that machines have which are neither the lab's nor `known` (name -> id)."""
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Remove machines and their disks by name."""
+    def remove(self, machines: Sequence[LabMachine]) -> None:
+        """Remove machines, and those of their disks that were made with them."""
 
     def remove_rest(self, config: ClusterConfig) -> None:
-        """Remove what Vagrant leaves of a lab: its network, and disks nothing else uses."""
+        """Remove what Vagrant leaves of a lab: its network, and disks that nothing uses any more."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
@@ -36,6 +36,9 @@ class Machines(Protocol):
     def ids(self) -> Mapping[str, str]:
         """Return node name -> the hypervisor's id, of the machines that Vagrant made."""
 
+    def known_ids(self) -> Mapping[str, str]:
+        """Return machine name -> id as `ids` does, and of nodes too that lab.yaml has no more."""
+
     def states(self) -> Mapping[str, str]:
         """Return node name -> "running", "paused" or "stopped", of the machines that exist."""
 
@@ -63,11 +66,11 @@ class VagrantMachines:
 
     def ids(self) -> Mapping[str, str]:
         """Return the ids in Vagrant's own files; raises LabError for a file that holds something else."""
-        files = {
-            node.name: self.workspace.machine_id_file(node.name, self.provider.name)
-            for node in self.inventory.nodes
-        }
-        return {name: found for name, file in files.items() if (found := _machine_id(file))}
+        return self._ids(node.name for node in self.inventory.nodes)
+
+    def known_ids(self) -> Mapping[str, str]:
+        """Return the ids in Vagrant's own files, of every machine with a name of this lab."""
+        return self._ids(self.workspace.machines_made())
 
     def states(self) -> Mapping[str, str]:
         """Return the states of the machines that the hypervisor has under the ids Vagrant keeps."""
@@ -92,8 +95,12 @@ class VagrantMachines:
 
     def destroy(self) -> None:
         """Run `vagrant destroy`, if Vagrant has made anything here."""
-        if self.workspace.vagrantfile.exists() and self.ids():
+        if self.workspace.vagrantfile.exists() and self.known_ids():
             self._vagrant("destroy", "--force", "--no-parallel")
+
+    def _ids(self, names: Iterable[str]) -> dict[str, str]:
+        files = {name: self.workspace.machine_id_file(name, self.provider.name) for name in names}
+        return {name: found for name, file in files.items() if (found := _machine_id(file))}
 
     def _vagrant(self, *arguments: str) -> None:
         """Run Vagrant, with both of its streams in the run log; raises VagrantError, MissingTool."""

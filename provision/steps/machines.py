@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from provision.host.files import write_atomic
+from provision.lab import ownership
 from provision.lab.context import Context
-from provision.lab.refusals import refuse_removed_nodes
-from provision.providers.base import PAUSED, RUNNING
+from provision.lab.refusals import refuse_anothers_machines, refuse_unknown_machines
+from provision.providers.base import PAUSED, RUNNING, LabMachine
 from provision.providers.vagrantfile import vagrantfile
 from provision.ssh.keys import make_key
 
@@ -60,16 +61,15 @@ class MachinesStep:
         states = ctx.machines.states()
         running = all(states.get(node.name) == RUNNING for node in ctx.inventory.nodes)
         # A machine of a node that left lab.yaml would otherwise go unseen, all others being as they should.
-        strays = running and ctx.provider.strays(ctx.config, ctx.machines.ids())
-        return running and not strays and not ctx.host_keys.missing(ctx.machines.ids())
+        return running and not _strays(ctx) and not ctx.host_keys.missing(ctx.machines.ids())
 
     def apply(self, ctx: Context) -> None:
-        self._remove_strays(ctx)
+        _remove_half_made(ctx)
         states, ids = ctx.machines.states(), ctx.machines.ids()
         paused = [ids[name] for name, state in states.items() if state == PAUSED]
         if paused:
-            ctx.report.info("some machines stood paused: they run on")
             ctx.provider.resume(paused)
+            ctx.report.info("some machines stood paused: they run on")
         if any(state != RUNNING for state in ctx.machines.states().values()) or len(states) < len(
             ctx.inventory.nodes
         ):
@@ -79,14 +79,21 @@ class MachinesStep:
     def plan(self, ctx: Context) -> str:
         return f"make and start {', '.join(node.name for node in ctx.inventory.nodes)}"
 
-    def _remove_strays(self, ctx: Context) -> None:
-        """Remove what a killed `vagrant up` left half made; refuse where a node left lab.yaml."""
-        # Refused before anything was built, but that may be long ago.
-        refuse_removed_nodes(ctx.config, ctx.inventory, ctx.provider, ctx.machines)
-        strays = ctx.provider.strays(ctx.config, ctx.machines.ids())
-        if strays:
-            ctx.report.info(f"removing half-made machines: {', '.join(strays)}")
-            ctx.provider.remove(strays)
+
+def _remove_half_made(ctx: Context) -> None:
+    """Remove what a killed `vagrant up` left half made; refuse where the machines are not this lab's."""
+    # Refused before anything was built, but that may be long ago.
+    refuse_anothers_machines(ctx)
+    refuse_unknown_machines(ctx.config, ctx.inventory, ctx.workspace.root, ctx.provider, ctx.machines)
+    half_made = _strays(ctx)
+    if half_made:
+        names = ", ".join(machine.name for machine in half_made)
+        ctx.report.info(f"removing half-made machines: {names}")
+        ctx.provider.remove(half_made)
+
+
+def _strays(ctx: Context) -> list[LabMachine]:
+    return ownership.strays(ctx.config, ctx.workspace.root, ctx.provider, ctx.machines)
 
 
 def render(ctx: Context) -> str:

@@ -69,6 +69,7 @@ def make_lab(
     config = make_config(**keys)
     inventory = inventory_of(config)
     report, provider, backend = RecordingReporter(), FakeProvider(), FakeBackend()
+    provider.folder = root
     names = [node.name for node in inventory.nodes]
     machines = FakeMachines(names)
     bundle = make_bundle(root / "bundle")

@@ -52,6 +52,8 @@ Vagrant.configure("2") do |config|
         vb.functional_vboxsf = false
         vb.default_nic_type = "virtio"
         vb.customize ["modifyvm", :id, "--audio-enabled", "off"]
+        # Before its group, by which kubelab finds it: whose it is.
+        vb.customize ["modifyvm", :id, "--description", "Source: #{File.join(__dir__, "Vagrantfile")}"]
         vb.customize ["modifyvm", :id, "--groups", '/kubelab-lab']
         # The firmware shows the machine's id, by which kubelab knows who answers: VirtualBox alone may swap its bytes.
         vb.customize ["setextradata", :id, "VBoxInternal/Devices/pcbios/0/Config/DmiSystemUuid", :id]

@@ -82,6 +82,17 @@ def test_a_second_command_is_refused_and_the_lock_is_free_afterwards(tmp_path: P
         pass
 
 
+def test_labs_of_one_name_in_two_folders_are_not_changed_at_once(tmp_path: Path) -> None:
+    one, two = Workspace(tmp_path / "one", "lab"), Workspace(tmp_path / "two", "lab")
+    with one.lock():
+        with pytest.raises(LabError, match="lab called lab, in another folder"), two.lock():
+            pass
+        with Workspace(tmp_path / "two", "other").lock():
+            pass
+    with two.lock():
+        pass
+
+
 def test_the_lock_is_free_after_an_error(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, "lab")
     with pytest.raises(KeyboardInterrupt), workspace.lock():

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
-import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
 from provision.box.reference import BoxReference
-from provision.config.inventory import Inventory, machine_names, network_name
+from provision.config.inventory import Inventory, bridge_name, machine_names, network_name
 from provision.config.schema import ClusterConfig
-from provision.errors import ConfigDrift, ToolFailed
+from provision.errors import ConfigDrift, ConfigError
 from provision.host.facts import HostFacts
+from provision.providers.base import LabMachine
+from provision.providers.libvirt.storage import Storage, disk_files
 from provision.providers.libvirt.virsh import Virsh, attributes
 from provision.providers.vagrantfile import network_xml
 from provision.report.base import Reporter
 
-POOL = "default"
-UPLOAD_DEADLINE = 900.0
 HOST_KEYS = ("mac", "name", "ip")
+# What Vagrant's plugin writes before the Vagrantfile of a domain, as its description.
+_SOURCE = "Source: "
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Libvirt:
     def virsh(self) -> Virsh:
         return Virsh(self.cancel)
 
+    @property
+    def storage(self) -> Storage:
+        return Storage(self.virsh, self.report)
+
     def states(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Return the state of each machine that exists."""
         return self.virsh.states(ids)
@@ -58,7 +62,7 @@ class Libvirt:
         if name not in active:
             return False
         root = self.virsh.xml("net-dumpxml", name)
-        if root is None or _drift(root, config, inventory):
+        if root is None or not _is_own(root, config.name) or _drift(root, config, inventory):
             return False
         return attributes(root, "ip/dhcp/host", HOST_KEYS) == _hosts(inventory)
 
@@ -66,7 +70,7 @@ class Libvirt:
         """Raise ConfigDrift where the network is there with another range."""
         root = self.virsh.xml("net-dumpxml", network_name(config.name))
         if root is not None:
-            _refuse_drift(root, config, inventory)
+            _refuse(root, config, inventory)
 
     def make_network(self, config: ClusterConfig, inventory: Inventory) -> None:
         """Define and start the network, or add and remove addresses of a living one."""
@@ -81,7 +85,7 @@ class Libvirt:
             self.virsh("net-start", name)
 
     def _adapt(self, name: str, found: ET.Element, config: ClusterConfig, inventory: Inventory) -> None:
-        _refuse_drift(found, config, inventory)
+        _refuse(found, config, inventory)
         (active,) = self.virsh.lists("net-list --name")
         scope = ["--config", "--live"] if name in active else ["--config"]
         wanted, present = _hosts(inventory), attributes(found, "ip/dhcp/host", HOST_KEYS)
@@ -91,41 +95,19 @@ class Libvirt:
                 self.virsh("net-update", name, verb, "ip-dhcp-host", entry, *scope)
 
     def has_box(self, box: BoxReference, folder: Path) -> bool:
-        """Return whether the whole disk of the box is in the pool: a killed upload leaves a part of it."""
-        volume, image = _box_volume(box), folder / "box.img"
-        if volume not in self._volumes() or not image.is_file():
-            return False
-        root = self.virsh.xml("vol-dumpxml", "--pool", POOL, volume)
-        return root is not None and root.findtext("physical") == str(image.stat().st_size)
+        """Return whether the whole disk of the box is in the pool."""
+        return self.storage.has_box(box, folder)
 
     def upload_box(self, box: BoxReference, folder: Path) -> None:
-        """Upload the box's disk into the pool in one stream, under the name the plugin looks for.
+        """Upload the box's disk into the pool, unless it is there."""
+        self.storage.upload_box(box, folder)
 
-        The plugin would do it itself, in small pieces that take several times as long.
-        """
-        if self.has_box(box, folder):
-            return
-        volume = _box_volume(box)
-        if volume in self._volumes():
-            self.virsh("vol-delete", "--pool", POOL, volume)
-        self.virsh("vol-create-as", POOL, volume, f"{box.disk}GiB", "--format", "qcow2")
-        try:
-            image = str(folder / "box.img")
-            self.virsh("vol-upload", "--pool", POOL, volume, image, deadline=UPLOAD_DEADLINE)
-        except BaseException:
-            with contextlib.suppress(ToolFailed):
-                Virsh()("vol-delete", "--pool", POOL, volume)
-            raise
-
-    def strays(self, config: ClusterConfig, known: Mapping[str, str]) -> list[str]:
-        """Return the lab's domains that Vagrant does not know: a killed `vagrant up` leaves such."""
-        return [name for name, root in self._domains(config) if root.findtext("uuid") not in known.values()]
-
-    def elsewhere(self, config: ClusterConfig, folder: Path) -> Mapping[str, str]:
-        """Return machine -> Vagrantfile of a lab of this name that another folder than `folder` made."""
-        here = f"Source: {folder / 'Vagrantfile'}"
-        sources = {name: root.findtext("description") or here for name, root in self._domains(config)}
-        return {name: source.removeprefix("Source: ") for name, source in sources.items() if source != here}
+    def lab_machines(self, config: ClusterConfig, ids: Collection[str] = ()) -> list[LabMachine]:
+        """Return the domains with a name and on the network of this lab, and those with `ids`."""
+        found = [_machine(root) for _, root in self._domains(config)]
+        rest = sorted(set(ids) - {machine.id for machine in found})
+        roots = (self.virsh.xml("dumpxml", machine) for machine in rest)
+        return found + [_machine(root) for root in roots if root is not None]
 
     def taken(self, config: ClusterConfig, inventory: Inventory, known: Mapping[str, str]) -> list[str]:
         """Return the names that domains of other networks have, but for those that Vagrant began to make."""
@@ -146,56 +128,68 @@ class Libvirt:
             root = self.virsh.xml("dumpxml", name)
             if root is None:
                 continue
-            networks = attributes(root, "devices/interface/source", ["network"])
-            if (network_name(config.name),) in networks:
+            if _is_on(root, network_name(config.name)):
                 yield name, root
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Remove domains with their snapshots and disks."""
-        for name in names:
-            self.virsh.quietly("destroy", name)
-            self.virsh.quietly("undefine", name, "--snapshots-metadata", "--managed-save", "--nvram")
-            self.virsh.quietly("vol-delete", "--pool", POOL, f"{name}.img")
+    def remove(self, machines: Sequence[LabMachine]) -> None:
+        """Remove domains with their snapshots, and the disk that Vagrant made for each."""
+        disks: list[str] = []
+        for machine in machines:
+            root = self.virsh.xml("dumpxml", machine.id)
+            if root is None:
+                continue
+            files = disk_files(root)
+            disks += [file for file in files if Path(file).name == f"{machine.name}.img"]
+            self.virsh.quietly("destroy", machine.id)
+            self.virsh.quietly("undefine", machine.id, "--snapshots-metadata", "--managed-save", "--nvram")
+        self.storage.delete_disks(disks)
 
     def remove_rest(self, config: ClusterConfig) -> None:
         """Remove the lab's network, disks without a machine, and box images nothing is cloned from."""
-        network = network_name(config.name)
-        (domains,) = self.virsh.lists("list --all --name")
-        pattern = machine_names(config.name)
-        volumes = self._volumes()
-        for volume in volumes:
-            machine = volume.removesuffix(".img")
-            if machine != volume and pattern.fullmatch(machine) and machine not in domains:
-                self.virsh.quietly("vol-delete", "--pool", POOL, volume)
-        self._remove_idle_boxes()
-        if self.virsh.xml("net-dumpxml", network) is not None:
-            self.virsh.quietly("net-destroy", network)
-            self.virsh.quietly("net-undefine", network)
+        self.storage.delete_left_disks(machine_names(config.name))
+        self.storage.delete_idle_boxes()
+        self._remove_network(config)
 
-    def _remove_idle_boxes(self) -> None:
-        volumes = self._volumes()
-        ours = {name for name in volumes if re.fullmatch(r"kubelab-.+_vagrant_box_image_.+\.img", name)}
-        if not ours:
+    def _remove_network(self, config: ClusterConfig) -> None:
+        name = network_name(config.name)
+        root = self.virsh.xml("net-dumpxml", name)
+        if root is None:
             return
-        for name in volumes - ours:
-            root = self.virsh.xml("vol-dumpxml", "--pool", POOL, name)
-            backing = root.findtext("backingStore/path") if root is not None else None
-            ours.discard(Path(backing or "/").name)
-        for name in ours:
-            self.virsh("vol-delete", "--pool", POOL, name)
-
-    def _volumes(self) -> set[str]:
-        self.virsh("pool-refresh", POOL)
-        (lines,) = self.virsh.lists(f"vol-list {POOL}")
-        # Two columns, three spaces apart: the name of a volume that is not ours may hold a space.
-        return {re.split(r" {2,}", line)[0] for line in lines}
+        if not _is_own(root, config.name):
+            self.report.info(f"the network {name} stays: kubelab did not make it")
+            return
+        users = [domain.findtext("name", "") for domain in self.virsh.domains() if _is_on(domain, name)]
+        if users:
+            self.report.info(f"the network {name} stays: {', '.join(users)} is on it")
+            return
+        self.virsh.quietly("net-destroy", name)
+        self.virsh.quietly("net-undefine", name)
 
 
-def _box_volume(box: BoxReference) -> str:
-    return f"{box.name}_vagrant_box_image_{box.version}_box.img"
+def _machine(root: ET.Element) -> LabMachine:
+    said = root.findtext("description") or ""
+    source = Path(said.removeprefix(_SOURCE)) if said.startswith(_SOURCE) else None
+    return LabMachine(root.findtext("name", ""), root.findtext("uuid", ""), source)
 
 
-def _refuse_drift(found: ET.Element, config: ClusterConfig, inventory: Inventory) -> None:
+def _is_on(root: ET.Element, network: str) -> bool:
+    """Return whether a domain has a network card on `network`."""
+    return (network,) in attributes(root, "devices/interface/source", ["network"])
+
+
+def _is_own(network: ET.Element, lab: str) -> bool:
+    """Return whether a network is the one that kubelab makes for `lab`: nobody else calls its bridge so."""
+    return attributes(network, "bridge", ["name"]) == {(bridge_name(lab),)}
+
+
+def _refuse(found: ET.Element, config: ClusterConfig, inventory: Inventory) -> None:
+    """Raise ConfigError for a network that is not the lab's, or of another range than lab.yaml has."""
+    if not _is_own(found, config.name):
+        raise ConfigError(
+            f"this host has a network {network_name(config.name)} that kubelab did not make",
+            key="name",
+            hint="choose another name, or remove that network if it is yours",
+        )
     if drift := _drift(found, config, inventory):
         key, text = drift
         raise ConfigDrift(

@@ -67,6 +67,12 @@ class Virsh:
                 return None
             raise
 
+    def domains(self) -> list[ET.Element]:
+        """Return the definitions of all domains, whoever made them."""
+        (ids,) = self.lists("list --all --uuid")
+        roots = (self.xml("dumpxml", machine) for machine in ids)
+        return [root for root in roots if root is not None]
+
     def quietly(self, *arguments: str) -> bool:
         """Run a command unless there is nothing for it to do; return whether there was."""
         try:

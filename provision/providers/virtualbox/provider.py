@@ -6,7 +6,7 @@ is tested against a stand-in for VBoxManage, and has not brought up a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,12 +19,15 @@ from provision.config.values import SMALLEST_DISK
 from provision.engine.waiting import Clock, RealClock, poll_until
 from provision.errors import ConfigError, ResourceError, ToolFailed
 from provision.host.facts import VIRTUALISATION_FLAGS, HostFacts
+from provision.providers.base import LabMachine
 from provision.providers.virtualbox.hostonly import NETWORKS_FILE, HostOnly
 from provision.providers.virtualbox.vboxmanage import NOT_FOUND, VBoxManage
 from provision.report.base import Reporter
 
 DELETE_DEADLINE = 120.0
 UNLOCK_SECONDS = 30.0
+# What the Vagrantfile writes before its own path, as each machine's description.
+_SOURCE = "Source: "
 
 
 @dataclass(frozen=True)
@@ -96,33 +99,30 @@ class VirtualBox:
     def upload_box(self, box: BoxReference, folder: Path) -> None:
         """Do nothing: Vagrant imports a box itself."""
 
-    def strays(self, config: ClusterConfig, known: Mapping[str, str]) -> list[str]:
-        """Return the machines in the lab's group that Vagrant does not know."""
-        group, ids = f"/{network_name(config.name)}", set(known.values())
-        return [
-            name
-            for machine, name in self.vbox.machines().items()
-            if machine not in ids and group in (self.vbox.info(machine) or {}).get("groups", "").split(",")
-        ]
-
-    def elsewhere(self, config: ClusterConfig, folder: Path) -> Mapping[str, str]:
-        """Return nothing: VirtualBox does not say where a machine was made."""
-        return {}
+    def lab_machines(self, config: ClusterConfig, ids: Collection[str] = ()) -> list[LabMachine]:
+        """Return the machines in the lab's group, and those with `ids`."""
+        group = f"/{network_name(config.name)}"
+        found = []
+        for machine, name in self.vbox.machines().items():
+            info = self.vbox.info(machine) or {}
+            if machine in ids or group in info.get("groups", "").split(","):
+                found.append(LabMachine(name, machine, _source(info)))
+        return found
 
     def taken(self, config: ClusterConfig, inventory: Inventory, known: Mapping[str, str]) -> list[str]:
         """Return the names that machines outside the lab's group have."""
         machines = self.vbox.machines()
         foreign = {name for machine, name in machines.items() if machine not in known.values()}
-        foreign -= set(self.strays(config, known))
+        foreign -= {machine.name for machine in self.lab_machines(config)}
         return [node.name for node in inventory.nodes if node.name in foreign]
 
-    def remove(self, names: Sequence[str]) -> None:
+    def remove(self, machines: Sequence[LabMachine]) -> None:
         """Power machines off and remove them with their disks; raises WaitTimeout."""
-        for name in names:
-            self.vbox.quietly("controlvm", name, "poweroff")
+        for machine in machines:
+            self.vbox.quietly("controlvm", machine.id, "poweroff")
             poll_until(
-                partial(self._unregister, name),
-                what=f"the removal of {name}",
+                partial(self._unregister, machine.id),
+                what=f"the removal of {machine.name}",
                 deadline=UNLOCK_SECONDS,
                 clock=self.clock,
                 interval=0.5,
@@ -134,9 +134,9 @@ class VirtualBox:
         """Remove the lab's host-only interface; the machine that Vagrant clones from belongs to the box."""
         self.network.remove(config)
 
-    def _unregister(self, name: str) -> bool:
+    def _unregister(self, machine: str) -> bool:
         try:
-            self.vbox("unregistervm", name, "--delete", deadline=DELETE_DEADLINE)
+            self.vbox("unregistervm", machine, "--delete", deadline=DELETE_DEADLINE)
         except ToolFailed as error:
             if NOT_FOUND not in error.output:
                 raise
@@ -150,3 +150,9 @@ class VirtualBox:
                     f"VirtualBox cannot change the size of the box's disk; allowed: {SMALLEST_DISK}GiB",
                     key=f"{key}.disk",
                 )
+
+
+def _source(info: Mapping[str, str]) -> Path | None:
+    """Return the Vagrantfile that a machine says it was made from."""
+    said = info.get("description", "")
+    return Path(said.removeprefix(_SOURCE)) if said.startswith(_SOURCE) else None

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 
 from provision.box.reference import BoxReference
-from provision.config.inventory import inventory_of
+from provision.config.inventory import bridge_name, inventory_of
 from provision.config.schema import ClusterConfig
-from provision.errors import ConfigDrift, MissingTool, ToolFailed
+from provision.errors import Cancelled, ConfigDrift, ConfigError, MissingTool, ToolFailed
+from provision.host.locks import try_lock
+from provision.providers.base import BOXES_LOCK, LabMachine
 from provision.providers.libvirt.provider import Libvirt
+from provision.providers.vagrantfile import network_xml
 from provision.report.base import RecordingReporter
 from tests.fakes import stubs
 from tests.fakes.config import make_config
@@ -23,6 +28,7 @@ BOX = BoxReference("kubelab-1.36.3-abc", "1.0.0", "file:///cache/box.json", 12)
 IMAGE = "kubelab-1.36.3-abc_vagrant_box_image_1.0.0_box.img"
 CONFIG = make_config(workers={"count": 1})
 PROVIDER = Libvirt(RecordingReporter(), Event())
+POOL_FOLDER = "/var/lib/libvirt/images"
 
 
 class Host:
@@ -46,13 +52,20 @@ class Host:
     def change(self, **state: Any) -> None:
         self.write(**{**self.state, **state})
 
-    def domain(
-        self, name: str, state: str = "running", network: str = "kubelab-lab", source: str = ""
-    ) -> str:
+    def domain(self, name: str, state: str = "running", network: str = "kubelab-lab", **more: Any) -> str:
         """Define a domain and return its id."""
-        domain = {"uuid": f"id-of-{name}", "state": state, "network": network, "source": source}
+        domain = {"uuid": f"id-of-{name}", "state": state, "network": network, **more}
         self.change(domains={**self.state["domains"], name: domain})
         return f"id-of-{name}"
+
+    def machine(self, name: str, disk: str = "", **more: Any) -> LabMachine:
+        """Define a domain of the lab with a disk of the pool, as Vagrant does, and return it."""
+        file = disk or f"{name}.img"
+        self.volumes(**{file: {"size": 1, "backing": IMAGE}})
+        return LabMachine(name, self.domain(name, disk=[f"{POOL_FOLDER}/{file}", "qcow2"], **more))
+
+    def volumes(self, **volumes: Any) -> None:
+        self.change(volumes={**self.state["volumes"], **volumes})
 
     @property
     def state(self) -> dict[str, Any]:
@@ -193,6 +206,39 @@ def test_half_an_upload_is_removed(host: Host, tmp_path: Path) -> None:
     assert not PROVIDER.has_box(BOX, tmp_path)
 
 
+def test_a_whole_image_of_another_size_is_used_as_long_as_machines_are_clones_of_it(
+    host: Host, tmp_path: Path
+) -> None:
+    (tmp_path / "box.img").write_text("a disk that another user built")
+    host.volumes(**{IMAGE: {"size": 7}, "other-cp1.img": {"size": 1, "backing": IMAGE}})
+    PROVIDER.upload_box(BOX, tmp_path)
+    assert PROVIDER.has_box(BOX, tmp_path)
+    assert (host.calls("vol-delete"), host.calls("vol-upload")) == ([], [])
+
+
+def test_an_upload_waits_for_another_one_of_the_same_box(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "box.img").write_text("a disk")
+    # What another command uploads, half of it.
+    host.volumes(**{IMAGE: {"size": 3}})
+    report, cancel = RecordingReporter(), Event()
+    with try_lock(IMAGE):
+        waiting = Thread(target=suppressed, args=(Libvirt(report, cancel).upload_box, BOX, tmp_path))
+        waiting.start()
+        while not report.of("info"):
+            assert waiting.is_alive()
+        cancel.set()
+        waiting.join()
+    assert "uploads the same box" in report.of("info")[0]["text"]
+    assert host.calls("vol-delete") == []
+    PROVIDER.upload_box(BOX, tmp_path)
+    assert len(host.calls("vol-upload")) == 1
+
+
+def suppressed(work: Callable[..., object], *arguments: object) -> None:
+    with contextlib.suppress(Cancelled):
+        work(*arguments)
+
+
 def test_an_upload_that_failed_is_told_even_if_nothing_can_be_removed(host: Host, tmp_path: Path) -> None:
     host.change(fail={"vol-upload": "No space left on device", "vol-delete": "the disk is gone"})
     with pytest.raises(ToolFailed) as caught:
@@ -200,26 +246,28 @@ def test_an_upload_that_failed_is_told_even_if_nothing_can_be_removed(host: Host
     assert "No space left" in caught.value.details
 
 
-def test_strays_are_on_the_labs_own_network_only(host: Host) -> None:
-    known = host.domain("lab-cp1")
-    host.domain("lab-w1")
+def test_the_machines_of_a_lab_have_its_name_and_its_network(host: Host) -> None:
+    host.domain("lab-cp1", source="/lab/Vagrantfile")
     host.domain("lab-w7", "shutoff")
     host.domain("lab-w2", network="default")
     host.domain("lab-w1-copy")
     host.domain("other-w1", network="kubelab-other")
-    assert PROVIDER.strays(CONFIG, {"lab-cp1": known}) == ["lab-w1", "lab-w7"]
-    assert PROVIDER.strays(CONFIG, {}) == ["lab-cp1", "lab-w1", "lab-w7"]
+    assert PROVIDER.lab_machines(CONFIG) == [
+        LabMachine("lab-cp1", "id-of-lab-cp1", Path("/lab/Vagrantfile")),
+        LabMachine("lab-w7", "id-of-lab-w7", None),
+    ]
 
 
-def test_a_machine_made_anew_behind_vagrants_back_is_a_stray(host: Host) -> None:
+def test_a_machine_is_found_by_its_id_whatever_it_is_called(host: Host) -> None:
     host.domain("lab-cp1")
-    assert PROVIDER.strays(CONFIG, {"lab-cp1": "id-of-its-forerunner"}) == ["lab-cp1"]
+    host.domain("saved", source="/lab/Vagrantfile")
+    found = PROVIDER.lab_machines(CONFIG, ["id-of-saved", "id-of-nothing", "id-of-lab-cp1"])
+    assert [machine.name for machine in found] == ["lab-cp1", "saved"]
 
 
-def test_a_lab_of_the_same_name_made_in_another_folder_is_told_apart(host: Host, tmp_path: Path) -> None:
-    host.domain("lab-cp1", source=str(tmp_path / "Vagrantfile"))
-    assert PROVIDER.elsewhere(CONFIG, tmp_path) == {}
-    assert PROVIDER.elsewhere(CONFIG, tmp_path / "other") == {"lab-cp1": str(tmp_path / "Vagrantfile")}
+def test_a_description_of_the_users_own_names_no_vagrantfile(host: Host) -> None:
+    host.domain("lab-cp1", description="my control plane")
+    assert [machine.source for machine in PROVIDER.lab_machines(CONFIG)] == [None]
 
 
 def test_names_that_other_machines_have_are_taken(host: Host) -> None:
@@ -233,49 +281,129 @@ def test_names_that_other_machines_have_are_taken(host: Host) -> None:
 
 
 def test_machines_are_removed_with_their_disks(host: Host) -> None:
-    host.domain("lab-cp1")
-    host.domain("lab-w1", "shutoff")
-    host.domain("other-cp1", network="kubelab-other")
-    disks = ["lab-cp1.img", "other-cp1.img"]
-    host.change(volumes={name: {"size": 1} for name in disks})
-    PROVIDER.remove(["lab-cp1", "lab-w1", "lab-w2"])
+    made = [host.machine("lab-cp1"), host.machine("lab-w1", state="shutoff")]
+    host.machine("other-cp1", network="kubelab-other")
+    PROVIDER.remove([*made, LabMachine("lab-w2", "id-of-lab-w2")])
     assert host.names("domains") == {"other-cp1"}
     assert host.names("volumes") == {"other-cp1.img"}
 
 
+def test_a_disk_that_the_user_gave_a_machine_stays(host: Host) -> None:
+    host.volumes(**{"data.img": {"size": 1}})
+    more = [f"{POOL_FOLDER}/data.img", "/home/me/lab-w1.img"]
+    PROVIDER.remove([host.machine("lab-w1", more_disks=more)])
+    assert host.names("volumes") == {"data.img"}
+
+
+def test_a_disk_that_another_machine_has_too_stays(host: Host) -> None:
+    machine = host.machine("lab-w1")
+    host.domain("rescue", network="default", more_disks=[f"{POOL_FOLDER}/lab-w1.img"])
+    PROVIDER.remove([machine])
+    assert (host.names("domains"), host.names("volumes")) == ({"rescue"}, {"lab-w1.img"})
+
+
+def test_a_machine_of_the_same_name_made_meanwhile_is_not_removed(host: Host) -> None:
+    host.machine("lab-w1")
+    PROVIDER.remove([LabMachine("lab-w1", "id-of-its-forerunner")])
+    assert (host.names("domains"), host.names("volumes")) == ({"lab-w1"}, {"lab-w1.img"})
+
+
 def test_a_machine_that_cannot_be_removed_is_no_success(host: Host) -> None:
-    host.domain("lab-cp1")
+    machine = host.machine("lab-cp1")
     host.change(fail={"undefine": "cannot undefine domain with checkpoints"})
     with pytest.raises(ToolFailed, match="undefine"):
-        PROVIDER.remove(["lab-cp1"])
+        PROVIDER.remove([machine])
+    assert host.names("volumes") == {"lab-cp1.img"}
+
+
+def image(name: str) -> str:
+    """Return the name of the pool's volume of another box."""
+    return IMAGE.replace("abc", name)
 
 
 def test_the_rest_of_a_lab_goes_and_nothing_else(host: Host) -> None:
     make_network()
-    networks = host.state["networks"]
-    networks["kubelab-other"] = networks["kubelab-lab2"] = networks["kubelab-lab"]
-    old = IMAGE.replace("abc", "old")
     stays: dict[str, Any] = {
         "lab-w1": {"size": 1},
-        "lab-cp1-data.img": {"size": 1},
-        "mylab-cp1.img": {"size": 1},
-        "lab-w2.img": {"size": 1},
+        "lab-cp1-data.img": {"size": 1, "backing": image("kept")},
+        "mylab-cp1.img": {"size": 1, "backing": image("kept")},
+        # The disk of a machine that was renamed, and one that somebody made without a box.
+        "lab-w2.img": {"size": 1, "backing": IMAGE},
+        "lab-w9.img": {"size": 1},
         "other-cp1.img": {"size": 1, "backing": IMAGE},
-        "my notes.img": {"size": 1, "backing": old.replace("old", "mine")},
-        IMAGE: {"size": 1},
-        old.replace("old", "mine"): {"size": 1},
+        "my notes.img": {"size": 1, "backing": image("mine")},
+        "elsewhere": {"size": 1, "backing": image("other-pool"), "pool": "fast"},
+        **{image(name): {"size": 1} for name in ("abc", "mine", "kept", "other-pool", "disk")},
         "debian-VAGRANTSLASH-13_vagrant_box_image_1_box.img": {"size": 1},
     }
-    goes: dict[str, Any] = {"lab-cp1.img": {"size": 1, "backing": old}, old: {"size": 1}}
-    host.domain("lab-w2", network="default")
-    host.change(networks=networks, volumes={**stays, **goes})
+    goes: dict[str, Any] = {
+        "lab-cp1.img": {"size": 1, "backing": image("old")},
+        image("old"): {"size": 1},
+    }
+    host.domain("web", network="default", disk=[f"{POOL_FOLDER}/lab-w2.img", "qcow2"])
+    host.domain("db", network="default", disk=[f"{POOL_FOLDER}/{image('disk')}", "qcow2"])
+    host.change(volumes={**stays, **goes}, pools=["default", "fast"])
     PROVIDER.remove_rest(CONFIG)
     assert host.names("volumes") == set(stays)
+    assert host.names("networks") == {"default"}
+    assert host.names("domains") == {"web", "db"}
+    PROVIDER.remove_rest(CONFIG)
+    assert host.names("volumes") == set(stays)
+
+
+def test_no_box_image_goes_while_another_lab_is_made(host: Host) -> None:
+    host.volumes(**{IMAGE: {"size": 1}})
+    with try_lock(BOXES_LOCK, shared=True), try_lock(BOXES_LOCK, shared=True) as second:
+        assert second
+        PROVIDER.remove_rest(CONFIG)
+        assert host.names("volumes") == {IMAGE}
+    PROVIDER.remove_rest(CONFIG)
+    assert host.names("volumes") == set()
+
+
+def test_a_pool_that_does_not_answer_keeps_the_box_images(host: Host) -> None:
+    host.volumes(**{IMAGE: {"size": 1}})
+    host.change(fail={"pool-list": "no connection"})
+    PROVIDER.remove_rest(CONFIG)
+    assert host.names("volumes") == {IMAGE}
+
+
+def test_the_networks_of_others_stay(host: Host) -> None:
+    make_network()
+    networks = host.state["networks"]
+    networks["kubelab-other"] = networks["kubelab-lab2"] = networks["kubelab-lab"]
+    host.change(networks=networks)
+    PROVIDER.remove_rest(CONFIG)
     assert host.names("networks") == {"default", "kubelab-other", "kubelab-lab2"}
-    assert host.names("domains") == {"lab-w2"}
     assert all(network["active"] for network in host.state["networks"].values())
+
+
+@pytest.fixture
+def anothers_network(host: Host) -> str:
+    """A network with the name of the lab's that kubelab did not make; return what defines it."""
+    xml = network_xml(CONFIG, inventory_of(CONFIG)).replace(bridge_name("lab"), "virbr7")
+    host.change(networks={"kubelab-lab": {"xml": xml, "active": True}})
+    return xml
+
+
+def test_a_network_that_somebody_else_made_is_neither_used_nor_removed(
+    host: Host, anothers_network: str
+) -> None:
+    more = make_config(workers={"count": 2})
+    assert not network_ready()
+    for ask in (PROVIDER.refuse_network, PROVIDER.make_network):
+        with pytest.raises(ConfigError, match="kubelab did not make") as caught:
+            ask(more, inventory_of(more))
+        assert caught.value.key == "name"
     PROVIDER.remove_rest(CONFIG)
-    assert host.names("volumes") == set(stays)
+    assert host.state["networks"] == {"kubelab-lab": {"xml": anothers_network, "active": True}}
+
+
+def test_a_network_with_another_machine_on_it_stays(host: Host) -> None:
+    make_network()
+    host.domain("saved")
+    PROVIDER.remove_rest(CONFIG)
+    assert "kubelab-lab" in host.names("networks")
 
 
 def test_a_lab_whose_network_stands_still_is_removed_too(host: Host) -> None:

@@ -19,7 +19,7 @@ from provision.engine.waiting import Clock
 from provision.errors import ConfigDrift, ConfigError, MissingTool, ResourceError, ToolFailed, WaitTimeout
 from provision.extensions import PROVIDERS
 from provision.host.facts import HostFacts
-from provision.providers.base import Provider
+from provision.providers.base import LabMachine, Provider
 from provision.providers.virtualbox.provider import VirtualBox
 from provision.report.base import RecordingReporter
 from tests.fakes import stubs
@@ -261,7 +261,7 @@ def test_boxes_are_vagrants_own_affair(stub: Stub, provider: VirtualBox, tmp_pat
     assert stub.read()["calls"] == []
 
 
-def test_strays_are_the_labs_machines_that_vagrant_does_not_know(stub: Stub, provider: VirtualBox) -> None:
+def test_the_machines_of_a_lab_are_in_its_group(stub: Stub, provider: VirtualBox) -> None:
     config, _ = lab()
     groups = {
         "a": "/kubelab-lab",
@@ -276,21 +276,37 @@ def test_strays_are_the_labs_machines_that_vagrant_does_not_know(stub: Stub, pro
             for name, group in groups.items()
         ]
     )
-    assert provider.strays(config, {"lab-cp1": IDS["a"]}) == ["b", "e"]
-    assert provider.strays(config, {}) == ["a", "b", "e"]
+    assert [machine.name for machine in provider.lab_machines(config)] == ["a", "b", "e"]
+    assert [machine.name for machine in provider.lab_machines(config, [IDS["c"]])] == ["a", "b", "c", "e"]
+
+
+def test_a_machine_says_which_vagrantfile_it_was_made_from(stub: Stub, provider: VirtualBox) -> None:
+    group = {"state": "running", "groups": "/kubelab-lab"}
+    stub.has(
+        machines=[
+            {"name": "a", "id": IDS["a"], "description": "Source: /lab/Vagrantfile", **group},
+            {"name": "b", "id": IDS["b"], "description": "my own", **group},
+        ]
+    )
+    found = provider.lab_machines(lab()[0])
+    assert [machine.source for machine in found] == [Path("/lab/Vagrantfile"), None]
+
+
+def machine(name: str) -> LabMachine:
+    return LabMachine(name, IDS[name])
 
 
 def test_machines_are_removed_with_their_disks_whatever_their_state(stub: Stub, provider: VirtualBox) -> None:
     stub.machines(a="running", b="poweroff", c="running")
-    provider.remove(["a", "b"])
+    provider.remove([machine("a"), machine("b")])
     assert [machine["name"] for machine in stub.read()["machines"]] == ["c"]
-    assert stub.calls("unregistervm") == ["unregistervm a --delete", "unregistervm b --delete"]
-    provider.remove(["a"])
+    assert stub.calls("unregistervm") == [f"unregistervm {IDS[name]} --delete" for name in ("a", "b")]
+    provider.remove([machine("a")])
 
 
 def test_a_machine_still_locked_is_tried_again(stub: Stub, provider: VirtualBox) -> None:
     stub.has(machines=[{"name": "a", "id": IDS["a"], "state": "running", "locked": 2}])
-    provider.remove(["a"])
+    provider.remove([machine("a")])
     assert stub.read()["machines"] == []
     assert len(stub.calls("unregistervm")) == 3
 
@@ -298,7 +314,7 @@ def test_a_machine_still_locked_is_tried_again(stub: Stub, provider: VirtualBox)
 def test_a_machine_that_stays_locked_is_an_error(stub: Stub, provider: VirtualBox) -> None:
     stub.has(machines=[{"name": "a", "id": IDS["a"], "state": "running", "locked": 10_000}])
     with pytest.raises(WaitTimeout, match="the removal of a"):
-        provider.remove(["a"])
+        provider.remove([machine("a")])
 
 
 def test_the_labs_network_goes_with_it(stub: Stub, provider: VirtualBox) -> None:

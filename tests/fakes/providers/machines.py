@@ -32,6 +32,9 @@ class FakeMachines:
     def ids(self) -> Mapping[str, str]:
         return dict(self.known)
 
+    def known_ids(self) -> Mapping[str, str]:
+        return self.ids()
+
     def states(self) -> Mapping[str, str]:
         return dict(self.state)
 

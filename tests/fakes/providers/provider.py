@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,14 @@ from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory
 from provision.config.schema import ClusterConfig
 from provision.errors import LabError
+from provision.providers.base import LabMachine
 
 
 class FakeProvider:
-    """A hypervisor in memory: `calls` lists what changed it."""
+    """A hypervisor in memory: `calls` lists what changed it.
+
+    `stray` are the names of machines made from the lab in `folder`, `others` name -> Vagrantfile of others.
+    """
 
     name = "libvirt"
     parallel = True
@@ -26,7 +30,8 @@ class FakeProvider:
     def __init__(self, report: object = None, cancel: threading.Event | None = None) -> None:
         self.machines: dict[str, str] = {}
         self.stray: list[str] = []
-        self.others: dict[str, str] = {}
+        self.others: dict[str, str | None] = {}
+        self.folder = Path("/lab")
         self.foreign: list[str] = []
         self.drift: LabError | None = None
         self.network = False
@@ -50,8 +55,12 @@ class FakeProvider:
         self.calls.append(("make_network", config.name))
         self.network = True
 
-    def elsewhere(self, config: object, folder: Path) -> Mapping[str, str]:
-        return self.others
+    def lab_machines(self, config: object, ids: Collection[str] = ()) -> list[LabMachine]:
+        own = [LabMachine(name, f"stray-{name}", self.folder / "Vagrantfile") for name in self.stray]
+        return own + [
+            LabMachine(name, f"other-{name}", Path(file) if file else None)
+            for name, file in self.others.items()
+        ]
 
     def taken(self, config: ClusterConfig, inventory: Inventory, known: Mapping[str, str]) -> list[str]:
         return self.foreign
@@ -63,11 +72,9 @@ class FakeProvider:
         self.calls.append(("upload_box", folder))
         self.boxes.add(box.name)
 
-    def strays(self, config: ClusterConfig, known: Mapping[str, str]) -> list[str]:
-        return [name for name in self.stray if name not in known]
-
-    def remove(self, names: Sequence[str]) -> None:
-        self.calls.append(("remove", list(names)))
+    def remove(self, machines: Sequence[LabMachine]) -> None:
+        names = [machine.name for machine in machines]
+        self.calls.append(("remove", names))
         self.stray = [name for name in self.stray if name not in names]
 
     def remove_rest(self, config: ClusterConfig) -> None:

@@ -3,8 +3,8 @@
 State: networks name -> {xml, active}; domains name -> {uuid, state, network, disk (file and format),
 loader, folder, snapshots (name -> state it was saved in), current, busy (calls it refuses), rss, emulator
 (the CPUs of QEMU's own threads)}; volumes
-name -> {size, backing}; `fail` command -> message; `calls` is what was asked, `unknown` what it could not
-understand. Without a command it takes one a line from standard input, as virsh does.
+name -> {size, backing, pool}; `fail` command -> message; `calls` is what was asked, `unknown` what it could
+not understand. Without a command it takes one a line from standard input, as virsh does.
 """
 
 from __future__ import annotations
@@ -133,8 +133,12 @@ class Virsh:
         if "folder" in domain:
             devices += f"<filesystem><source dir='{domain['folder']}'/></filesystem>"
         loader = f"<os><loader type='{domain['loader']}'/></os>" if "loader" in domain else ""
+        for file in domain.get("more_disks", []):
+            devices += f"<disk device='disk'><driver type='qcow2'/><source file='{file}'/></disk>"
         source = domain.get("source", "")
-        loader += f"<description>Source: {source}</description>" if source else ""
+        (name,) = (known for known, each in self.domains.items() if each is domain)
+        description = f"Source: {source}" if source else domain.get("description", "")
+        loader += f"<description>{description}</description>" if description else ""
         head = f"<name>{name}</name><uuid>{domain['uuid']}</uuid>{loader}"
         print(f"<domain>{head}<devices>{devices}</devices></domain>")
 
@@ -237,16 +241,22 @@ class Virsh:
         domain["state"] = "shutoff"
 
     def undefine(self, name: str, *flags: str) -> None:
-        self.find("dom", name)
-        del self.domains[name]
+        domain = self.find("dom", name)
+        for known in [known for known, each in self.domains.items() if each is domain]:
+            del self.domains[known]
+
+    def pool_list(self, flag: str) -> None:
+        assert flag == "--name"
+        print("\n".join([*self.pools, ""]))
 
     def pool_refresh(self, name: str) -> None:
         self.pool(name)
 
     def vol_list(self, pool: str) -> None:
         self.pool(pool)
-        width = max(map(len, self.volumes), default=0)
-        for name in self.volumes:
+        names = [name for name, each in self.volumes.items() if each.get("pool", "default") == pool]
+        width = max(map(len, names), default=0)
+        for name in names:
             print(f" {name:<{width}}   {POOL_FOLDER}/{name}")
         print()
 

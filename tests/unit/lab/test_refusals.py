@@ -55,6 +55,19 @@ def removed_node(provider: FakeProvider) -> None:
     provider.stray = ["lab-w2"]
 
 
+def no_folder(provider: FakeProvider) -> None:
+    provider.others = {"lab-cp1": None}
+
+
+def renamed(provider: FakeProvider) -> None:
+    provider.others = {"saved": "/lab/Vagrantfile"}
+
+
+def lost_id(provider: FakeProvider) -> None:
+    provider.stray = ["lab-w1"]
+    provider.machines = {"stray-lab-w1": "paused"}
+
+
 def other_range(provider: FakeProvider) -> None:
     provider.drift = ConfigDrift("the network has another range", key="network.nodes", hint="kubelab destroy")
 
@@ -63,6 +76,9 @@ REFUSED = {
     no_boxes: ("provider: ", "kubelab render"),
     another_lab: ("name: .*/elsewhere/Vagrantfile", "another name"),
     other_machines: ("name: .*lab-w1", "another name"),
+    no_folder: ("name: .*lab-cp1.*made by something else", "another name"),
+    renamed: ("name: .*that of saved", "name it as before"),
+    lost_id: ("name: lab-w1 runs.*lost its id", "bring back /lab/.vagrant"),
     removed_node: ("workers.count: lab-w2", "kubelab destroy"),
     other_range: ("network.nodes: ", "kubelab destroy"),
 }

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigError, ToolFailed, VagrantError
 from provision.lifecycle.destroy import destroy
+from provision.providers.base import LabMachine
 from provision.ssh.keys import make_key
 from tests.fakes.lab import Lab, make_lab
 from tests.fakes.providers.ids import id_of
@@ -79,8 +80,7 @@ class Failing(FakeProvider):
     def remove_rest(self, config: ClusterConfig) -> None:
         raise ToolFailed(["virsh"], 1, "no connection")
 
-    def strays(self, config: ClusterConfig, known: Mapping[str, str]) -> list[str]:
-        assert known == {}
+    def lab_machines(self, config: object, ids: Collection[str] = ()) -> list[LabMachine]:
         return []
 
 
@@ -136,3 +136,26 @@ def test_a_lab_of_the_same_name_in_another_folder_is_not_touched(lab: Lab) -> No
         destroy(lab.ctx)
     assert lab.provider.calls == []
     assert lab.machines.calls == []
+
+
+def test_machines_that_another_folder_made_meanwhile_are_not_touched(lab: Lab) -> None:
+    lab.provider.stray = ["lab-w1"]
+    forget = lab.machines.destroy
+
+    def destroy_slowly() -> None:
+        forget()
+        lab.provider.others = {"lab-cp1": "/elsewhere/Vagrantfile"}
+
+    lab.machines.destroy = destroy_slowly  # type: ignore[method-assign]
+    destroy(lab.ctx)
+    assert ("remove", ["lab-w1"]) in lab.provider.calls
+
+
+def test_the_machines_of_a_moved_folder_go_also_where_vagrant_fails(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = LabMachine("lab-w1", id_of("lab-w1"), Path("/gone/Vagrantfile"))
+    monkeypatch.setattr(lab.provider, "lab_machines", lambda *_: [moved])
+    lab.machines.failure = VagrantError(["vagrant", "destroy"], 1, "a plugin is missing")
+    destroy(lab.ctx)
+    assert ("remove", ["lab-w1"]) in lab.provider.calls

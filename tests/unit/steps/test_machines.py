@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from provision.errors import ConfigDrift, ConnectFailed, Result, StepFailed, VagrantError
-from provision.providers.base import PAUSED, STOPPED
+from provision.providers.base import PAUSED, RUNNING, STOPPED
 from provision.ssh import host_keys
 from provision.ssh.runner import Endpoint
 from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
@@ -117,6 +117,23 @@ def test_half_made_machines_are_removed_before_vagrant_runs(lab: Lab) -> None:
     assert lab.provider.calls == [("remove", ["lab-w1"])]
     lab.machines.failure = None
     assert up(lab) == ["machines"]
+
+
+def test_machines_that_another_folder_made_meanwhile_are_not_removed(lab: Lab) -> None:
+    lab.provider.others = {"lab-cp1": "/elsewhere/Vagrantfile"}
+    with pytest.raises(StepFailed, match="/elsewhere/Vagrantfile") as caught:
+        up(lab)
+    assert caught.value.exit_code == 2
+    assert (lab.provider.calls, lab.machines.calls) == ([], [])
+
+
+def test_a_machine_that_runs_is_not_half_made(lab: Lab) -> None:
+    lab.provider.stray = ["lab-w1"]
+    lab.provider.machines = {"stray-lab-w1": RUNNING}
+    with pytest.raises(StepFailed, match="lost its id") as caught:
+        up(lab)
+    assert caught.value.exit_code == 2
+    assert (lab.provider.calls, lab.machines.calls) == ([], [])
 
 
 @pytest.mark.parametrize("running", [False, True])
