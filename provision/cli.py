@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import signal
@@ -74,6 +73,9 @@ def main() -> NoReturn:
 
     streams.open_missing()
     signal.signal(signal.SIGTERM, _interrupt)
+    # Under `nohup` a terminal may go away.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _interrupt)
     # While a command runs, `reporting` reports exceptions of threads; after its end they do not matter.
     threading.excepthook = lambda arguments: None
     try:
@@ -124,12 +126,13 @@ def _last_words(error: Exception) -> int:
     screens: list[Reporter] = [JsonReporter(sys.stdout)] if "--json" in sys.argv else []
     # The output itself may be what failed, so there is a second way.
     for screen in (*screens, PlainReporter(sys.stderr)):
-        with contextlib.suppress(Exception):
-            TeeReporter(screen).error(told)
+        reporter = TeeReporter(screen)
+        reporter.error(told)
+        if reporter.failure is None:
             break
     return told.exit_code
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """End as Ctrl-C does, so that `kill` leaves the same tidy state."""
+    """End as Ctrl-C does, so that `kill` and a lost terminal leave the same tidy state."""
     raise KeyboardInterrupt

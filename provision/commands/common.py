@@ -71,8 +71,9 @@ def common_options(function: F) -> F:
 def reporting(options: Options, workspace: Workspace | None = None) -> Iterator[TeeReporter]:
     """Give the reporter; an exception inside is reported and ends the command with its exit code.
 
-    With a `workspace` everything also goes to its run log. Exceptions of click pass through, and so does
-    BrokenPipeError when nobody reads the output any more.
+    With a `workspace` everything also goes to its run log. Output that cannot be written does not stop the
+    work; it is an error once that is done. Exceptions of click pass through, and so do BrokenPipeError when
+    nobody reads the output any more, and an error that cannot be told here.
     """
     log = None
     if workspace is not None:
@@ -83,6 +84,8 @@ def reporting(options: Options, workspace: Workspace | None = None) -> Iterator[
             yield reporter
             for error in from_threads:
                 raise error
+            if reporter.failure is not None:
+                raise reporter.failure
             return
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
@@ -93,7 +96,8 @@ def reporting(options: Options, workspace: Workspace | None = None) -> Iterator[
                 options.cancel.set()
             told = lab_error_of(raised, logged=log is not None)
             _log_tracebacks([raised, *from_threads], reporter)
-        _tell(told, reporter, options, workspace)
+        if not _tell(told, reporter, options, workspace):
+            raise told
     sys.exit(told.exit_code)
 
 
@@ -124,11 +128,14 @@ def _log_tracebacks(raised: Sequence[BaseException], reporter: TeeReporter) -> N
                 write(line)
 
 
-def _tell(error: LabError, reporter: TeeReporter, options: Options, workspace: Workspace | None) -> None:
+def _tell(error: LabError, reporter: TeeReporter, options: Options, workspace: Workspace | None) -> bool:
+    """Report what ended the command; return whether that could be done."""
     if options.debug:
         click.echo("\n".join(traceback_of(error, reporter.redactor)), err=True)
     step = error.step_id if isinstance(error, StepFailed) else None
     log = workspace.run_log if workspace is not None else None
     # Running it again does not help against a fault of kubelab.
     resume = options.resume if not isinstance(error, Fault) else None
+    reporter.failure = None
     reporter.error(error, step=step, log=log, resume=resume)
+    return reporter.failure is None

@@ -31,7 +31,7 @@ def command(options: Options, watch: bool) -> None:
         recover_interrupted(lab)
         if watch:
             terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-            watch_lab(lab, redraw=terminal and not options.json)
+            watch_lab(lab, redraw=terminal and not options.json, failure=lambda: report.failure)
         found = gather(lab)
         show(lab, found)
     sys.exit(0 if found.healthy else 1)

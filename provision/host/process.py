@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from provision.errors import Cancelled, LabError, MissingTool, ToolFailed
+from provision.host.interrupts import interrupts_held
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from types import FrameType
+    from collections.abc import Iterable, Mapping, Sequence
 
 KEPT_LINES = 200
 KILL_GRACE = 5.0
@@ -57,7 +57,8 @@ def run_tool(
     """
     process = None
     try:
-        with _interrupts_held():
+        # A program that runs before it can be named cannot be ended.
+        with interrupts_held():
             process = _start(argv, env, cwd, hint, orphaned, umask)
         stdout, tail = _follow(process, stdin, deadline, on_line, cancel)
     except _CancelSeen:
@@ -112,27 +113,6 @@ def _bound(
     if binder is None or shutil.which(program, path=environment.get("PATH")) is None:
         return list(argv)
     return [binder, "--pdeathsig", orphaned.name.removeprefix("SIG"), "--", *argv]
-
-
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while a program starts: one that runs before it can be named cannot be ended."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[tuple[int, FrameType | None]] = []
-    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    # One that is ignored stays so, here and in the program.
-    handlers = {number: handler for number, handler in found.items() if callable(handler)}
-    for number in handlers:
-        signal.signal(number, lambda number, frame: came.append((number, frame)))
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for caught, frame in came[:1]:
-            handlers[signal.Signals(caught)](caught, frame)
 
 
 class _DeadlinePassed(Exception):

@@ -9,7 +9,6 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from provision.errors import LabError
 from provision.report.base import EventReporter
 from provision.report.events import event_fields, timestamp, utc_now
 from provision.report.redact import LineRedactor, Redactor
@@ -27,8 +26,8 @@ PRIVATE = 0o600
 class RunLog(EventReporter):
     """Appends to the file `path` (mode 0600); the four runs before are kept as `path`.1 to .4.
 
-    Raises LabError if the file cannot be opened. Writing never raises, so that it cannot hide the error that
-    matters; `broken` says why the log is incomplete.
+    It never raises, so that a log that cannot be written keeps no command from its work, and cannot hide
+    the error that matters; `broken` says why the log is incomplete.
     """
 
     def __init__(
@@ -45,16 +44,14 @@ class RunLog(EventReporter):
         self._lock = threading.Lock()
         self._lines: dict[str, LineRedactor] = {}
         self._progress: dict[str, str] = {}
+        self._fd = -1
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _rotate(path)
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, PRIVATE)
             os.fchmod(self._fd, PRIVATE)
         except OSError as error:
-            raise LabError(
-                f"the run log {path} cannot be written: {error.strerror}",
-                hint=f"make sure that you own {path.parent} and may write to it",
-            ) from None
+            self.broken = f"{path}: {error.strerror}"
 
     def event(self, name: str, fields: dict[str, Any]) -> None:
         """Write one event of the Reporter; a repeated progress text is left out."""

@@ -21,6 +21,9 @@ class TeeReporter(EventReporter):
     """Passes every event to `screen` and to `log`; as a context manager it closes both.
 
     Both share one `redactor`, so that a secret that is added once is hidden in both.
+
+    No event raises: work must not stop half-way because nobody can be told of it. `failure` is the first
+    exception that an event met.
     """
 
     def __init__(self, screen: Reporter, log: RunLog | None = None) -> None:
@@ -31,6 +34,7 @@ class TeeReporter(EventReporter):
         self._durations: dict[str, float] = {}
         self._told_broken = False
         self._said: set[tuple[str, str]] = set()
+        self.failure: Exception | None = None
 
     @property
     def durations(self) -> dict[str, float]:
@@ -42,6 +46,12 @@ class TeeReporter(EventReporter):
             return dict(self._durations)
 
     def event(self, name: str, fields: dict[str, Any]) -> None:
+        try:
+            self._pass_on(name, fields)
+        except Exception as error:
+            self.failure = self.failure or error
+
+    def _pass_on(self, name: str, fields: dict[str, Any]) -> None:
         if name == "phase":
             with self._lock:
                 self._durations[fields["name"]] = self._durations.get(fields["name"], 0.0) + fields["seconds"]
@@ -54,8 +64,9 @@ class TeeReporter(EventReporter):
         clean = self.redactor.value(fields)
         if self.log is not None:
             self.log.event(name, clean)
-            self._tell_broken(self.log)
         getattr(self.screen, name)(**clean)
+        if self.log is not None:
+            self._tell_broken(self.log)
 
     def said(self, source: str, text: str) -> None:
         """Write what a tool said into the log, unless the same stands there."""
@@ -70,7 +81,10 @@ class TeeReporter(EventReporter):
         return self.log.sink(source) if self.log is not None else _ignore
 
     def close(self) -> None:
-        self.screen.close()
+        try:
+            self.screen.close()
+        except Exception as error:
+            self.failure = self.failure or error
         if self.log is not None:
             self.log.close()
 

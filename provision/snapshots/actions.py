@@ -9,6 +9,7 @@ from provision.errors import Cancelled, LabError
 from provision.host.memory import Prefault, prefaultable_mib
 from provision.lab.context import Context
 from provision.lab.readiness import what_is_missing
+from provision.lab.refusals import refuse_anothers_machines
 from provision.providers.base import PAUSED, RUNNING, SnapshotBackend
 from provision.snapshots import journal as snapshot_journal
 from provision.snapshots import manifests, preconditions, recovery
@@ -23,6 +24,7 @@ def save(ctx: Context, name: str, note: str = "") -> Manifest:
 
     A powered-off lab is saved without memory. Raises SnapshotError, ResourceError; then nothing is left.
     """
+    refuse_anothers_machines(ctx)
     backend, store = ctx.snapshots(ctx.cancel), manifests_of(ctx)
     ids = machine_ids(ctx)
     live = preconditions.all_running(ctx, backend, ids)
@@ -70,6 +72,7 @@ def restore(ctx: Context, name: str) -> Manifest:
 
     Raises SnapshotError before anything is changed when a machine cannot be restored.
     """
+    refuse_anothers_machines(ctx)
     backend = ctx.snapshots(ctx.cancel)
     manifest, ids = restorable(ctx, backend, name)
     states = backend.states(list(ids.values()))
@@ -98,6 +101,7 @@ def restore(ctx: Context, name: str) -> Manifest:
 
 def delete(ctx: Context, name: str) -> None:
     """Delete a snapshot from every machine, and its manifest; its child snapshots stay."""
+    refuse_anothers_machines(ctx)
     backend = ctx.snapshots(ctx.cancel)
     ids = holders(ctx, backend, name)
     journal = Journal(action="delete", name=name, time=_now(), ids=ids)
@@ -124,11 +128,13 @@ def _take(
     paused = ctx.clock.now()
     recovery.on_machines(ctx, ids, lambda machine: backend.save(machine, name))
     saved = ctx.clock.now()
+    if live:
+        # Nothing is told before: a screen that stands still would keep the machines paused.
+        backend.resume(machines)
+    resumed = ctx.clock.now()
     ctx.report.phase("save", saved - paused)
     if not live:
         return 0.0, 0.0
-    backend.resume(machines)
-    resumed = ctx.clock.now()
     ctx.report.phase("pause", paused - began)
     ctx.report.phase("resume", resumed - saved)
     return max(moments) - min(moments), max(0.0, resumed - min(moments))

@@ -11,8 +11,10 @@ from provision.config.inventory import Node
 from provision.engine.parallel import on_all
 from provision.engine.waiting import poll_until
 from provision.errors import Cancelled, LabError, MachineBusy, MadeByNewer, SnapshotError, in_one_line
+from provision.host.interrupts import interrupts_held
 from provision.lab.context import Context
 from provision.lab.readiness import wait_until_ready, what_is_missing
+from provision.lab.refusals import refuse_anothers_machines
 from provision.providers.base import PAUSED, SnapshotBackend
 from provision.repair.cluster import repair
 from provision.snapshots import journal as snapshot_journal
@@ -32,19 +34,12 @@ def guarded(ctx: Context, journal: Journal) -> Iterator[None]:
     try:
         yield
     except (Exception, KeyboardInterrupt) as cause:
-        ctx.report.info("undoing the unfinished snapshot command")
-        # It has a cancel event of its own, since the first one may be set already.
-        calm = dataclasses.replace(ctx, cancel=threading.Event())
-        try:
-            _undo(calm, snapshot_journal.read_own(ctx.workspace) or journal)
-        except LabError as error:
-            ctx.report.warn(f"not undone: {in_one_line(error)}; the next kubelab command tries again")
+        # Whatever it is, the machines come first: it is told once they run.
+        failed = _mended(ctx, journal)
+        if failed is not None:
+            ctx.report.warn(f"not undone: {in_one_line(failed)}; the next kubelab command tries again")
         else:
-            left = snapshot_journal.read_own(ctx.workspace)
-            if left is not None and isinstance(cause, Cancelled | KeyboardInterrupt):
-                ctx.report.info(
-                    f"all machines are restored to `{left.name}`; the next command repairs the cluster"
-                )
+            _tell_undone(ctx, cause)
         raise
 
 
@@ -57,9 +52,10 @@ def recover(ctx: Context, *, restoring: str = "") -> None:
     journal = snapshot_journal.read(ctx.workspace)
     if journal is None:
         return
+    refuse_anothers_machines(ctx)
     ctx.report.warn(f"`{journal.command}` was interrupted: recovering from it")
     if restoring and journal.action == "restore" and _can_be_restored(ctx, restoring):
-        _resume(ctx, ctx.snapshots(ctx.cancel), journal)
+        _resume(ctx, journal)
         return
     try:
         _undo(ctx, journal)
@@ -133,13 +129,32 @@ def on_machines(ctx: Context, ids: Mapping[str, str], work: Callable[[str], None
     on_all([node for node in ctx.inventory.nodes if node.name in ids], of_node, ctx.cancel)
 
 
+def _mended(ctx: Context, journal: Journal) -> Exception | None:
+    """Undo a command that failed; return what kept it from being undone."""
+    # It has a cancel event of its own, since the first one may be set already.
+    calm = dataclasses.replace(ctx, cancel=threading.Event())
+    try:
+        _undo(calm, snapshot_journal.read_own(ctx.workspace) or journal)
+    except Exception as error:
+        return error
+    return None
+
+
+def _tell_undone(ctx: Context, cause: BaseException) -> None:
+    left = snapshot_journal.read_own(ctx.workspace)
+    if left is None:
+        ctx.report.info("the unfinished snapshot command was undone")
+    elif isinstance(cause, Cancelled | KeyboardInterrupt):
+        ctx.report.info(f"all machines are restored to `{left.name}`; the next command repairs the cluster")
+
+
 def _undo(ctx: Context, journal: Journal) -> None:
     """Undo a command, or complete it where it cannot be undone."""
     backend, store = ctx.snapshots(ctx.cancel), Manifests(ctx.workspace.snapshots, ctx.config.name)
     if journal.action == "restore" and journal.phase == "reverting":
         _finish_restore(ctx, backend, journal, store)
         return
-    _resume(ctx, backend, journal)
+    _resume(ctx, journal)
     if journal.action == "restore":
         if journal.phase == "started":
             snapshot_journal.remove(ctx.workspace)
@@ -157,19 +172,24 @@ def _finish_restore(ctx: Context, backend: SnapshotBackend, journal: Journal, st
     """Restore all machines once more: some were restored already, and their state before is lost."""
     try:
         _patiently(ctx, lambda: revert(ctx, backend, journal, store.read(journal.name)))
-    except Cancelled:
-        raise
-    except LabError as error:
-        with contextlib.suppress(LabError):
-            _resume(ctx, backend, journal)
+    except (Exception, KeyboardInterrupt) as error:
+        with contextlib.suppress(LabError, OSError):
+            _resume(ctx, journal)
+        if isinstance(error, Cancelled) or not isinstance(error, LabError | OSError):
+            raise
         raise SnapshotError(
-            f"the machines are at different points in time: {error.message}",
+            f"the machines are at different points in time: {in_one_line(error)}",
             hint="kubelab snapshot restore with another name; or kubelab destroy, then kubelab up",
         ) from error
 
 
-def _resume(ctx: Context, backend: SnapshotBackend, journal: Journal) -> None:
-    """Resume the paused machines that ran before; `kubelab up` starts those that are powered off by now."""
+def _resume(ctx: Context, journal: Journal) -> None:
+    """Resume the paused machines that ran before; `kubelab up` starts those that are powered off by now.
+
+    Nothing interrupts it: the command that is to end has waited for minutes at most.
+    """
+    calm = dataclasses.replace(ctx, cancel=threading.Event())
+    backend = calm.snapshots(calm.cancel)
     ran = [journal.ids[node] for node in journal.running]
 
     def resume() -> None:
@@ -177,7 +197,8 @@ def _resume(ctx: Context, backend: SnapshotBackend, journal: Journal) -> None:
         if paused:
             backend.resume(paused)
 
-    _patiently(ctx, resume)
+    with interrupts_held():
+        _patiently(calm, resume)
 
 
 def _patiently(ctx: Context, work: Callable[[], None]) -> None:

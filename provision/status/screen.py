@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -47,8 +47,8 @@ def show(ctx: Context, found: Status) -> None:
     report.result(known)
 
 
-def watch(ctx: Context, *, redraw: bool) -> NoReturn:
-    """Show the status every few seconds until Ctrl-C.
+def watch(ctx: Context, *, redraw: bool, failure: Callable[[], Exception | None] = lambda: None) -> NoReturn:
+    """Show the status every few seconds until Ctrl-C, or until `failure` says that it cannot be shown.
 
     With `redraw` the screen is cleared each time; otherwise the status is printed again only when it changed.
     """
@@ -60,6 +60,8 @@ def watch(ctx: Context, *, redraw: bool) -> NoReturn:
             click.clear()
         if redraw or known != last:
             show(ctx, found)
+        if error := failure():
+            raise error
         last = known
         ctx.clock.sleep(WATCH_SECONDS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -93,7 +94,8 @@ class _Prints(EventReporter):
 
     def event(self, name: str, fields: dict[str, Any]) -> None:
         if name in ("info", "warn"):
-            print(f"kubelab: {fields['text']}")
+            with contextlib.suppress(OSError):
+                print(f"kubelab: {fields['text']}")
 
 
 def open_under_test(file: Path) -> LabUnderTest:

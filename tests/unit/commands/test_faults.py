@@ -54,7 +54,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """Return what runs the whole program in a folder with a lab.yaml: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lab.yaml").write_text("name: lab\n")
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["kubelab", *arguments])
@@ -65,7 +65,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         return ended.value.code, out, err
 
     yield call
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def raiser(error: BaseException) -> Callable[..., NoReturn]:
@@ -224,6 +225,25 @@ def test_usage_errors_and_exit_codes_of_commands_are_left_alone(run: Run) -> Non
     assert run("snapshot", "delete")[0] == 2
     assert run("--version")[0] == 0
     assert run("ssh", "lab-w1")[0] == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_kill_and_a_lost_terminal_end_as_ctrl_c_does(
+    run: Run, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.setattr(READ_LAB, lambda *_, **__: signal.raise_signal(number))
+    code, _, err = run("status")
+    assert (code, "interrupted" in err) == (130, True)
+
+
+def test_under_nohup_a_terminal_may_go_away(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def go_on(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGHUP)
+        raise ValueError("went on")
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    monkeypatch.setattr(READ_LAB, go_on)
+    assert "went on" in run("status")[2]
 
 
 # --- the streams

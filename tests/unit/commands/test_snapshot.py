@@ -8,7 +8,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,11 @@ from click.testing import CliRunner, Result
 
 from provision.cli import group
 from provision.snapshots import journal
+from provision.snapshots.manifests import Manifests, SavedNode
 from provision.workspace import Workspace
 from tests.fakes.providers.ids import id_of
 from tests.fakes.providers.virsh import Host, install
+from tests.fakes.snapshots import manifest
 
 Kubelab = Callable[..., Result]
 NODES = ("lab-cp1", "lab-w1")
@@ -51,6 +56,12 @@ def data(result: Result) -> dict[str, Any]:
 
 def held(host: Host) -> list[list[str]]:
     return [list(domain.get("snapshots", {})) for domain in host.state["domains"].values()]
+
+
+def write_manifests(*names: str) -> None:
+    nodes = tuple(SavedNode(name=node, id=id_of(node), size=1) for node in NODES)
+    for name in names:
+        Manifests(Path("snapshots/lab"), "lab").write(manifest(name, live=False, nodes=nodes))
 
 
 def interrupted(action: Any, **more: Any) -> None:
@@ -205,3 +216,98 @@ def test_a_note_that_is_no_text_is_refused_before_anything_is_done(kubelab: Kube
     assert (result.exit_code, error["message"]) == (2, "--note: is not text in UTF-8")
     assert not Path(".kubelab").exists()
     assert kubelab("snapshot", "save", "a", "--note", "café").exit_code == 0
+
+
+def move(host: Host, source: Path) -> None:
+    """Let the machines be made from `source`."""
+    domains = host.state["domains"]
+    for domain in domains.values():
+        domain["source"] = str(source)
+    host.write({**host.state, "domains": domains})
+
+
+@pytest.fixture
+def original(host: Host, tmp_path: Path) -> Path:
+    """The folder whose copy this one is; its machines have snapshots."""
+    folder = tmp_path / "original"
+    folder.mkdir()
+    (folder / "Vagrantfile").touch()
+    domains = host.state["domains"]
+    for domain in domains.values():
+        domain |= {"source": str(folder / "Vagrantfile"), "snapshots": {"a": "shutoff", "ready": "shutoff"}}
+    host.write({**host.state, "domains": domains})
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("snapshot", "save", "b"),
+        ("snapshot", "restore", "a"),
+        ("snapshot", "delete", "a"),
+        ("reset",),
+        ("destroy",),
+    ],
+)
+def test_a_copied_folder_does_not_touch_its_originals_machines(
+    host: Host, kubelab: Kubelab, original: Path, command: tuple[str, ...]
+) -> None:
+    write_manifests("a", "ready")
+    before = host.state["domains"]
+    refused = kubelab(*command)
+    assert (refused.exit_code, str(original) in refused.stderr) == (2, True)
+    assert host.state["domains"] == before
+
+
+@pytest.mark.parametrize("command", [("snapshot", "list"), ("render",)])
+def test_a_copied_folder_does_not_end_what_its_original_began(
+    host: Host, kubelab: Kubelab, original: Path, command: tuple[str, ...]
+) -> None:
+    interrupted("delete")
+    before = host.state["domains"]
+    said = kubelab(*command)
+    assert str(original) in said.stdout + said.stderr
+    assert host.state["domains"] == before
+
+
+def test_a_moved_folder_keeps_its_machines(host: Host, kubelab: Kubelab, tmp_path: Path) -> None:
+    move(host, tmp_path / "before" / "Vagrantfile")
+    host.write({**host.state, "pools": ["default"]})
+    assert kubelab("snapshot", "save", "a").exit_code == 0
+    assert kubelab("destroy").exit_code == 0
+    assert host.state["domains"] == {}
+
+
+@pytest.fixture
+def unread() -> Iterator[int]:
+    """A pipe that nobody reads."""
+    read, write = os.pipe()
+    os.close(read)
+    yield write
+    os.close(write)
+
+
+def in_a_process(stdout: Any, *arguments: str) -> tuple[int, str]:
+    """Run the whole program; return its exit code and its standard error."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from provision.cli import main; main()", *arguments],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_save_is_completed_though_nobody_reads_of_it(host: Host, unread: int) -> None:
+    assert in_a_process(unread, "snapshot", "save", "a") == (128 + signal.SIGPIPE, "")
+    assert (held(host), Path("snapshots/lab/a.json").exists()) == ([["a"], ["a"]], True)
+    assert not Path(".kubelab/lab/journal.json").exists()
+
+
+def test_a_save_is_completed_though_the_disk_under_its_output_is_full(host: Host) -> None:
+    with Path("/dev/full").open("w") as stdout:
+        code, errors = in_a_process(stdout, "snapshot", "save", "a")
+    assert (code, errors.count("No space left")) == (1, 1)
+    assert held(host) == [["a"], ["a"]]

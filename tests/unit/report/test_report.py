@@ -14,11 +14,12 @@ import pytest
 from rich.console import Console
 
 from provision.errors import Cancelled, CommandFailed, LabError, NodesError, Result, StepFailed, ToolFailed
-from provision.report.base import RecordingReporter, Reporter
+from provision.report.base import EventReporter, RecordingReporter, Reporter
 from provision.report.choose import make_reporter
 from provision.report.error_view import ErrorView
 from provision.report.json_events import JsonReporter
 from provision.report.plain import PlainReporter
+from provision.report.run_log import RunLog
 from provision.report.tee import TeeReporter
 from provision.report.terminal import RichReporter
 from provision.report.text import age, duration, estimate, printable, table_lines
@@ -377,6 +378,31 @@ def test_the_tee_hides_secrets_from_the_screen_in_every_kind_of_event() -> None:
 def test_every_reporter_takes_what_the_tee_passes_on() -> None:
     for screen in (plain()[0], rich()[0], JsonReporter(io.StringIO()), RecordingReporter()):
         tell_everything(TeeReporter(screen))
+
+
+class Broken(EventReporter):
+    """A screen that cannot be written."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def event(self, name: str, fields: dict[str, Any]) -> None:
+        self.asked.append(name)
+        raise OSError(28, f"no room for event {len(self.asked)}")
+
+    def close(self) -> None:
+        raise OSError(5, "the terminal is gone")
+
+
+def test_no_event_raises_where_the_screen_cannot_be_written(tmp_path: Path) -> None:
+    screen, log = Broken(), RunLog(tmp_path / "run.log")
+    with TeeReporter(screen, log) as tee:
+        assert tee.failure is None
+        tell_everything(tee)
+    assert "no room for event 1" in str(tee.failure)
+    # Each is tried: a warning may go to another stream than a table.
+    assert {"info", "error", "result"} <= set(screen.asked)
+    assert "next_commands" in (tmp_path / "run.log").read_text()
 
 
 # --- errors, words and the choice

@@ -146,11 +146,15 @@ def test_the_log_does_not_follow_a_link(tmp_path: Path) -> None:
     assert other.read_text() == "theirs"
 
 
-def test_a_log_that_cannot_be_opened_is_an_error_for_people(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_opened_is_told_and_keeps_nobody_from_working(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
-    with pytest.raises(LabError, match="run log") as caught:
-        new_log(tmp_path / "state" / "run.log")
-    assert caught.value.hint
+    log, screen = new_log(tmp_path / "state" / "run.log"), RecordingReporter()
+    with TeeReporter(screen, log) as report:
+        report.info("one")
+        report.info("two")
+    assert [event["text"] for event in screen.of("info")] == ["one", "two"]
+    (warning,) = screen.of("warn")
+    assert f"{tmp_path}/state/run.log: " in warning["text"]
 
 
 def test_secrets_do_not_reach_the_log(tmp_path: Path) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provision.errors import LabError, MachineBusy, SnapshotError, ToolFailed
 from provision.lab.context import Context
+from provision.providers.base import PAUSED
+from provision.report.base import RecordingReporter
 from provision.snapshots import actions
 from provision.snapshots import journal as snapshot_journal
 from provision.snapshots.recovery import recover
+from provision.workspace import Workspace
+from tests.fakes.host import listening_to_ctrl_c
 from tests.fakes.lab import Lab
 from tests.fakes.providers.ids import id_of
 from tests.fakes.snapshots import Fault, Killed, calls_of, disks, next_command, running_lab, set_disks, whole
@@ -253,3 +260,85 @@ def test_a_machine_that_went_off_meanwhile_is_left_to_up(tmp_path: Path) -> None
     recover(after.ctx)
     assert {vm.state for vm in lab.backend.vms.values()} == {"stopped"}
     assert snapshot_journal.read(lab.ctx.workspace) is None
+
+
+class Watchful(RecordingReporter):
+    """Notes what is told while machines stand paused; a screen that stands still would keep them so."""
+
+    def __init__(self, lab: Lab) -> None:
+        super().__init__()
+        self.lab = lab
+        self.told_too_early: list[str] = []
+
+    def event(self, name: str, fields: dict[str, Any]) -> None:
+        super().event(name, fields)
+        if PAUSED in {vm.state for vm in self.lab.backend.vms.values()}:
+            self.told_too_early.append(f"{name} {fields}")
+
+
+@pytest.mark.parametrize("fault", ["error", "Ctrl-C"])
+@pytest.mark.parametrize("name", ["save", "restore"])
+def test_nothing_is_told_while_machines_stand_paused(tmp_path: Path, name: str, fault: str) -> None:
+    calls = calls_of(prepared(tmp_path / "well"), ACTIONS[name])
+    for number in range(calls + 1):
+        lab = prepared(tmp_path / f"{number}")
+        watchful = Watchful(lab)
+        lab = dataclasses.replace(lab, ctx=dataclasses.replace(lab.ctx, report=watchful))
+        Fault(number, FAULTS[fault](), late=True).plant(lab)
+        attempt(lab, ACTIONS[name])
+        assert watchful.told_too_early == [], f"{fault} at call {number}, {lab.backend.calls}"
+
+
+def test_ctrl_c_again_does_not_keep_machines_paused(tmp_path: Path) -> None:
+    lab = prepared(tmp_path)
+    times = 0
+
+    def interrupt(call: str) -> None:
+        nonlocal times
+        if call.startswith("save"):
+            raise KeyboardInterrupt
+        if call.startswith("resume"):
+            times += 1
+            signal.raise_signal(signal.SIGINT)
+
+    lab.backend.before = interrupt
+    with listening_to_ctrl_c(), pytest.raises(KeyboardInterrupt):
+        save(lab)
+    assert times == 3
+    assert {vm.state for vm in lab.backend.vms.values()} == {"running"}
+
+
+def full(path: Path, content: object, **_: object) -> bool:
+    raise OSError(28, "No space left on device", str(path))
+
+
+@pytest.mark.parametrize("phase", ["reverting", "repairing"])
+def test_a_full_disk_keeps_no_machine_paused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    lab = prepared(tmp_path)
+    write = snapshot_journal.write
+
+    def fill(workspace: Workspace, journal: snapshot_journal.Journal) -> None:
+        if journal.phase == phase:
+            full(workspace.journal, "")
+        write(workspace, journal)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshot_journal, "write", fill)
+        with pytest.raises(OSError, match="No space left"):
+            restore(lab)
+    assert {vm.state for vm in lab.backend.vms.values()} == {"running"}
+    after = next_command(lab)
+    recover(after.ctx)
+    assert len(disks(after)) == 1
+
+
+def test_a_manifest_that_cannot_be_written_leaves_no_half_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = prepared(tmp_path)
+    monkeypatch.setattr("provision.snapshots.manifests.write_atomic", full)
+    with pytest.raises(OSError, match="No space left"):
+        save(lab)
+    assert set(whole(lab)) == {"old"}
