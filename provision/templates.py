@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def ruby(value: object) -> str:
     return f"'{text}'"
 
 
+@functools.cache
 def environment(package: str = "") -> jinja2.Environment:
     """Return the environment all templates are rendered in: an undefined name is an error.
 

@@ -21,6 +21,7 @@ from provision.config.schema import ClusterConfig, load_config, parse_config, sa
 from provision.errors import ConfigError
 from provision.host.facts import HostFacts, HostNetwork
 from provision.host.fit import check_host
+from tests.fakes.documents import VALID
 
 FACTS = HostFacts(
     cpus=4,
@@ -490,30 +491,6 @@ def test_all_that_the_host_lacks_is_listed(tmp_path: Path) -> None:
     assert keys == ["network.nodes", "workers.cpus", "workers.memory"]
 
 
-VALID = st.fixed_dictionaries(
-    {"name": st.from_regex(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)},
-    optional={
-        "kubernetes": st.from_regex(r"v?1\.3[567](\.[1-9])?", fullmatch=True),
-        "provider": st.sampled_from(["auto", *extensions.PROVIDERS]),
-        "cni": st.sampled_from(["auto", *extensions.CNIS]),
-        "controlPlanes": st.fixed_dictionaries(
-            {}, optional={"count": st.sampled_from([1, 3, 5, 7]), "memory": st.integers(1700, 9000)}
-        ),
-        "workers": st.fixed_dictionaries(
-            {}, optional={"count": st.integers(0, 50), "disk": st.integers(12, 99)}
-        ),
-        "network": st.fixed_dictionaries(
-            {},
-            optional={
-                "nodes": st.sampled_from(["172.16.0.0/25", "192.168.128.0/17", "198.18.0.0/24"]),
-                "pods": st.sampled_from(["10.128.0.0/9", "172.20.0.0/17", "100.64.0.0/10"]),
-                "services": st.sampled_from(["10.0.0.0/12", "172.31.0.0/28"]),
-            },
-        ),
-    },
-)
-
-
 @settings(deadline=None)
 @given(VALID)
 def test_every_valid_config_loads_and_its_nodes_are_apart_and_in_range(document: dict[str, Any]) -> None:
@@ -530,39 +507,6 @@ def test_every_valid_config_loads_and_its_nodes_are_apart_and_in_range(document:
         assert node.ip not in edges
         assert IPv4Network(node.pod_cidr).subnet_of(config.network.pods)
         assert len(node.name) <= 63
-
-
-KEYS = ["name", "kubernetes", "workers", "controlPlanes", "network", "artifacts", "count", "memory", "pods"]
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.dates()
-    | st.binary()
-    | st.sampled_from(["lab", "1.36", "3GiB", "10.0.0.0/16", "auto"])
-)
-ANYTHING = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(KEYS) | st.text() | st.integers() | st.none(), inner, max_size=6)
-    ),
-    max_leaves=20,
-)
-
-
-@settings(deadline=None)
-@given(ANYTHING)
-def test_any_document_is_a_lab_or_a_config_error(document: object) -> None:
-    _load(yaml.safe_dump(document))
-
-
-@settings(deadline=None)
-@given(st.binary() | st.text(alphabet="name: lab\n-[]{}&*!|>'\"#%@`,?<01.", max_size=60))
-def test_any_bytes_are_a_lab_or_a_config_error(content: bytes | str) -> None:
-    _load(content)
 
 
 def _load(content: bytes | str) -> None:
