@@ -1,7 +1,9 @@
 # Each target is one line; `make lab` and `make test` work on a fresh Debian machine.
-.PHONY: lab check test e2e e2e-busy e2e-mirror e2e-newcomer e2e-sabotage bench lock clean
+.PHONY: lab check test faults fuzz e2e e2e-busy e2e-faults e2e-mirror e2e-newcomer e2e-sabotage bench lock clean
 PYTHON ?= python3
 SUITE ?= bookworm
+ONLY ?=
+DOCUMENTS ?= 100000
 BIN = .venv/bin
 STAMP = .venv/.installed
 
@@ -14,6 +16,13 @@ check: $(STAMP)
 
 test: check e2e
 
+# ONLY='part of a name': only these.
+faults: $(STAMP)
+	$(BIN)/python -m tests.faults --only "$(ONLY)"
+
+fuzz: $(STAMP)
+	KUBELAB_FUZZ=$(DOCUMENTS) $(BIN)/pytest tests/unit/config/test_fuzz.py
+
 e2e: $(STAMP)
 	$(BIN)/kubelab doctor --fix --file tests/e2e/lab.yaml && $(BIN)/pytest tests/e2e
 
@@ -23,6 +32,10 @@ e2e-sabotage: $(STAMP)
 # As much other work as the host has cores; 20 to 40 minutes on two cores without hardware virtualisation.
 e2e-busy: $(STAMP)
 	$(BIN)/kubelab doctor --fix --file tests/busy/lab.yaml && $(BIN)/pytest -s tests/busy
+
+# kubelab, libvirtd and the disk are broken on purpose; about 20 minutes on two cores without hardware virtualisation.
+e2e-faults: $(STAMP)
+	$(BIN)/kubelab doctor --fix --file tests/e2e_faults/lab.yaml && $(BIN)/pytest -s tests/e2e_faults
 
 # Needs the Debian packages skopeo and docker-registry.
 e2e-mirror: $(STAMP)
