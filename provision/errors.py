@@ -6,6 +6,7 @@ LabError                 1   something failed; carries a hint
   ResourceError          1   the host lacks memory, disk or a device
   MissingTool            1   a program that is needed is not installed
   ToolFailed             1   a program on the host ended with an error
+    UnknownAnswer            it ended well, and what it said is not understood
   VagrantError           1   Vagrant or the hypervisor failed
   RemoteError            1   something failed on one node
     ConnectFailed            no SSH session could be opened
@@ -109,6 +110,16 @@ class ToolFailed(LabError):
     @property
     def output(self) -> str:
         return self._output
+
+
+class UnknownAnswer(ToolFailed):
+    """A program on the host ended well, but its output is not what it is known to say."""
+
+    def __init__(self, argv: Sequence[str], said: str, *, hint: str = "") -> None:
+        first = next((line for line in said.splitlines() if line.strip()), "nothing")[:LONGEST_REASON]
+        super().__init__(argv, 0, f"it said: {first!r}", hint=hint)
+        self.message = f"`{' '.join(argv[:6])}` gave an unknown answer"
+        self.args = (self.message,)
 
 
 class VagrantError(ToolFailed):

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from provision.errors import ToolFailed
+from provision.errors import ToolFailed, UnknownAnswer
 from provision.host.process import run_tool
 from provision.host.proxies import without_proxy
 
@@ -54,14 +54,23 @@ class Kubectl:
         )
 
     def json(self, *arguments: str) -> dict[str, Any]:
-        """Return the parsed output of `kubectl ARGUMENTS -o json`."""
-        parsed: dict[str, Any] = json.loads(self(*arguments, "-o", "json"))
+        """Return the parsed output of `kubectl ARGUMENTS -o json`; raises UnknownAnswer."""
+        text = self(*arguments, "-o", "json")
+        try:
+            parsed = json.loads(text)
+        except (ValueError, RecursionError):
+            parsed = None
+        if not isinstance(parsed, dict):
+            raise UnknownAnswer(["kubectl", *arguments], text, hint=HINT)
         return parsed
 
     def items(self, *arguments: str) -> list[dict[str, Any]]:
         """Return the objects of a `kubectl get` of one or several kinds."""
-        found: list[dict[str, Any]] = self.json("get", *arguments)["items"]
-        return found
+        found = self.json("get", *arguments)
+        items = found.get("items")
+        if not isinstance(items, list):
+            raise UnknownAnswer(["kubectl", "get", *arguments], json.dumps(found), hint=HINT)
+        return items
 
     def write(
         self,

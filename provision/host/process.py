@@ -84,7 +84,7 @@ def _start(
     environment = {**os.environ, **(env or {})}
     try:
         return subprocess.Popen(
-            _bound(argv, environment, cwd, orphaned),
+            bound(argv, environment, cwd, orphaned),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -103,8 +103,11 @@ def _start(
         raise ToolFailed(argv, 126, f"it could not be started: {error.strerror}", hint=hint) from error
 
 
-def _bound(
-    argv: Sequence[str], environment: Mapping[str, str], cwd: Path | None, orphaned: signal.Signals
+def bound(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    cwd: Path | None = None,
+    orphaned: signal.Signals = signal.SIGKILL,
 ) -> list[str]:
     """Return `argv` so that the kernel sends it `orphaned` once its starter is gone, where it can be."""
     binder = shutil.which("setpriv")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from provision.errors import Cancelled, MissingTool, ToolFailed
+from provision.host.process import bound
 
 POLL = 0.2
 _CHUNK = 65536
@@ -37,15 +38,16 @@ class Dialogue:
         self.argv = tuple(argv)
         self.mark = mark.encode()
         self.buffer = b""
+        environment = {**os.environ, **env}
         try:
             # A session of its own: Ctrl-C is for kubelab, which then ends this one itself.
             self.process = subprocess.Popen(
-                list(argv),
+                bound(argv, environment),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 bufsize=0,
-                env={**os.environ, **env},
+                env=environment,
                 start_new_session=True,
             )
         except FileNotFoundError:

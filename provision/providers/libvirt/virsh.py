@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
-from provision.errors import ToolFailed
+from provision.errors import ToolFailed, UnknownAnswer
 from provision.host.process import run_tool
 from provision.providers.base import PAUSED, RUNNING, STOPPED
 
@@ -61,9 +61,12 @@ class Virsh:
     def xml(self, *arguments: str) -> ET.Element | None:
         """Return the XML that a dump command prints, or None when the object does not exist."""
         try:
-            return ET.fromstring(self(*arguments))
+            text = self(*arguments)
+            return ET.fromstring(text)
+        except ET.ParseError:
+            raise UnknownAnswer(["virsh", *arguments], text, hint=HINT) from None
         except ToolFailed as error:
-            if any(text in error.output for text in MISSING):
+            if any(reason in error.output for reason in MISSING):
                 return None
             raise
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -70,3 +75,31 @@ def test_a_late_answer_is_named_and_the_program_is_ended() -> None:
 def test_a_missing_program_is_named() -> None:
     with pytest.raises(MissingTool, match="no-such-program"):
         Dialogue(["no-such-program"], "<end>", {})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a program that its parent is gone")
+def test_a_program_ends_with_the_process_that_started_it() -> None:
+    script = (
+        "import sys\nfrom provision.providers.libvirt.dialogue import Dialogue\n"
+        "talk = Dialogue(['sh', '-c', 'trap \"\" TERM HUP; while :; do sleep 0.05; done'], '<end>', {})\n"
+        "print(talk.process.pid, flush=True)\nsys.stdin.read()\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )
+    assert parent.stdout is not None and parent.stdin is not None
+    pid = int(parent.stdout.readline())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    parent.stdin.close()
+    gone = Path(f"/proc/{pid}/stat")
+    for _ in range(200):
+        if not gone.exists() or gone.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        Event().wait(0.05)
+    os.kill(pid, signal.SIGKILL)
+    raise AssertionError("it runs on")

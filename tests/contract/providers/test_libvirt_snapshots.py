@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from provision.errors import Cancelled, MachineBusy, MissingTool, SnapshotError, ToolFailed
+from provision.errors import Cancelled, MachineBusy, MissingTool, SnapshotError, ToolFailed, UnknownAnswer
 from provision.providers.base import Held
 from provision.providers.libvirt import snapshots
 from provision.providers.libvirt.snapshots import LibvirtSnapshots
@@ -190,3 +190,11 @@ def test_without_virsh_the_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingTool, match="virsh"):
         LibvirtSnapshots(Event()).pause([CP1])
+
+
+def test_a_definition_that_is_no_xml_is_told(host: Host, backend: LibvirtSnapshots) -> None:
+    machine = host.domain("lab-cp1")
+    (host.folder / "virsh").write_text("#!/bin/sh\nprintf 'hello\\033[2J'\n")
+    with pytest.raises(UnknownAnswer, match=f"`virsh dumpxml {machine}` gave an unknown answer") as caught:
+        backend.can_save([machine])
+    assert "hello\\x1b[2J" in caught.value.details

@@ -128,6 +128,12 @@ def test_much_on_standard_error_is_no_deadlock(machines: VagrantMachines, stub: 
     assert progress(machines) == ["done"]
 
 
+def test_output_that_is_no_utf8_is_still_shown(machines: VagrantMachines, stub: Stub) -> None:
+    stub(r"printf 'r\366om\nmore\n'")
+    machines.up()
+    assert progress(machines) == ["r\ufffdom", "more"]
+
+
 def test_an_error_that_is_no_utf8_is_still_shown(machines: VagrantMachines, stub: Stub) -> None:
     stub(r"printf 'no r\366om\n' >&2; exit 1")
     with pytest.raises(VagrantError) as caught:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from provision.cluster.kubectl import Kubectl
-from provision.errors import ToolFailed
+from provision.errors import ToolFailed, UnknownAnswer
 from tests.fakes.cluster.kubectl import StubKubectl
 
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "one"}}
@@ -44,3 +44,13 @@ def test_a_failure_says_what_the_server_said(kubectl: Kubectl, stub: StubKubectl
     with pytest.raises(ToolFailed) as caught:
         kubectl.write([SECRET])
     assert caught.value.details == said
+
+
+@pytest.mark.parametrize("said", ["", "<html>", "[]", "{}", '{"items": 3}', "[" * 100_000])
+def test_an_answer_that_is_no_list_of_objects_counts_as_a_failure(
+    kubectl: Kubectl, stub: StubKubectl, said: str
+) -> None:
+    stub.answer("get *", said)
+    with pytest.raises(UnknownAnswer, match="`kubectl get nodes` gave an unknown answer") as caught:
+        kubectl.items("nodes")
+    assert said[:50] in caught.value.details
