@@ -110,7 +110,10 @@ def repair_and_verify(ctx: Context, manifest: Manifest) -> None:
 
 
 def erase(ctx: Context, ids: Mapping[str, str], name: str) -> None:
-    """Delete a snapshot from each of the machines (node -> id) that has it."""
+    """Delete a snapshot from each of the machines (node -> id) that has it.
+
+    Raises SnapshotError where the hypervisor reported success, and a machine still has it.
+    """
     backend = ctx.snapshots(ctx.cancel)
 
     def delete(machine: str) -> None:
@@ -118,6 +121,13 @@ def erase(ctx: Context, ids: Mapping[str, str], name: str) -> None:
             backend.delete(machine, name)
 
     on_machines(ctx, ids, delete)
+    held = backend.list(list(ids.values()))
+    still = [node for node, machine in ids.items() if name in held[machine].names]
+    if still:
+        raise SnapshotError(
+            f"the hypervisor reported no error, but {', '.join(still)} still has the snapshot `{name}`",
+            hint=f"kubelab snapshot delete {name}",
+        )
 
 
 def on_machines(ctx: Context, ids: Mapping[str, str], work: Callable[[str], None]) -> None:

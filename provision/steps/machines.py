@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from provision.errors import LabError
 from provision.host.files import write_atomic
 from provision.lab import ownership
 from provision.lab.context import Context
@@ -74,6 +75,7 @@ class MachinesStep:
             ctx.inventory.nodes
         ):
             ctx.machines.up()
+            _must_exist(ctx)
         ctx.pin_host_keys()
 
     def plan(self, ctx: Context) -> str:
@@ -94,6 +96,16 @@ def _remove_half_made(ctx: Context) -> None:
 
 def _strays(ctx: Context) -> list[LabMachine]:
     return ownership.strays(ctx.config, ctx.workspace.root, ctx.provider, ctx.machines)
+
+
+def _must_exist(ctx: Context) -> None:
+    ids = ctx.machines.ids()
+    missing = [node.name for node in ctx.inventory.nodes if node.name not in ids]
+    if missing:
+        raise LabError(
+            f"Vagrant reported no error, but made no machine for {', '.join(missing)}",
+            hint="see what Vagrant said in the run log, then: kubelab up",
+        )
 
 
 def render(ctx: Context) -> str:

@@ -19,6 +19,7 @@ from provision.node.clock import SHOW
 from provision.providers.base import PAUSED, RUNNING, STOPPED
 from provision.snapshots import actions, commands, journal, preconditions, preparation
 from provision.snapshots.manifests import Manifest
+from provision.snapshots.recovery import recover
 from provision.steps.snapshot import SnapshotStep
 from tests.fakes.lab import Lab
 from tests.fakes.node.clock import NodeClock
@@ -421,6 +422,19 @@ def test_what_no_manifest_speaks_of_is_deleted_and_a_manifest_without_a_snapshot
     for vm in lab.backend.vms.values():
         del vm.held["b"]
     commands.delete(lab.ctx, ["a", "b"], children=False)
+    assert whole(lab) == {}
+
+
+def test_a_hypervisor_that_says_deleted_and_deletes_nothing_is_told(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actions.save(lab.ctx, "a")
+    with monkeypatch.context() as lying:
+        lying.setattr(lab.backend, "delete", lambda machine, name: None)
+        with pytest.raises(SnapshotError, match="lab-cp1, lab-w1, lab-w2 still has the snapshot `a`"):
+            actions.delete(lab.ctx, "a")
+    assert set(preconditions.manifests_of(lab.ctx).all()[0]) == {"a"}
+    recover(lab.ctx)
     assert whole(lab) == {}
 
 

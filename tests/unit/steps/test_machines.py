@@ -178,3 +178,9 @@ def test_every_plan_names_what_it_is_about(lab: Lab) -> None:
     assert str(lab.ctx.workspace.vagrantfile) in VagrantfileStep().plan(lab.ctx)
     assert "192.168.60.0/24" in NetworkStep().plan(lab.ctx)
     assert "lab-cp1, lab-w1" in MachinesStep().plan(lab.ctx)
+
+
+def test_a_vagrant_that_makes_nothing_and_says_all_is_well_is_told(lab: Lab) -> None:
+    lab.machines.names.remove("lab-w1")
+    with pytest.raises(StepFailed, match="made no machine for lab-w1"):
+        up(lab)
