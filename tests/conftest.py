@@ -8,7 +8,7 @@ import pytest
 
 from provision.host.files import cache_dir
 
-REAL = {Path(__file__).parent / name for name in ("e2e", "busy", "sabotage")}
+REAL = {Path(__file__).parent / name for name in ("e2e", "e2e_faults", "busy", "sabotage")}
 
 
 @pytest.fixture(autouse=True)

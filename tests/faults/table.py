@@ -42,7 +42,7 @@ BOUNDARIES = {
         ssh lab-w1: prepare
         ssh lab-cp1: kubeadm init
         ssh lab-cp1: admin.conf
-        ssh lab-w1: join credentials
+        ssh lab-cp1: join credentials
         ssh lab-w1: kubeadm join
         kubectl get --raw
         kubectl get nodes,pods,deployments
