@@ -3,8 +3,6 @@
 The API server answers while the control plane's machine runs and kubeadm came to its end there.
 """
 
-# ruff: noqa: PTH118, PTH123, PTH208
-
 from __future__ import annotations
 
 import datetime as dt

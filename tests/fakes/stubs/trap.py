@@ -6,7 +6,6 @@ others are the program's own. `trap.fired` is there once it happened.
 """
 
 # Imported by programs that are started some thousand times: no pathlib.
-# ruff: noqa: PTH118, PTH123
 
 from __future__ import annotations
 

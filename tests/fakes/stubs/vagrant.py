@@ -4,8 +4,6 @@ Made in the order of the real one: the disk, the domain, its id in Vagrant's fil
 is a call for traps, such as `define lab-w1`; a new machine is a guest on which nothing was done yet.
 """
 
-# ruff: noqa: PTH100, PTH103, PTH105, PTH107, PTH118, PTH120, PTH123
-
 from __future__ import annotations
 
 import contextlib
