@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 from pydantic.alias_generators import to_camel
@@ -37,6 +37,11 @@ class ProxyConfig(BaseModel):
 
     def __bool__(self) -> bool:
         return bool(self.http.get_secret_value() or self.https.get_secret_value())
+
+    def secrets(self) -> set[str]:
+        """Return the passwords in the addresses, also as they are without %XX."""
+        parts = (urlsplit(address.get_secret_value()).password or "" for address in (self.http, self.https))
+        return {text for part in parts if part for text in (part, unquote(part))}
 
     @model_validator(mode="before")
     @classmethod

@@ -69,6 +69,8 @@ def open_lab(
     With the `facts` of the host, what this host cannot do is refused as well.
     """
     inventory = inventory_of(config)
+    for secret in config.proxy.secrets():
+        report.secret(secret)
     if len(inventory.control_planes) > 1:
         raise ConfigError(
             "more than one control plane is not there yet", key="controlPlanes.count", hint="use 1"

@@ -61,6 +61,9 @@ class Reporter(Protocol):
     def next_commands(self, commands: Sequence[str]) -> None:
         """Commands that the user may want to run next."""
 
+    def secret(self, text: str) -> None:
+        """Hide this text, and each of its lines, in everything that is told from now on."""
+
     def close(self) -> None:
         """Release the terminal; may be called more than once."""
 
@@ -119,6 +122,9 @@ class EventReporter:
 
     def next_commands(self, commands: Sequence[str]) -> None:
         self.event("next_commands", {"commands": commands})
+
+    def secret(self, text: str) -> None:
+        """Nothing is hidden here: what shows or writes events does that."""
 
     def close(self) -> None:
         """Nothing to release."""

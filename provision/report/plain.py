@@ -129,6 +129,9 @@ class PlainReporter:
         for command in commands:
             self._say(f"next: {command}")
 
+    def secret(self, text: str) -> None:
+        """Nothing is hidden here: what is shown comes without secrets."""
+
     def close(self) -> None:
         self._closed.set()
         self._stream.flush()

@@ -26,14 +26,47 @@ _LAST_OF_KEY = re.compile(
     rf"^{_KEY_LINE}{_KEY_END}",
     re.MULTILINE,
 )
+# No part is as long as it likes: what a node says is matched too, and must not cost more than its length.
+# Between a key and its value, in YAML, in JSON, in JSON that is quoted itself, and on a command line.
+_IS = r"\\{0,8}[\"']?\s{0,8}[:=]\s{0,8}\\{0,8}[\"']?"
+_VALUE = r"[^\s\"'\\,;{}\[\]]+"
+# Keys of kubeconfigs, of Secrets, of docker's and of kubeadm's files, whose values are secrets in any form.
+_SECRET_KEYS = (
+    r"client-key-data|token-secret|[\w.-]{0,60}\.key|ssh-privatekey|\.docker(?:configjson|cfg)|identitytoken"
+    r"|[\w-]{0,60}pass(?:word|wd|phrase)|(?:access|refresh|id|api|auth)[-_]?(?:token|key)|client[-_]secret"
+    r"|certificate-?key"
+)
 _PATTERNS = (
-    # A user name and password in a URL.
-    (re.compile(r"(?<=://)[^\s/:@]*:[^\s/@]*@"), f"{HIDDEN}@"),
-    (re.compile(r"(client-key-data[\"']?\s*:\s*[\"']?)[A-Za-z0-9+/=]+"), rf"\1{HIDDEN}"),
+    # A user name and password in a URL, or a token in the place of the name; what follows a port is a path.
+    (re.compile(r"(?<=://)[^\s/:@]{0,200}:(?![0-9]{1,5}(?:/|\s|$))[^\s@\"'<>]{0,500}@"), f"{HIDDEN}@"),
+    (re.compile(r"(https?://)[^\s/:@\"'<>]{1,500}@"), rf"\1{HIDDEN}@"),
+    (re.compile(rf"((?i:authorization{_IS}\w+\s+))[^\s\"'\\]+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(\bBearer\s+)[A-Za-z0-9._~+/=-]{16,}"), rf"\1{HIDDEN}"),
+    # A JWT, such as the token of a service account, with its signature.
+    (re.compile(r"\beyJ[\w-]{8,4096}\.[\w-]{8,4096}\.[\w-]{8,4096}"), HIDDEN),
+    (re.compile(rf"((?<![\w-])(?:{_SECRET_KEYS}){_IS}){_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # Docker's own, whose key alone is too common a word.
+    (re.compile(r"([\"']auth\\{0,8}[\"']\s{0,8}:\s{0,8}\\{0,8}[\"'])[A-Za-z0-9+/=]{4,}"), rf"\1{HIDDEN}"),
+    # "-----BEGIN ..." in base64, but for CERTIFICATE and PUBLIC KEY.
+    (re.compile(r"LS0tLS1CRUdJTiB(?!DRVJU|QVUJM)[A-Za-z0-9+/=]+"), HIDDEN),
     # A bootstrap token.
     (re.compile(r"(?<![A-Za-z0-9])[a-z0-9]{6}\.[a-z0-9]{16}(?![A-Za-z0-9])"), HIDDEN),
-    # A certificate key of kubeadm. A digest has the prefix sha256:, or is part of a path.
-    (re.compile(r"(?<!sha256:)(?<!/)(?<![0-9A-Za-z])[0-9a-f]{64}(?![0-9A-Za-z])"), HIDDEN),
+    # A certificate key of kubeadm. A digest has the prefix sha256:, or names a folder or a file.
+    (
+        re.compile(
+            r"(?<!sha256:)(?<!sha256/)(?<!bundles/)(?<!downloads/)(?<!boxes/)(?<![0-9A-Za-z])[0-9a-f]{64}"
+            r"(?![0-9A-Za-z])"
+        ),
+        HIDDEN,
+    ),
+)
+# The data of a Secret in JSON or YAML, which hold anything under any name.
+_SECRET = re.compile(r"kind\\{0,8}[\"']?\s{0,8}:\s{0,8}\\{0,8}[\"']?Secret\b")
+_JSON_DATA = re.compile(r"(\\{0,8}\"(?:data|stringData)\\{0,8}\"\s{0,8}:\s{0,8}\{)[^{}]*\}")
+_YAML_DATA = re.compile(
+    r"^(?P<indent>[^\S\n]*)(?P<key>(?:data|stringData):)[^\S\n]*\n"
+    r"(?:(?P=indent)[^\S\n]+\S[^\n]*(?:\n|\Z))+",
+    re.MULTILINE,
 )
 _BEGIN = re.compile(_KEY_BEGIN)
 _END = re.compile(_KEY_END)
@@ -63,6 +96,9 @@ class Redactor:
             text = text.replace(secret, HIDDEN)
         if "PRIVATE KEY-----" in text:
             text = _LAST_OF_KEY.sub(HIDDEN, _WHOLE_KEY.sub(HIDDEN, text))
+        if _SECRET.search(text):
+            text = _JSON_DATA.sub(rf"\1{HIDDEN}}}", text)
+            text = _YAML_DATA.sub(rf"\g<indent>\g<key> {HIDDEN}\n", text)
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
         return text
@@ -74,7 +110,10 @@ class Redactor:
         if isinstance(value, BaseException):
             return ShownError(ErrorView.of(value).mapped(self.text))
         if isinstance(value, Mapping):
-            return {key: inner if key in DIGEST_KEYS else self.value(inner) for key, inner in value.items()}
+            return {
+                self.value(key): inner if key in DIGEST_KEYS else self.value(inner)
+                for key, inner in value.items()
+            }
         if isinstance(value, list | tuple):
             return [self.value(inner) for inner in value]
         return value

@@ -76,6 +76,9 @@ class TeeReporter(EventReporter):
         if self.log is not None and new:
             self.log.said(source, text)
 
+    def secret(self, text: str) -> None:
+        self.redactor.add(text)
+
     def sink(self, source: str) -> Callable[[str], None]:
         """Return a function that writes output lines of `source` to the log."""
         return self.log.sink(source) if self.log is not None else _ignore

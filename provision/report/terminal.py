@@ -134,6 +134,9 @@ class RichReporter:
                 text.append(f"\n  {printable(command)}", "not bold cyan")
             self._print(text)
 
+    def secret(self, text: str) -> None:
+        """Nothing is hidden here: what is shown comes without secrets."""
+
     def close(self) -> None:
         with self._state:
             self._running.clear()

@@ -42,6 +42,7 @@ class ControlPlaneStep:
         runner = ctx.connect(first)
         # The same for each try: a worker that waits to join by it need not learn of another.
         token = new_token()
+        ctx.report.secret(token)
         ctx.patience(KUBEADM_SECONDS).insist(
             lambda left: self._init(ctx, token, left), f"{first.name}: kubeadm init"
         )

@@ -140,6 +140,7 @@ elif grep -qs {FINALIZED} {KUBELET_CONF}; then cat {CA}; fi
 def _fresh_token(ctx: Context) -> str:
     """Make a bootstrap token that expires, as kubeadm would, by one request to the API server."""
     token = new_token()
+    ctx.report.secret(token)
     ident, _, secret = token.partition(".")
     expiry = dt.datetime.now(dt.UTC) + dt.timedelta(hours=TOKEN_HOURS)
     data = {

@@ -15,6 +15,12 @@ def parsed(text: str) -> ProxyConfig:
     return parse_config(f"name: lab\nproxy: {text}").proxy
 
 
+def test_its_passwords_are_known_as_they_are_written_and_as_they_are() -> None:
+    both = parsed("{http: 'http://me:se%20cret@p.test:1', https: 'http://me@p.test:1'}")
+    assert both.secrets() == {"se%20cret", "se cret"}
+    assert parsed("none").secrets() == set()
+
+
 def test_none_is_named_unless_lab_yaml_does() -> None:
     assert not parse_config("name: lab").proxy
     assert parsed("none") == parse_config("name: lab").proxy

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import base64
 import json
 import re
 import resource
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -58,6 +60,58 @@ def test_secrets_are_known_by_their_form(secret: str) -> None:
         assert part not in shown
 
 
+JWT = ".".join(["eyJhbGciOiJSUzI1NiIsImtpZCI6Ijk5In0", "eyJpc3MiOiJrdWJlcm5ldGVzIn0", "c2lnbmF0dXJlLW9m"])
+KEY_64 = base64.b64encode("\n".join(PEM).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        (f"got {JWT}, expected another", JWT),
+        (f"Authorization: Bearer {JWT[:20]}", JWT[:20]),
+        ("curl -H 'Authorization: Basic bWU6c2VjcmV0'", "bWU6c2VjcmV0"),
+        ('{"Authorization": "Basic bWU6c2VjcmV0"}', "bWU6c2VjcmV0"),
+        ("Bearer abcdefgh12345678abcdefgh", "abcdefgh12345678"),
+        ("token-secret: MDEyMzQ1Njc4OWFi", "MDEyMzQ1Njc4OWFi"),
+        (f"tls.key: {KEY_64}", KEY_64[:40]),
+        (f"anything: {KEY_64}", KEY_64[:40]),
+        (r'"{\"users\":[{\"client-key-data\":\"LS0tSECRET\"}]}"', "LS0tSECRET"),
+        ('{"auths": {"quay.io": {"auth": "bWU6c2VjcmV0"}}}', "bWU6c2VjcmV0"),
+        ("https://me:pa/ss@proxy.test:3128/x", "pa/ss"),
+        ("git clone https://ghp_abcdef0123456789@git.test/x", "ghp_abcdef0123456789"),
+        (f"kubeadm join --certificate-key {CERTIFICATE_KEY}", CERTIFICATE_KEY),
+        (f"certificateKey=/{CERTIFICATE_KEY}", CERTIFICATE_KEY),
+        ("password=hunter2 and more", "hunter2"),
+        ('{"kind": "Secret", "data": {"any": "aHVudGVyMg=="}}', "aHVudGVyMg"),
+        ('{"stringData": {"any": "hunter2"}, "kind": "Secret"}', "hunter2"),
+        ("kind: Secret\ndata:\n  any: aHVudGVyMg==\n  more: |\n    aHVudGVyMg==\n", "aHVudGVyMg"),
+    ],
+)
+def test_secrets_are_known_by_their_company(text: str, secret: str) -> None:
+    shown = Redactor().text(text)
+    assert secret not in shown
+    assert "[redacted]" in shown
+
+
+def test_around_the_data_of_a_secret_all_stays() -> None:
+    text = "kind: Secret\ndata:\n  any: aHVudGVyMg==\nmetadata:\n  name: mine\n"
+    assert Redactor().text(text) == "kind: Secret\ndata: [redacted]\nmetadata:\n  name: mine\n"
+
+
+def test_a_secret_that_is_a_key_of_an_answer_is_hidden_too() -> None:
+    assert Redactor().value({TOKEN: [{TOKEN: 1}]}) == {"[redacted]": [{"[redacted]": 1}]}
+
+
+HARD = ["a.", "eyJ-", "data:\n", "//:", "\\", "password ", "https://a", '"data": {']
+
+
+@pytest.mark.parametrize("part", HARD)
+def test_a_long_text_is_read_in_a_short_time(part: str) -> None:
+    began = time.thread_time()
+    Redactor().text("kind: Secret\n" + part * (50_000 // len(part)))
+    assert time.thread_time() - began < 2
+
+
 def test_a_password_in_an_address_is_hidden() -> None:
     shown = Redactor().text("through http://me:pass@proxy.test:3128 to https://m.test:5000/a@b")
     assert shown == "through http://[redacted]@proxy.test:3128 to https://m.test:5000/a@b"
@@ -78,6 +132,12 @@ def test_a_token_is_found_in_any_company(around: str) -> None:
         "kube-apiserver.kube-system.svc.cluster.local",
         "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----",
         "v1.36.3 192.168.60.11",
+        "the service account token of web-1 expires in 50 min: basic networking works",
+        "http://m.test:5000 and a@b, https://m.test:5000/a@b",
+        base64.b64encode(b"-----BEGIN CERTIFICATE-----\nMIIC").decode(),
+        "kind: ConfigMap\ndata:\n  any: thing\n",
+        "auth: yes, author: me, keyboard: us, tls.crt: LS0t",
+        f"/var/lib/containerd/blobs/sha256/{CERTIFICATE_KEY}",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
@@ -248,7 +308,7 @@ def test_a_full_disk_is_told_once_and_stops_nothing(tmp_path: Path) -> None:
 def test_the_tee_writes_both(tmp_path: Path) -> None:
     screen = RecordingReporter()
     with TeeReporter(screen, new_log(tmp_path / "run.log")) as tee:
-        tee.redactor.add("hunter2hunter2")
+        tee.secret("hunter2hunter2")
         tee.info("a hunter2hunter2")
         tee.sink("vagrant")("b hunter2hunter2")
     assert screen.of("info") == [{"text": "a [redacted]"}]
