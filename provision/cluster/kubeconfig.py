@@ -14,7 +14,7 @@ from provision.config.addresses import API_PORT
 from provision.config.inventory import Node
 from provision.config.loader import Loader
 from provision.errors import ConfigError, LabError
-from provision.host.files import PRIVATE, home_dir, write_atomic
+from provision.host.files import PRIVATE, home_dir, write_atomic, write_output
 from provision.node.runner import Runner
 
 SECTIONS = ("clusters", "users", "contexts")
@@ -59,8 +59,6 @@ def merge_into(target: Path, lab: Path) -> None:
     The lab's context becomes the current one. Raises ConfigError if `target` is no kubeconfig, LabError if
     the lab's own is damaged.
     """
-    # A link, such as one into a folder of dotfiles, stays a link.
-    target = target.resolve()
     document = _users_own(target)
     addition = read_kubeconfig(lab)
     for section in SECTIONS:
@@ -68,7 +66,7 @@ def merge_into(target: Path, lab: Path) -> None:
         kept = [entry for entry in document.get(section) or [] if entry["name"] not in names]
         document[section] = kept + addition[section]
     document["current-context"] = addition["current-context"]
-    write_atomic(target, yaml.safe_dump(document, sort_keys=False), mode=PRIVATE)
+    write_output(target, yaml.safe_dump(document, sort_keys=False), mode=PRIVATE)
 
 
 def read_kubeconfig(file: Path) -> dict[str, Any]:

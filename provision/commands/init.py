@@ -14,12 +14,12 @@ def command(options: Options, force: bool) -> None:
     """Write a commented lab.yaml to start from."""
     from provision.config.schema import sample
     from provision.errors import ConfigError
-    from provision.host.files import write_atomic
+    from provision.host.files import write_output
 
     with reporting(options) as report:
         if options.file.exists() and not force:
             raise ConfigError(f"{options.file} already exists", hint="to overwrite it: kubelab init --force")
-        write_atomic(options.file, sample())
+        write_output(options.file, sample())
         report.info(f"wrote {options.file}")
         report.result({"file": str(options.file)})
         report.next_commands(["kubelab doctor", "kubelab up"])

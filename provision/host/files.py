@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -68,6 +70,34 @@ def write_atomic(path: Path, content: str | bytes, *, mode: int = PUBLIC) -> boo
             Path(temporary).unlink()
         raise
     return True
+
+
+def remove_with_leftovers(path: Path) -> None:
+    """Remove a file, and what `write_atomic` left of it if it was killed."""
+    path.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        leftover.unlink(missing_ok=True)
+
+
+def write_output(path: Path, content: str | bytes, *, mode: int = PUBLIC) -> None:
+    """Write `content` where the user wants it: as `write_atomic`, but nothing that is no file is replaced.
+
+    A device, a pipe or /dev/stdout is written into, and a link stays a link.
+    """
+    if _is_special(path):
+        with path.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+    else:
+        write_atomic(Path(os.path.realpath(path)), content, mode=mode)
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether there is something that is neither a file nor a folder."""
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
 
 
 def _sync(folder: Path) -> None:

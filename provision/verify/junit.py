@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from provision.host.files import write_atomic
+from provision.host.files import write_output
 from provision.report.redact import Redactor
 
 
@@ -17,4 +17,4 @@ def publish(written: Path, target: Path) -> None:
         element.text = clean(element.text) if element.text else element.text
         for name, value in element.attrib.items():
             element.set(name, clean(value))
-    write_atomic(target, ET.tostring(tree.getroot(), encoding="utf-8", xml_declaration=True))
+    write_output(target, ET.tostring(tree.getroot(), encoding="utf-8", xml_declaration=True))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from provision.box.recipe import BoxRecipe
 from provision.errors import ConfigError, LabError
-from provision.host.files import cache_dir, read_text, write_atomic
+from provision.host.files import cache_dir, read_text, write_atomic, write_output
 from provision.workspace import Workspace
 from tests.fakes.host import homeless
 
@@ -56,6 +57,37 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         write_atomic(target, "new")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
     assert (target / "inside").read_text() == "kept"
+
+
+def test_an_output_that_is_no_file_is_written_into(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_output(pipe, "one")
+    assert (os.read(reader, 10), stat.S_ISFIFO(pipe.stat().st_mode)) == (b"one", True)
+    os.close(reader)
+    link = tmp_path / "null"
+    link.symlink_to("/dev/null")
+    write_output(link, "two")
+    assert (link.is_symlink(), Path("/dev/null").is_char_device()) == (True, True)
+
+
+def test_the_output_of_a_program_can_be_written_into(tmp_path: Path) -> None:
+    link = tmp_path / "out"
+    read, write = os.pipe()
+    link.symlink_to(f"/proc/self/fd/{write}")
+    write_output(link, "x")
+    assert (os.read(read, 10), link.is_symlink()) == (b"x", True)
+    os.close(read)
+    os.close(write)
+
+
+def test_a_link_to_a_file_stays_one(tmp_path: Path) -> None:
+    target, link = tmp_path / "dotfiles" / "config", tmp_path / "config"
+    link.symlink_to(target)
+    for content in ("one", "two"):
+        write_output(link, content, mode=0o600)
+        assert (target.read_text(), link.is_symlink(), mode(target)) == (content, True, 0o600)
 
 
 def test_the_state_folder_is_private(tmp_path: Path) -> None:

@@ -93,6 +93,15 @@ def test_a_link_to_a_kubeconfig_stays_a_link(lab: Path, tmp_path: Path) -> None:
     assert yaml.safe_load(real.read_text())["current-context"] == "lab"
 
 
+def test_a_device_is_written_into(lab: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    merge_into(pipe, lab)
+    assert (b"current-context" in os.read(reader, 10_000), pipe.is_fifo()) == (True, True)
+    os.close(reader)
+
+
 def test_kubectls_first_file_is_the_target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("KUBECONFIG", f"/one{os.pathsep}/two")

@@ -89,6 +89,15 @@ def test_version_and_usage_errors_of_the_real_command(tmp_path: Path) -> None:
     assert process("render", "--no-such-option", cwd=tmp_path).returncode == 2
 
 
+def test_init_writes_into_a_device(kubelab: Kubelab, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert kubelab("init", "--force", "--file", str(pipe)).exit_code == 0
+    assert (b"name: lab" in os.read(reader, 60_000), pipe.is_fifo()) == (True, True)
+    os.close(reader)
+
+
 def test_init_writes_the_sample_and_does_not_write_over_a_file(kubelab: Kubelab) -> None:
     assert kubelab("init").exit_code == 0
     assert Path("lab.yaml").read_text() == sample()

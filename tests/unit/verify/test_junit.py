@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
@@ -159,3 +160,13 @@ def test_a_file_that_is_there_is_replaced_as_a_whole(tmp_path: Path) -> None:
     target.write_text("x" * 1000)
     publish(written, target)
     assert ET.parse(target).getroot().tag == "testsuites"
+
+
+def test_a_device_is_written_into(tmp_path: Path) -> None:
+    written, pipe = tmp_path / "junit.xml", tmp_path / "pipe"
+    written.write_text("<testsuites/>")
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    publish(written, pipe)
+    assert (b"testsuites" in os.read(reader, 1000), pipe.is_fifo()) == (True, True)
+    os.close(reader)
