@@ -20,13 +20,15 @@ Level = Literal["ok", "info", "warn", "fail"]
 class Command:
     """One command that mends something: what is shown to the user is what `fix` runs.
 
-    `deadline` is in seconds. `root` says that it needs root, so it goes through sudo for others.
+    `deadline` is in seconds. `root` says that it needs root, so it goes through sudo for others. Ctrl-C waits
+    for the end of one that is to be done `whole`.
     """
 
     argv: tuple[str, ...]
     deadline: float = 60.0
     stdin: str = ""
     root: bool = True
+    whole: bool = False
 
     def line(self, *, is_root: bool) -> str:
         """Return the command as text that can be pasted into a shell."""
@@ -37,9 +39,9 @@ class Command:
         return line
 
 
-def shell(script: str, *, deadline: float = 60.0) -> Command:
+def shell(script: str, *, deadline: float = 60.0, whole: bool = False) -> Command:
     """Return the command that runs a shell script as root."""
-    return Command(("sh", "-c", script), deadline)
+    return Command(("sh", "-c", script), deadline, whole=whole)
 
 
 @dataclass(frozen=True)

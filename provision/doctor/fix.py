@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Protocol
 
 from provision.doctor.checks import CHECKS
 from provision.engine.waiting import Clock, RealClock, poll_until
 from provision.errors import LabError, ToolFailed
+from provision.host.interrupts import interrupts_held
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +68,8 @@ def _mend(check: Check, host: Host, report: Report, clock: Clock) -> Finding:
                 # What goes through sudo is told where it does.
                 report.info(command.line(is_root=host.facts.is_root))
             try:
-                _run(command, host, clock)
+                with interrupts_held() if command.whole else contextlib.nullcontext():
+                    _run(command, host, clock)
             except LabError as error:
                 if finding.level == "fail":
                     raise

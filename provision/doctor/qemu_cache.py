@@ -8,6 +8,8 @@ time. An answer made while /dev/kvm was out of sight is believed from then on.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import pwd
 import re
 import shlex
@@ -28,10 +30,13 @@ ANSWERS = "/var/cache/libvirt/qemu/capabilities"
 # Only these can use KVM on an x86-64 host; each with libvirt's name of what it emulates.
 EMULATORS = {"/usr/bin/qemu-system-x86_64": "x86_64", "/usr/bin/qemu-system-i386": "i686"}
 DAEMON = "/usr/sbin/libvirtd"
-QEMU_USER = "libvirt-qemu"
+SETTINGS = "/etc/libvirt/qemu.conf"
+# Who runs VMs where the settings do not say: as Debian and Ubuntu call it, and others.
+QEMU_USERS = ("libvirt-qemu", "qemu")
 # With a remembered answer a definition takes a fraction of a second; without it, far more than this.
 PROOF_DEADLINE = 10.0
 
+_USER = re.compile(r'^\s*user\s*=\s*"\+?([^"]+)"', re.MULTILINE)
 _PID = "/run/libvirtd.pid"
 _PRIVATE_PID = "/run/kubelab-probe.pid"
 _PROOF = (
@@ -67,7 +72,12 @@ def probe(host: Host) -> Answer:
     emulators = [name for name in EMULATORS if host.path(name).exists()]
     if not emulators:
         return Answer("info", "no QEMU to be asked about")
-    if not (host.emulated and host.facts.kvm_present) or _open_to_qemu(host.path("/dev/kvm")):
+    if not (host.emulated and host.facts.kvm_present):
+        return good("libvirt can rely on what it remembers")
+    user = qemu_user(host)
+    if user is None:
+        return good("who runs VMs on this host is not known, so what libvirt remembers is left alone")
+    if _open_to(user, host.path("/dev/kvm")):
         return good("libvirt can rely on what it remembers")
     try:
         script = f"cat {shlex.quote(str(host.path(ANSWERS)))}/*.xml"
@@ -97,15 +107,39 @@ def _lasts(answer: Remembered, host: Host) -> bool:
     )
 
 
-def _open_to_qemu(device: Path) -> bool:
-    """Return whether the user that runs VMs may read and write `device`; then no answer is distrusted."""
+def qemu_user(host: Host) -> pwd.struct_passwd | None:
+    """Return the user that runs VMs, by libvirt's settings or by its usual name; None where neither tells."""
+    configured = _USER.search(_settings(host))
+    for name in [configured[1]] if configured else QEMU_USERS:
+        with contextlib.suppress(KeyError):
+            return pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+    return None
+
+
+def _settings(host: Host) -> str:
+    file = host.path(SETTINGS)
     try:
-        status, user = device.stat(), pwd.getpwnam(QEMU_USER)
-    except (OSError, KeyError):
+        return file.read_text(errors="replace")
+    except PermissionError:
+        # Debian lets only root read it.
+        with contextlib.suppress(LabError):
+            return host.tools.run(["cat", str(file)], deadline=30, root=True)
+    except OSError:
+        pass
+    return ""
+
+
+def _open_to(user: pwd.struct_passwd, device: Path) -> bool:
+    """Return whether `user` may read and write `device`; if it runs VMs, no answer is distrusted then."""
+    try:
+        status = device.stat()
+    except OSError:
         return False
+    if user.pw_uid == 0:
+        return True
     if status.st_uid == user.pw_uid:
         wanted = stat.S_IRUSR | stat.S_IWUSR
-    elif status.st_gid == user.pw_gid:
+    elif status.st_gid in os.getgrouplist(user.pw_name, user.pw_gid):
         wanted = stat.S_IRGRP | stat.S_IWGRP
     else:
         wanted = stat.S_IROTH | stat.S_IWOTH
@@ -115,7 +149,7 @@ def _open_to_qemu(device: Path) -> bool:
 def _fixes(host: Host, emulators: list[str]) -> tuple[Command, ...]:
     """Return what makes libvirt learn QEMU anew with /dev/kvm out of its sight, and proves it.
 
-    libvirtd is off meanwhile, so whatever ends the script starts it again.
+    libvirtd is off meanwhile, so whatever ends the script starts it again, and Ctrl-C waits for its end.
     """
     virsh = shlex.join(VIRSH)
     ask = " && ".join(
@@ -136,7 +170,7 @@ def _fixes(host: Host, emulators: list[str]) -> tuple[Command, ...]:
     )
     prove = f"{virsh} define /dev/stdin && {virsh} undefine kubelab-doctor"
     return (
-        shell(script, deadline=420),
+        shell(script, deadline=420, whole=True),
         Command(("sh", "-c", prove), deadline=PROOF_DEADLINE, stdin=_PROOF),
     )
 

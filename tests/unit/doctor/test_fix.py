@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,6 +9,7 @@ from provision.doctor import Check, Command, Host, fix
 from provision.doctor.findings import Answer, bad, good
 from provision.errors import LabError, ToolFailed
 from tests.fakes.doctor import FakeTools, StoppedClock, Told, host
+from tests.fakes.host import listening_to_ctrl_c
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -122,3 +124,19 @@ def test_a_release_without_the_package_is_named_as_such() -> None:
     failed = ToolFailed(["apt-get"], 100, "E: Unable to locate package vagrant")
     with pytest.raises(LabError, match=r"does not package.*\n.*vagrant"):
         fix(host(FakeTools({"mend": failed})), Told(), [Check("x", "X", switch({"on": False}))])
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_ctrl_c_waits_for_the_end_of_what_must_be_done_whole(whole: bool) -> None:
+    done = []
+
+    class Interrupted(FakeTools):
+        def run(self, argv: Sequence[str], **_: object) -> str:  # type: ignore[override]
+            signal.raise_signal(signal.SIGINT)
+            done.append(argv)
+            return ""
+
+    answer = bad("broken", Command(("mend",), whole=whole), Command(("more",)))
+    with listening_to_ctrl_c(), pytest.raises(KeyboardInterrupt):
+        fix(host(Interrupted()), Told(), [Check("x", "X", lambda _: answer)])
+    assert done == ([("mend",)] if whole else [])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from tests.fakes.doctor import FakeTools, host, lines
 
 
 @pytest.fixture
-def trap(tmp_path: Path) -> Path:
+def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("provision.doctor.qemu_cache.QEMU_USERS", ("no-such-user", "nobody"))
     for name in ("usr/bin/qemu-system-x86_64", "usr/sbin/libvirtd", "dev/kvm"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,10 +67,59 @@ def test_there_is_no_trap_with_a_usable_kvm_or_none(trap: Path, facts: dict[str,
     assert probe_trap(host(FakeTools(), trap, **facts)).level == "ok"
 
 
-def test_there_is_no_trap_where_qemus_user_may_open_kvm(trap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_no_trap_where_qemus_user_may_open_kvm(trap: Path) -> None:
     (trap / "dev/kvm").chmod(0o666)
-    monkeypatch.setattr("provision.doctor.qemu_cache.QEMU_USER", "nobody")
     assert probe_trap(host(FakeTools(), trap)).level == "ok"
+
+
+def test_a_user_may_open_it_by_any_of_its_groups(trap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (trap / "dev/kvm").chmod(0o660)
+    group = (trap / "dev/kvm").stat().st_gid
+    assert probe_trap(host(cached(trap, kvm=True), trap)).level == "warn"
+    monkeypatch.setattr(os, "getgrouplist", lambda name, own: [own, group])
+    assert probe_trap(host(FakeTools(), trap)).level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("settings", "level"),
+    [
+        ('user = "root"\n', "ok"),
+        ('# user = "root"\n', "warn"),
+        ('# who runs QEMU\n  user="+0" # root\ngroup = "kvm"\n', "ok"),
+        ('user = "nobody"\n', "warn"),
+        ('user_other = "root"\n', "warn"),
+    ],
+)
+def test_libvirts_settings_say_who_runs_qemu(trap: Path, settings: str, level: str) -> None:
+    file = trap / "etc/libvirt/qemu.conf"
+    file.parent.mkdir(parents=True)
+    file.write_text(settings)
+    assert probe_trap(host(cached(trap, kvm=True), trap)).level == level
+
+
+def test_settings_that_only_root_may_read_are_read_as_root(
+    trap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    tools = FakeTools({f"cat {trap}/etc/libvirt/qemu.conf": 'user = "root"\n'})
+    assert probe_trap(host(tools, trap)).level == "ok"
+    assert tools.calls == [f"root cat {trap}/etc/libvirt/qemu.conf"]
+
+
+def test_where_nobody_knows_who_runs_qemu_nothing_is_mended(
+    trap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provision.doctor.qemu_cache.QEMU_USERS", ("no-such-user",))
+    answer = probe_trap(host(FakeTools(), trap))
+    assert (answer.level, answer.fixes) == ("ok", ())
+
+
+def test_ctrl_c_waits_until_libvirtd_is_on_again(trap: Path) -> None:
+    learn, prove = probe_trap(host(cached(trap, kvm=True), trap)).fixes
+    assert (learn.whole, prove.whole) == (True, False)
 
 
 def test_libvirtd_is_stopped_before_and_started_after_it_learnt(trap: Path) -> None:
