@@ -10,7 +10,7 @@ from pathlib import Path
 import filelock
 
 from provision.errors import LabError
-from provision.host.locks import try_lock
+from provision.host.locks import host_lock, try_lock
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Workspace:
                 hint="wait for it to end, then run this again",
             ) from None
         try:
-            with try_lock(f"lab-{self.name}") as free:
+            with try_lock(host_lock(f"lab-{self.name}")) as free:
                 if not free:
                     raise LabError(
                         f"another kubelab command is working on a lab called {self.name}, in another folder",

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-import filelock
-
 from provision.artifacts.apt_proxy import mmdebstrap_options
 from provision.artifacts.bundle import Bundle
 from provision.artifacts.debian import KEYRING, debian_sources
@@ -26,6 +24,7 @@ from provision.box.containerd import containerd_config, containerd_version
 from provision.box.recipe import DISK_GIB, SUITE, BoxRecipe, base_key, guest_packages
 from provision.errors import LabError, ResourceError
 from provision.host.files import cache_dir
+from provision.host.locks import wait_for_lock
 from provision.host.process import run_tool
 from provision.host.root import run_as_root
 from provision.report.base import Reporter
@@ -52,7 +51,7 @@ class BoxBuilder:
         """
         boxes = cache_dir() / "boxes"
         boxes.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(boxes / ".lock"):
+        with wait_for_lock(boxes / ".lock", self._tell_wait, self.cancel):
             self._remove_leftovers()
             if not recipe.file.exists():
                 self._check_space(boxes)
@@ -159,6 +158,9 @@ class BoxBuilder:
             yield folder
         finally:
             self._remove(folder)
+
+    def _tell_wait(self) -> None:
+        self.report.info("another kubelab command is building a box; waiting for it")
 
     def _remove_leftovers(self) -> None:
         """Remove what a killed build left; the caller holds the lock, so none is alive."""

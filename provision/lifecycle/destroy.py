@@ -7,6 +7,7 @@ import time
 
 from provision.config.inventory import machine_names
 from provision.errors import Cancelled, LabError, MissingTool, VagrantError
+from provision.host.files import remove_with_leftovers
 from provision.lab.context import Context
 from provision.lab.ownership import ownership_of
 from provision.lab.refusals import refuse_anothers_machines
@@ -52,12 +53,10 @@ def _forget_snapshots(ctx: Context) -> None:
 def _forget(ctx: Context) -> None:
     """Remove the files about the removed machines."""
     space = ctx.workspace
-    for file in (space.ssh_key, space.ssh_key.with_name(f"{space.ssh_key.name}.pub"), space.known_hosts):
-        file.unlink(missing_ok=True)
-    for file in (space.ssh_config, space.kubeconfig):
-        file.unlink(missing_ok=True)
-    for file in (space.journal, space.decision):
-        file.unlink(missing_ok=True)
+    public_key = space.ssh_key.with_name(f"{space.ssh_key.name}.pub")
+    made = (space.ssh_key, public_key, space.known_hosts, space.ssh_config, space.kubeconfig)
+    for file in (*made, space.journal, space.decision):
+        remove_with_leftovers(file)
     shutil.rmtree(space.snapshots, ignore_errors=True)
     ours = machine_names(ctx.config.name)
     for folder in (space.root / ".vagrant" / "machines").glob("*"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from provision.cluster.health import condition, internal_ips, restarts, role_of, version_of
 from provision.engine.steps import Outcome, plan_steps, run_steps
-from provision.host.locks import wait_for_lock
+from provision.host.locks import host_lock, wait_for_lock
 from provision.lab.context import Context
 from provision.lab.opening import AnotherWay
 from provision.providers.base import BOXES_LOCK
@@ -40,7 +40,7 @@ def up(
     size = len(ctx.inventory.nodes)
     report.info(f"lab {ctx.config.name}: Kubernetes {ctx.version}, {size} nodes, {ctx.cni.name} CNI")
     # Box images that no machine has yet are not to be deleted by another lab's `destroy`.
-    with wait_for_lock(BOXES_LOCK, partial(report.info, WAITING), ctx.cancel, shared=True):
+    with wait_for_lock(host_lock(BOXES_LOCK), partial(report.info, WAITING), ctx.cancel, shared=True):
         ctx, outcome = _run(ctx, report, from_id, until_id)
     if until_id is None:
         if outcome.changed:

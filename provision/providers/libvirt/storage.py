@@ -16,7 +16,7 @@ from pathlib import Path
 
 from provision.box.reference import BoxReference
 from provision.errors import ToolFailed
-from provision.host.locks import try_lock, wait_for_lock
+from provision.host.locks import host_lock, try_lock, wait_for_lock
 from provision.providers.base import BOXES_LOCK
 from provision.providers.libvirt.virsh import Virsh
 from provision.report.base import Reporter
@@ -52,7 +52,7 @@ class Storage:
         The plugin would do it itself, in small pieces that take several times as long.
         """
         volume = _box_volume(box)
-        with wait_for_lock(volume, self._tell_wait, self.virsh.cancel):
+        with wait_for_lock(host_lock(volume), self._tell_wait, self.virsh.cancel):
             if self.has_box(box, folder):
                 return
             if volume in self._volumes():
@@ -83,7 +83,7 @@ class Storage:
 
     def delete_idle_boxes(self) -> None:
         """Delete box images that nothing is cloned from; none while a machine may be made of one."""
-        with try_lock(BOXES_LOCK) as free:
+        with try_lock(host_lock(BOXES_LOCK)) as free:
             images = {name: path for name, path in self._volumes().items() if _BOX_IMAGE.fullmatch(name)}
             if not images:
                 return

@@ -14,6 +14,7 @@ from provision.box import builder as module
 from provision.box.builder import BoxBuilder
 from provision.box.recipe import BoxRecipe, base_key
 from provision.errors import Cancelled, MissingTool, ResourceError, ToolFailed
+from provision.host.locks import try_lock
 from provision.report.base import RecordingReporter
 from tests.fakes.artifacts.bundle import make_bundle
 
@@ -113,6 +114,16 @@ def test_a_box_in_the_cache_is_used_as_it_is(builder: Builder) -> None:
     before = builder.calls, builder.recipe.file.stat().st_mtime_ns
     builder.build()
     assert (builder.calls, builder.recipe.file.stat().st_mtime_ns) == before
+
+
+def test_waiting_for_another_build_is_told_and_can_be_given_up(builder: Builder) -> None:
+    builder.cancel.set()
+    with try_lock(builder.cache / "boxes/.lock"), pytest.raises(Cancelled):
+        builder.build()
+    assert [event["text"] for event in builder.report.of("info")] == [
+        "another kubelab command is building a box; waiting for it"
+    ]
+    assert builder.calls == []
 
 
 def test_another_box_starts_from_the_same_base(builder: Builder) -> None:

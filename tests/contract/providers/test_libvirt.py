@@ -16,7 +16,7 @@ from provision.box.reference import BoxReference
 from provision.config.inventory import bridge_name, inventory_of
 from provision.config.schema import ClusterConfig
 from provision.errors import Cancelled, ConfigDrift, ConfigError, MissingTool, ToolFailed
-from provision.host.locks import try_lock
+from provision.host.locks import host_lock, try_lock
 from provision.providers.base import BOXES_LOCK, LabMachine
 from provision.providers.libvirt.provider import Libvirt
 from provision.providers.vagrantfile import network_xml
@@ -221,7 +221,7 @@ def test_an_upload_waits_for_another_one_of_the_same_box(host: Host, tmp_path: P
     # What another command uploads, half of it.
     host.volumes(**{IMAGE: {"size": 3}})
     report, cancel = RecordingReporter(), Event()
-    with try_lock(IMAGE):
+    with try_lock(host_lock(IMAGE)):
         waiting = Thread(target=suppressed, args=(Libvirt(report, cancel).upload_box, BOX, tmp_path))
         waiting.start()
         while not report.of("info"):
@@ -353,7 +353,7 @@ def test_the_rest_of_a_lab_goes_and_nothing_else(host: Host) -> None:
 
 def test_no_box_image_goes_while_another_lab_is_made(host: Host) -> None:
     host.volumes(**{IMAGE: {"size": 1}})
-    with try_lock(BOXES_LOCK, shared=True), try_lock(BOXES_LOCK, shared=True) as second:
+    with try_lock(host_lock(BOXES_LOCK), shared=True), try_lock(host_lock(BOXES_LOCK), shared=True) as second:
         assert second
         PROVIDER.remove_rest(CONFIG)
         assert host.names("volumes") == {IMAGE}

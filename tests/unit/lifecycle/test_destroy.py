@@ -53,6 +53,15 @@ def test_machines_network_keys_and_kubeconfig_go_and_the_run_log_stays(lab: Lab)
     assert lab.report.of("result")[0]["data"]["lab"] == "lab"
 
 
+def test_what_killed_writes_left_goes_too(lab: Lab) -> None:
+    state = lab.ctx.workspace.state
+    for name in (".id_ed25519.a1b2c3d4", ".id_ed25519.pub.x", ".kubeconfig.abcdefgh", ".journal.json._x"):
+        (state / name).write_text("a part of a key")
+    (state / ".mine").write_text("of the user")
+    destroy(lab.ctx)
+    assert {path.name for path in state.iterdir()} == {"run.log", ".mine"}
+
+
 def test_what_vagrant_does_not_know_is_asked_of_the_hypervisor(lab: Lab) -> None:
     lab.provider.stray = ["lab-w1", "lab-w7"]
     destroy(lab.ctx)
