@@ -34,7 +34,13 @@ Vagrant.configure("2") do |config|
   config.ssh.private_key_path = KEY
   config.ssh.insert_key = false
 
-  # A box for VirtualBox opens to the key that everyone has. The lab's own key takes its place before `vagrant up` ends.
+  # A box for VirtualBox opens to the key that everyone has. The lab's own key takes its place before `vagrant up` ends,
+  # and until then the machine's cable to the lab's network is unplugged: only Vagrant reaches it.
+  config.trigger.after :up, :reload do |trigger|
+    trigger.ruby do |_env, machine|
+      system("VBoxManage", "controlvm", machine.id, "setlinkstate2", "on") or abort "#{machine.name} stays unplugged"
+    end
+  end
   vagrant_home = ENV.fetch("VAGRANT_HOME") { File.join(Dir.home, ".vagrant.d") }
   config.ssh.private_key_path = [KEY, File.join(vagrant_home, "insecure_private_key")]
 
@@ -52,6 +58,7 @@ Vagrant.configure("2") do |config|
         vb.functional_vboxsf = false
         vb.default_nic_type = "virtio"
         vb.customize ["modifyvm", :id, "--audio-enabled", "off"]
+        vb.customize ["modifyvm", :id, "--cable-connected2", "off"]
         # Before its group, by which kubelab finds it: whose it is.
         vb.customize ["modifyvm", :id, "--description", "Source: #{File.join(__dir__, "Vagrantfile")}"]
         vb.customize ["modifyvm", :id, "--groups", '/kubelab-lab']
