@@ -47,7 +47,7 @@ def choose_for(config: ClusterConfig, workspace: Workspace, report: Reporter) ->
 
     Raises as `choose` does. A decision that cannot be read is told, and made anew.
     """
-    decision = _binding(config, workspace, report)
+    decision = binding_decision(config, workspace, report)
     if decision is None:
         return with_cni(config, artifacts_of(config))
     followed = decision.follow(config)
@@ -58,7 +58,7 @@ def foresee_for(
     config: ClusterConfig, workspace: Workspace, report: Reporter
 ) -> tuple[Artifacts, list[Planned]]:
     """Return what `choose_for` would, if every site answered, and what it would ask; asks nobody."""
-    decision = _binding(config, workspace, report)
+    decision = binding_decision(config, workspace, report)
     followed = config if decision is None else decision.follow(config)
     artifacts, asked = choose.foresee(followed, wanted_of(followed.cni))
     if decision is not None and config.artifacts.kind == "auto":
@@ -99,7 +99,7 @@ def tools_of(config: ClusterConfig, workspace: Workspace | None, report: Reporte
     return MAKERS.get(kind, []) + (["helm"] if config.cni.is_rendered else [])
 
 
-def _binding(config: ClusterConfig, workspace: Workspace, report: Reporter) -> Decision | None:
+def binding_decision(config: ClusterConfig, workspace: Workspace, report: Reporter) -> Decision | None:
     """Return the decision that holds: that of a lab with machines, or with its bundle made."""
     try:
         decision = read_decision(workspace.decision)

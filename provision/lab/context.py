@@ -18,6 +18,7 @@ from provision.engine.waiting import RealClock
 from provision.errors import LabError
 from provision.host.facts import Acceleration
 from provision.lab.decision import Decision
+from provision.lab.software import Software
 from provision.node.runner import Runner
 from provision.node.speed import Pace
 from provision.providers.base import Provider, SnapshotBackend
@@ -29,31 +30,57 @@ from provision.workspace import Workspace
 
 @dataclass(frozen=True)
 class Context:
-    """The lab, access to its machines and cluster, and the reporter."""
+    """The lab, access to its machines and cluster, and the reporter.
+
+    The values that `config` leaves open are decided where a lab is made, or was; see `software`.
+    """
 
     config: ClusterConfig
     inventory: Inventory
-    version: str
+    software: Callable[[], Software]
     workspace: Workspace
     acceleration: Acceleration
     provider: Provider
     machines: Machines
-    cni: Cni
     report: Reporter
-    find_bundle: Callable[[], Bundle | None]
-    build_bundle: Callable[[], Bundle]
-    recipe: BoxRecipe
     connect: Callable[[Node], Runner]
     keep: Callable[[Runner], None]
     disconnect: Callable[[], None]
     snapshots: Callable[[threading.Event], SnapshotBackend]
-    decision: Decision
     cancel: threading.Event = field(default_factory=threading.Event)
     pace: Pace = field(default_factory=Pace)
 
     @property
     def clock(self) -> RealClock:
         return RealClock(self.cancel)
+
+    @property
+    def version(self) -> str:
+        """Return the exact version of Kubernetes."""
+        return self.software().version
+
+    @property
+    def cni(self) -> Cni:
+        """Return the pod network."""
+        return self.software().cni
+
+    @property
+    def recipe(self) -> BoxRecipe:
+        """Return what the box is made of."""
+        return self.software().recipe
+
+    @property
+    def decision(self) -> Decision:
+        """Return what is kept of the software with the lab."""
+        return self.software().decision
+
+    def find_bundle(self) -> Bundle | None:
+        """Return the bundle if it is there."""
+        return self.software().find_bundle()
+
+    def build_bundle(self) -> Bundle:
+        """Return the bundle, made first where needed."""
+        return self.software().build_bundle()
 
     @property
     def bundle(self) -> Bundle:

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from provision.artifacts.bundle import Bundle
-from provision.artifacts.unavailable import Unavailable
-from provision.box.recipe import BoxRecipe
-from provision.cni.choose import cni_of
 from provision.config.inventory import Node, inventory_of
 from provision.config.schema import ClusterConfig, load_config
-from provision.errors import Cancelled, ConfigError
+from provision.errors import ConfigError
 from provision.extensions import PROVIDERS, SNAPSHOTS
 from provision.host.facts import HostFacts, acceleration, gather
 from provision.host.fit import check_host
-from provision.lab.artifacts import Chosen, choose_for, goes_on, with_cni
 from provision.lab.context import Context
 from provision.lab.refusals import refuse_impossible
+from provision.lab.software import Software, SoftwareOf
 from provision.node.runner import Runner
 from provision.providers.base import Provider, SnapshotBackend
 from provision.providers.vagrant import VagrantMachines
@@ -66,7 +59,8 @@ def open_lab(
 ) -> Context:
     """Return the Context of a lab; raises ConfigError for a feature that is not implemented yet.
 
-    With the `facts` of the host, what this host cannot do is refused as well.
+    With the `facts` of the host the lab is to be made: what this host cannot do is refused, and its software
+    is chosen at once. Without, that is found once it is needed.
     """
     inventory = inventory_of(config)
     for secret in config.proxy.secrets():
@@ -80,8 +74,15 @@ def open_lab(
     if facts is not None:
         # Before the network is asked for anything, which may take its time.
         refuse_impossible(config, inventory, workspace.root, provider, machines)
-    chosen = choose_for(config, workspace, report)
+    software_of = SoftwareOf(config, workspace, report, cancel)
+    if facts is None:
+        decided, software = software_of.lazily()
+    else:
+        chosen = software_of.chosen()
+        decided, software = chosen.config, lambda: chosen
     context = Context(
+        config=decided,
+        software=software,
         inventory=inventory,
         workspace=workspace,
         acceleration=acceleration(facts or gather()),
@@ -93,48 +94,13 @@ def open_lab(
         disconnect=lambda: None,
         snapshots=lambda cancel: _snapshots(config, cancel),
         cancel=cancel,
-        **_made_of(chosen, config, report, cancel),
     )
     return _with_connections(context)
 
 
-class AnotherWay(Cancelled):
-    """A site did not give its part of the bundle, and lab.yaml leaves another way open.
-
-    `take` returns the same lab on that way.
-    """
-
-    def __init__(self, message: str, take: Callable[[Context], Context]) -> None:
-        super().__init__(message)
-        self.take = take
-
-
-def _made_of(
-    chosen: Chosen, config: ClusterConfig, report: Reporter, cancel: threading.Event
-) -> dict[str, Any]:
-    """Return the fields of a Context that follow from its bundle and its CNI."""
-    artifacts = chosen.artifacts
-
-    def build() -> Bundle:
-        try:
-            return artifacts.build(report, cancel)
-        except Unavailable as error:
-            other = artifacts.otherwise(error)
-            if other is None:
-                raise
-            fields = _made_of(with_cni(config, other.artifacts), config, report, cancel)
-            take = functools.partial(dataclasses.replace, **fields)
-            raise AnotherWay(goes_on(error, other), take) from error
-
-    return {
-        "config": config.model_copy(update={"cni": chosen.cni}),
-        "version": artifacts.kubernetes,
-        "cni": cni_of(chosen.cni),
-        "find_bundle": artifacts.find,
-        "build_bundle": build,
-        "recipe": BoxRecipe(artifacts.kubernetes, artifacts.key),
-        "decision": chosen.decision,
-    }
+def with_software(context: Context, software: Software) -> Context:
+    """Return the lab as it is made with other software."""
+    return dataclasses.replace(context, config=software.config, software=lambda: software)
 
 
 def _snapshots(config: ClusterConfig, cancel: threading.Event) -> SnapshotBackend:

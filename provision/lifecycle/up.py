@@ -10,7 +10,8 @@ from provision.cluster.health import condition, internal_ips, restarts, role_of,
 from provision.engine.steps import Outcome, plan_steps, run_steps
 from provision.host.locks import host_lock, wait_for_lock
 from provision.lab.context import Context
-from provision.lab.opening import AnotherWay
+from provision.lab.opening import with_software
+from provision.lab.software import AnotherWay
 from provision.providers.base import BOXES_LOCK
 from provision.report.tee import TeeReporter
 from provision.steps import UP
@@ -68,7 +69,7 @@ def _run(
             )
         except AnotherWay as way:
             report.warn(way.message)
-            ctx = way.take(ctx)
+            ctx = with_software(ctx, way.software)
             report.info(f"lab {ctx.config.name}: Kubernetes {ctx.version}, {ctx.cni.name} CNI")
 
 

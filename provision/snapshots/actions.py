@@ -25,7 +25,7 @@ def save(ctx: Context, name: str, note: str = "") -> Manifest:
     A powered-off lab is saved without memory. Raises SnapshotError, ResourceError; then nothing is left.
     """
     refuse_anothers_machines(ctx)
-    backend, store = ctx.snapshots(ctx.cancel), manifests_of(ctx)
+    backend, store, software = ctx.snapshots(ctx.cancel), manifests_of(ctx), ctx.software()
     ids = machine_ids(ctx)
     live = preconditions.all_running(ctx, backend, ids)
     parent = preconditions.free_to_save(backend, store, ids, name)
@@ -54,10 +54,10 @@ def save(ctx: Context, name: str, note: str = "") -> Manifest:
                 live=live,
                 verified=verified,
                 good_until=good_until,
-                config_digest=manifests.config_digest(ctx.config),
-                kubernetes=ctx.version,
-                box=ctx.recipe.name,
-                bundle=ctx.recipe.bundle_key,
+                config_digest=manifests.config_digest(software.config),
+                kubernetes=software.version,
+                box=software.recipe.name,
+                bundle=software.recipe.bundle_key,
                 nodes=nodes,
                 pause_spread=round(spread, 4),
                 stand_still=round(still, 3),

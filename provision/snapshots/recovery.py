@@ -229,6 +229,14 @@ def _patiently(ctx: Context, work: Callable[[], None]) -> None:
 
 
 def _repair(ctx: Context, manifest: Manifest) -> None:
+    try:
+        ctx.kubectl  # noqa: B018 - without it nothing can be asked or repaired
+    except LabError as error:
+        raise LabError(
+            f"the machines are restored to `{manifest.name}` and run, but the cluster was not looked at: "
+            f"{error.message}",
+            hint=error.hint,
+        ) from error
     start = ctx.clock.now()
     moment = manifest.time.timestamp()
     repair(ctx, moment, good_until=manifest.good_until if manifest.verified else None)

@@ -29,7 +29,7 @@ def data(ctx: Context, found: Status) -> dict[str, Any]:
     snapshot, asked = found.snapshot, found.objects is not None
     return {
         "lab": ctx.config.name,
-        "kubernetes": ctx.version,
+        "kubernetes": ctx.config.kubernetes,
         "time": timestamp(found.time),
         "healthy": found.healthy,
         "nodes": _nodes(ctx, found),

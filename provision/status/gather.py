@@ -59,7 +59,7 @@ def gather(ctx: Context) -> Status:
         verify=record.read(ctx.workspace),
         unknown=unknown,
     )
-    texts = problems_of(found, ctx.inventory, network=ctx.cni.name != "none", asked=not blocked)
+    texts = problems_of(found, ctx.inventory, network=ctx.config.cni.name != "none", asked=not blocked)
     return dataclasses.replace(found, problems=texts)
 
 

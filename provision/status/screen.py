@@ -148,7 +148,7 @@ def _tell_problems(ctx: Context, known: Data, texts: Sequence[str]) -> None:
             f"{len(soon)} certificates expire within {DAYS_TO_WARN} days, the first in {soon[0]} days"
         )
     if known["healthy"]:
-        ctx.report.info(f"the cluster is healthy: Kubernetes {ctx.version}, every node and pod Ready")
+        ctx.report.info(f"the cluster is healthy: Kubernetes {known['kubernetes']}, every node and pod Ready")
     halted = any(node["machine"] not in (RUNNING, None) for node in known["nodes"])
     if halted or not ctx.workspace.kubeconfig.exists():
         ctx.report.next_commands(["kubelab up"])

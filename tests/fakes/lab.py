@@ -15,6 +15,7 @@ from provision.engine.steps import Step, run_steps
 from provision.host.facts import Acceleration
 from provision.lab.context import Context
 from provision.lab.decision import Decision
+from provision.lab.software import Software
 from provision.node.runner import Runner
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
@@ -65,41 +66,55 @@ class Lab:
 def make_lab(
     root: Path, *, factor: float = 1.0, changes: Mapping[str, Any] | None = None, **keys: Any
 ) -> Lab:
-    """Return a lab in the folder `root`; `keys` are those of lab.yaml, `changes` fields of the Context."""
-    config = make_config(**keys)
+    """Return a lab in the folder `root`; `keys` are those of lab.yaml, `changes` as `changed` takes them."""
+    bundle = make_bundle(root / "bundle")
+    config = make_config(**{"kubernetes": bundle.kubernetes, **keys})
     inventory = inventory_of(config)
     report, provider, backend = RecordingReporter(), FakeProvider(), FakeBackend()
     provider.folder = root
     names = [node.name for node in inventory.nodes]
     machines = FakeMachines(names)
-    bundle = make_bundle(root / "bundle")
     kubectl = StubKubectl(bundle.root)
     runners = {name: FakeRunner(name) for name in names}
     kept: dict[str, Runner] = dict(runners)
-    context = FakeContext(
+    software = Software(
         config=config,
-        inventory=inventory,
         version=bundle.kubernetes,
-        workspace=Workspace(root, config.name),
-        acceleration=Acceleration("kvm" if factor == 1.0 else "tcg", factor),
-        provider=provider,
-        machines=machines,
         cni=Bridge(),
-        report=report,
         find_bundle=lambda: bundle,
         build_bundle=lambda: bundle,
         recipe=BoxRecipe(bundle.kubernetes, bundle.digest),
-        connect=lambda node: kept[node.name],
-        keep=lambda runner: kept.__setitem__(runner.node, runner),
-        disconnect=lambda: None,
-        snapshots=lambda cancel: backend,
         decision=Decision(
             kubernetes=bundle.kubernetes, artifacts="source", bundle=bundle.digest, cni="bridge"
         ),
     )
+    context = FakeContext(
+        config=config,
+        inventory=inventory,
+        software=lambda: software,
+        workspace=Workspace(root, config.name),
+        acceleration=Acceleration("kvm" if factor == 1.0 else "tcg", factor),
+        provider=provider,
+        machines=machines,
+        report=report,
+        connect=lambda node: kept[node.name],
+        keep=lambda runner: kept.__setitem__(runner.node, runner),
+        disconnect=lambda: None,
+        snapshots=lambda cancel: backend,
+    )
     context.workspace.prepare()
-    context = dataclasses.replace(context, **(changes or {}))
+    context = changed(context, **(changes or {}))
     return Lab(context, report, machines, provider, kubectl, backend, runners)
+
+
+def changed(context: FakeContext, **changes: Any) -> FakeContext:
+    """Return the Context with other values of its own fields, or of those of its software."""
+    own = {name for name in changes if name in {field.name for field in dataclasses.fields(context)}}
+    software = {name: value for name, value in changes.items() if name not in own}
+    if software:
+        made = dataclasses.replace(context.software(), **software)
+        context = dataclasses.replace(context, software=lambda: made)
+    return dataclasses.replace(context, **{name: changes[name] for name in own})
 
 
 def make_context(root: Path, **options: Any) -> FakeContext:

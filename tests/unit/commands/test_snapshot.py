@@ -311,3 +311,29 @@ def test_a_save_is_completed_though_the_disk_under_its_output_is_full(host: Host
         code, errors = in_a_process(stdout, "snapshot", "save", "a")
     assert (code, errors.count("No space left")) == (1, 1)
     assert held(host) == [["a"], ["a"]]
+
+
+@pytest.mark.parametrize("where", ["{mirror: http://127.0.0.1:9}", "{bundle: gone}"])
+def test_a_lab_is_looked_at_put_back_and_removed_without_a_cache_and_a_network(
+    host: Host, kubelab: Kubelab, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def choose_for(*_: object) -> None:
+        raise AssertionError("a bundle was chosen")
+
+    monkeypatch.setattr("provision.lab.software.choose_for", choose_for)
+    text = Path("lab.yaml").read_text()
+    Path("lab.yaml").write_text(f"{text}artifacts: {where}\n")
+    domains = host.state["domains"]
+    for domain in domains.values():
+        domain["snapshots"] = {"a": "shutoff"}
+    host.write({**host.state, "domains": domains, "pools": ["default"]})
+    write_manifests("a")
+    listed = data(kubelab("snapshot", "list", "--json"))["snapshots"]
+    assert [(each["name"], each["problem"]) for each in listed] == [("a", None)]
+    found = data(kubelab("status", "--json"))
+    assert [node["machine"] for node in found["nodes"]] == ["stopped"] * 2
+    assert (found["kubernetes"], found["snapshot"]) == ("1.36", None)
+    assert kubelab("snapshot", "restore", "a").exit_code == 0
+    assert kubelab("snapshot", "delete", "a").exit_code == 0
+    assert (held(host), kubelab("destroy").exit_code) == ([[], []], 0)
+    assert host.state["domains"] == {}

@@ -105,7 +105,7 @@ def test_up_is_refused_before_anybody_is_asked_for_kubernetes(
         def taken(self, *_: object) -> list[str]:
             return ["lab-cp1"]
 
-    monkeypatch.setattr(opening, "choose_for", choose_for)
+    monkeypatch.setattr("provision.lab.software.choose_for", choose_for)
     monkeypatch.setattr(extensions.Registry, "make", lambda *unused: Provider())
     space = Workspace(tmp_path, CONFIG.name)
     with pytest.raises(ConfigError, match="lab-cp1"):

@@ -21,7 +21,7 @@ from provision.snapshots import actions, commands, journal, preconditions, prepa
 from provision.snapshots.manifests import Manifest
 from provision.snapshots.recovery import recover
 from provision.steps.snapshot import SnapshotStep
-from tests.fakes.lab import Lab
+from tests.fakes.lab import Lab, changed
 from tests.fakes.node.clock import NodeClock
 from tests.fakes.node.credentials import at
 from tests.fakes.providers.ids import id_of
@@ -480,3 +480,14 @@ class TestReady:
         ctx = dataclasses.replace(lab.ctx, config=other)
         assert dataclasses.replace(lab, ctx=ctx).run(SnapshotStep()) == []
         assert lab.backend.calls == []
+
+
+def test_machines_are_restored_without_a_bundle_and_what_is_missing_is_said(lab: Lab) -> None:
+    actions.save(lab.ctx, "old")
+    set_disks(lab, "now")
+    ctx = changed(lab.ctx, find_bundle=lambda: None)
+    with pytest.raises(LabError, match=r"restored to `old` and run.*kubectl is missing") as caught:
+        actions.restore(ctx, "old")
+    assert caught.value.hint == "kubelab up"
+    assert {vm.state for vm in lab.backend.vms.values()} == {RUNNING}
+    assert journal.read(ctx.workspace) is None

@@ -22,7 +22,7 @@ from provision.status.gather import gather
 from provision.status.screen import DAYS_TO_WARN, SHOWN, show, watch
 from provision.verify import record as verify_record
 from provision.verify.record import VerifyRecord
-from tests.fakes.lab import Lab, make_lab
+from tests.fakes.lab import Lab, changed, make_lab
 from tests.fakes.node.credentials import NOW, certificate
 from tests.fakes.node.runner import Call
 from tests.fakes.providers.ids import id_of
@@ -359,7 +359,7 @@ def test_without_machines_or_cluster_the_next_command_is_up(tmp_path: Path) -> N
 
 
 def test_a_cache_without_kubectl_is_told(lab: Lab) -> None:
-    ctx = dataclasses.replace(lab.ctx, find_bundle=lambda: None)
+    ctx = changed(lab.ctx, find_bundle=lambda: None)
     (problem,) = told(dataclasses.replace(lab, ctx=ctx))["problems"]
     assert problem.startswith("kubectl is missing")
 

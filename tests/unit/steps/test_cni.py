@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from provision.errors import ConfigDrift, ConfigError, StepFailed
 from provision.providers.base import RUNNING, STOPPED
 from provision.steps.cni import CniCheckStep, CniStep
 from tests.fakes import cni
-from tests.fakes.lab import Lab, make_lab
+from tests.fakes.lab import Lab, changed, make_lab
 
 LOOK = "get configmaps,daemonsets,deployments --all-namespaces *"
 CALICO = {"kind": "DaemonSet", "metadata": {"namespace": "kube-system", "name": "calico-node"}}
@@ -69,7 +68,7 @@ def test_an_image_that_is_not_in_the_bundle_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_a_bundle_there_is_something_to_do(lab: Lab) -> None:
-    fresh = dataclasses.replace(lab.ctx, find_bundle=lambda: None)
+    fresh = changed(lab.ctx, find_bundle=lambda: None)
     assert not CniCheckStep().is_done(fresh)
     CniCheckStep().apply(lab.ctx)
 

@@ -14,7 +14,7 @@ from provision.lab.context import Context
 from provision.ssh.runner import ParamikoRunner
 from provision.steps import UP, host
 from provision.steps.host import HostStep
-from tests.fakes.lab import Lab, make_lab
+from tests.fakes.lab import Lab, changed, make_lab
 
 STEPS: list[Step[Context]] = [
     step for item in UP for step in (item.steps if isinstance(item, Together) else [item])
@@ -79,7 +79,7 @@ def test_a_dry_run_of_a_new_lab_makes_nothing(
         return ParamikoRunner(lab.ctx.host_keys.endpoint(node))
 
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    fresh = dataclasses.replace(lab.ctx, find_bundle=lambda: None, build_bundle=build_bundle, connect=connect)
+    fresh = changed(lab.ctx, find_bundle=lambda: None, build_bundle=build_bundle, connect=connect)
     planned = plan_steps(UP, fresh)
     assert [step.id for step in planned if step.done] == ["host"]
     assert [step.id for step in planned] == [step.id for step in STEPS]
@@ -88,7 +88,7 @@ def test_a_dry_run_of_a_new_lab_makes_nothing(
 
 
 def test_kubectl_without_a_bundle_is_an_error_and_no_build(lab: Lab) -> None:
-    fresh = dataclasses.replace(lab.ctx, find_bundle=lambda: None)
+    fresh = changed(lab.ctx, find_bundle=lambda: None)
     with pytest.raises(LabError) as caught:
         fresh.kubectl.answers()
     assert "kubelab up" in caught.value.hint
