@@ -12,7 +12,7 @@ from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
 from tests.fakes import stubs
 from tests.fakes.artifacts.bundle import make_bundle
-from tests.fakes.lab import Lab
+from tests.fakes.lab import Lab, changed
 from tests.fakes.node.sandbox import Sandbox
 from tests.fakes.snapshots import running_lab
 
@@ -76,7 +76,7 @@ def make_world(root: Path) -> World:
     """Return a healthy lab of three nodes without a snapshot."""
     lab = running_lab(root)
     bundle = make_bundle(root / "bundle", IMAGES)
-    lab = dataclasses.replace(lab, ctx=dataclasses.replace(lab.ctx, find_bundle=lambda: bundle))
+    lab = dataclasses.replace(lab, ctx=changed(lab.ctx, find_bundle=lambda: bundle))
     lab.ctx.workspace.kubeconfig.write_text("")
     world = World(lab, {node.name: _node(node, root / "nodes") for node in lab.ctx.inventory.nodes})
     stubs.install("kubectl", lab.kubectl.program, packages=True)

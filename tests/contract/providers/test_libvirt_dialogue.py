@@ -81,7 +81,10 @@ def test_a_missing_program_is_named() -> None:
 def test_a_program_ends_with_the_process_that_started_it() -> None:
     script = (
         "import sys\nfrom provision.providers.libvirt.dialogue import Dialogue\n"
-        "talk = Dialogue(['sh', '-c', 'trap \"\" TERM HUP; while :; do sleep 0.05; done'], '<end>', {})\n"
+        "loop = 'trap \"\" TERM HUP; echo ready; while :; do sleep 0.05; done'\n"
+        "talk = Dialogue(['sh', '-c', loop], '<end>', {})\n"
+        # Until then it may not have been told yet whom to end with.
+        "talk.process.stdout.read(1)\n"
         "print(talk.process.pid, flush=True)\nsys.stdin.read()\n"
     )
     parent = subprocess.Popen(

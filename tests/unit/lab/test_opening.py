@@ -19,7 +19,7 @@ def test_from_its_opening_on_a_labs_passwords_are_hidden(
     def stop(*unused: object) -> None:
         raise LabError("far enough")
 
-    monkeypatch.setattr(opening, "choose_for", stop)
+    monkeypatch.setattr(opening, "VagrantMachines", stop)
     config = parse_config("{name: lab, provider: libvirt, proxy: 'http://me:hunter2-x@proxy.test:1'}")
     screen = RecordingReporter()
     report = TeeReporter(screen)
