@@ -18,11 +18,14 @@ from provision.node.clock import SHOW, Offset, measure
 from provision.node.kubelet import HEALTHZ
 from provision.node.runner import run_in
 from provision.node.sections import sections
+from provision.node.speed import MEASURE
 from provision.node.tokens import TOKENS, PodToken, tokens
 
 RTC = "/sys/class/rtc/rtc0/since_epoch"
 UNITS = ("containerd", "kubelet", "lab-network", "lab-clock")
 SURVEY = f"""
+echo "== speed"
+{MEASURE}
 echo "== units"
 systemctl is-active {" ".join(UNITS)} 2>/dev/null || true
 echo "== keeper"
@@ -88,7 +91,10 @@ class Survey:
         return self._states
 
     def take(self, ctx: Context, first: Mapping[str, str]) -> None:
-        """Ask all nodes in parallel; a node named in `first` runs that script before it answers."""
+        """Ask all nodes in parallel; a node named in `first` runs that script before it answers.
+
+        Each is timed as well: what the repair waits for afterwards takes longer on slow machines.
+        """
         self.forget()
         deadline = ctx.scaled(30)
 
@@ -97,6 +103,7 @@ class Survey:
             with contextlib.closing(ctx.connect(node).shell()) as shell:
                 text = run_in(shell, node.name, script, deadline=deadline, what="survey the node")
                 now = self.wall()
+                ctx.pace.note(text, ctx.acceleration.factor)
                 # The shell is open by now, so a round trip is short and the measurement exact.
                 show = functools.partial(run_in, shell, node.name, SHOW, deadline=deadline, what=SHOW)
                 try:

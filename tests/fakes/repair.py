@@ -56,6 +56,8 @@ class Machine:
     # What it asks to be signed instead of its own request, and for whom it signs whatever it is asked.
     request: str = ""
     signs_for: str = ""
+    # What a survey's small piece of work takes; 10 is usual.
+    milliseconds: int = 10
 
     def answer(self, call: Call) -> Result:
         """Do what a script asks, but for what this machine is deaf to, and say what it would say."""
@@ -111,7 +113,8 @@ class Machine:
                 self.files[path] = 365
 
     def _survey(self) -> str:
-        lines = ["== units", *self.units.values(), "== keeper", *(["there"] if self.keeper else [])]
+        lines = ["== speed", f"speed {self.milliseconds}"]
+        lines += ["== units", *self.units.values(), "== keeper", *(["there"] if self.keeper else [])]
         lines += ["== healthz", *(["HTTP/1.0 200 OK"] if self.healthy else []), "== routes", *self.routes]
         lines += ["== tables", *(f"table {name}" for name in self.tables), "== certificates"]
         for path, days in self.files.items():

@@ -240,6 +240,16 @@ def test_a_stale_leader_is_freed_and_then_restarted(world: World) -> None:
     assert len(world.writes()) == 2
 
 
+def test_a_leader_that_is_only_as_slow_as_its_machine_is_not_restarted(world: World) -> None:
+    # Its start takes longer than what is left of its lease.
+    world.leases["kube-scheduler"] = -5
+    world.first.milliseconds = 30
+    world.show()
+    world.later(20, world.beat)
+    assert world.repair().changed == ["heartbeats"]
+    assert world.done() == {}
+
+
 def test_a_node_that_never_comes_is_named(world: World) -> None:
     world.leases["lab-w2"] = -5
     world.show()
