@@ -25,7 +25,7 @@ class BundleBroken(LabError):
     def __init__(self, root: Path, path: str, *, expected: str, got: str) -> None:
         super().__init__(
             f"the bundle {root} is broken: {path}: expected {expected}, got {got}",
-            hint="delete that folder and make the bundle again: kubelab bundle create",
+            hint="name a folder that `kubelab bundle create --into FOLDER` made, or make one again",
         )
         self.path = path
         self.expected = expected

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from provision.artifacts.images.registry import Reference
-from provision.config.loader import CheckedConstructor
+from provision.config.loader import BoundedConstructor
 from provision.errors import LabError
 
 Document = dict[str, Any]
@@ -21,7 +21,7 @@ LONGEST_TIMEOUT, LONGEST_READINESS, LONGEST_LIVENESS = 60, 30, 60
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Loader(CheckedConstructor, _PARSER):  # type: ignore[misc]
+class _Loader(BoundedConstructor, _PARSER):  # type: ignore[misc]
     """The parser, with words for every value that does not fit its type."""
 
 

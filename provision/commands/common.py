@@ -71,14 +71,15 @@ def common_options(function: F) -> F:
 def reporting(options: Options, workspace: Workspace | None = None) -> Iterator[TeeReporter]:
     """Give the reporter; an exception inside is reported and ends the command with its exit code.
 
-    With a `workspace` everything also goes to its run log. Output that cannot be written does not stop the
-    work; it is an error once that is done. Exceptions of click pass through, and so do BrokenPipeError when
-    nobody reads the output any more, and an error that cannot be told here.
+    With a `workspace` everything also goes to its run log, unless another command is at work there: the log
+    is that one's. Output that cannot be written does not stop the work; it is an error once that is done.
+    Exceptions of click pass through, and so do BrokenPipeError when nobody reads the output any more, and an
+    error that cannot be told here.
     """
     log = None
     if workspace is not None:
         workspace.prepare()
-        log = RunLog(workspace.run_log)
+        log = None if workspace.busy() else RunLog(workspace.run_log)
     with make_reporter(json=options.json, log=log) as reporter, thread_errors() as from_threads:
         try:
             yield reporter
@@ -96,7 +97,7 @@ def reporting(options: Options, workspace: Workspace | None = None) -> Iterator[
                 options.cancel.set()
             told = lab_error_of(raised, logged=log is not None)
             _log_tracebacks([raised, *from_threads], reporter)
-        if not _tell(told, reporter, options, workspace):
+        if not _tell(told, reporter, options, log):
             raise told
     sys.exit(told.exit_code)
 
@@ -128,14 +129,13 @@ def _log_tracebacks(raised: Sequence[BaseException], reporter: TeeReporter) -> N
                 write(line)
 
 
-def _tell(error: LabError, reporter: TeeReporter, options: Options, workspace: Workspace | None) -> bool:
+def _tell(error: LabError, reporter: TeeReporter, options: Options, log: RunLog | None) -> bool:
     """Report what ended the command; return whether that could be done."""
     if options.debug:
         click.echo("\n".join(traceback_of(error, reporter.redactor)), err=True)
     step = error.step_id if isinstance(error, StepFailed) else None
-    log = workspace.run_log if workspace is not None else None
     # Running it again does not help against a fault of kubelab.
     resume = options.resume if not isinstance(error, Fault) else None
     reporter.failure = None
-    reporter.error(error, step=step, log=log, resume=resume)
+    reporter.error(error, step=step, log=log.path if log is not None else None, resume=resume)
     return reporter.failure is None

@@ -17,13 +17,17 @@ def command(options: Options, path: bool) -> None:
     pytest --hosts=$(kubelab inventory --format testinfra) \\
         --ssh-config="$(kubelab ssh-config --path)" --sudo
     """
+    from provision.config.inventory import inventory_of
     from provision.errors import LabError
+    from provision.host.files import PRIVATE, write_atomic
     from provision.lab.opening import read_lab
+    from provision.ssh.host_keys import ssh_config
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)
         if not workspace.ssh_config.exists():
             raise LabError(f"the lab {config.name} has no machines yet", hint="kubelab up")
+        write_atomic(workspace.ssh_config, ssh_config(workspace, inventory_of(config)), mode=PRIVATE)
         if options.json:
             report.result({"file": str(workspace.ssh_config)})
         elif path:

@@ -60,7 +60,7 @@ def _problems(error: ValidationError, sections: Sections) -> Iterator[Problem]:
         "invalid_key": lambda parts: f"is not a text; allowed: {', '.join(keys(parts[:-1]))}",
     }
     for found in error.errors(include_url=False):
-        parts = [part if (part := str(item)).isprintable() else repr(part) for item in found["loc"]]
+        parts = [part if (part := str(item)) and part.isprintable() else repr(part) for item in found["loc"]]
         path = ".".join(parts)
         cause = found.get("ctx", {}).get("error")
         if isinstance(cause, Problems):

@@ -11,6 +11,8 @@ from provision.config.values import show
 
 MOST_VALUES = 10_000
 MOST_CHARACTERS = 2**20
+# For what is not written by hand, such as the manifest of a pod network, which has some ten thousands.
+MOST_EXPANDED = 1_000_000
 
 
 class CheckedConstructor:
@@ -34,7 +36,46 @@ class CheckedConstructor:
             ) from error
 
 
-class Loader(CheckedConstructor, yaml.SafeLoader):
+class BoundedConstructor(CheckedConstructor):
+    """A mix-in that also refuses a document whose aliases spell out more values than anybody writes.
+
+    Merge keys copy what they refer to, and whatever is made of the document later may write it all out.
+    """
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        if _expanded(node) > MOST_EXPANDED:
+            problem = f"it has more than {MOST_EXPANDED} values, each alias counted in full"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_document(node)  # type: ignore[misc]
+
+
+def _expanded(root: yaml.Node) -> int:
+    """Return how many values a document has with every alias spelled out, counted up to the limit."""
+    # id of a node -> its size. One that is met before it is counted contains itself: too large.
+    sizes: dict[int, int] = {}
+    counted: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting[-1]
+        parts = _parts(node)
+        if id(node) not in sizes:
+            sizes[id(node)] = MOST_EXPANDED + 1
+            waiting += [part for part in parts if id(part) not in sizes]
+            continue
+        waiting.pop()
+        if id(node) not in counted:
+            sizes[id(node)] = min(1 + sum(sizes[id(part)] for part in parts), MOST_EXPANDED + 1)
+            counted.add(id(node))
+    return sizes[id(root)]
+
+
+def _parts(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
+
+
+class Loader(BoundedConstructor, yaml.SafeLoader):
     """Reads plain data only."""
 
 

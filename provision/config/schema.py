@@ -134,21 +134,23 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 
 
 def load_config(path: Path) -> ClusterConfig:
-    """Return the lab that the file describes.
+    """Return the lab that the file describes; where it is a link, paths in it are relative to its target.
 
     Raises one ConfigError that lists every problem found.
     """
-    return parse_config(read_lab_file(path), path)
+    return parse_config(read_lab_file(path), path, path.resolve().parent)
 
 
-def parse_config(content: bytes | str, path: Path = Path("lab.yaml")) -> ClusterConfig:
-    """Return the lab that YAML text describes; paths in it are relative to the folder of `path`.
+def parse_config(
+    content: bytes | str, path: Path = Path("lab.yaml"), folder: Path | None = None
+) -> ClusterConfig:
+    """Return the lab that YAML text describes; paths in it are relative to `folder`, or to that of `path`.
 
     Raises one ConfigError that lists every problem found.
     """
     document = read_document(content, path)
     try:
-        return ClusterConfig.model_validate(document, context={"folder": path.parent})
+        return ClusterConfig.model_validate(document, context={"folder": folder or path.parent})
     except ValidationError as error:
         raise explain(error, _SECTIONS) from None
 

@@ -169,10 +169,10 @@ def _network(value: object, narrowest: int, widest: int = 0) -> IPv4Network:
             network = IPv4Network(value, strict=False)
         except (AddressValueError, NetmaskValueError, ValueError):
             raise refusal(value, allowed) from None
-        if not value.startswith(f"{network.network_address}/"):
-            raise ValueError(f"{show(value)} has host bits set; allowed: {network}")
     if not any(network.subnet_of(private) for private in _PRIVATE):
         raise refusal(value, ", ".join(map(str, _PRIVATE)) + ", or a range inside one of them")
+    if isinstance(value, str) and not value.startswith(f"{network.network_address}/"):
+        raise ValueError(f"{show(value)} has host bits set; allowed: {network}")
     if not widest <= network.prefixlen <= narrowest:
         raise refusal(value, allowed)
     return network

@@ -65,9 +65,12 @@ def write_atomic(path: Path, content: str | bytes, *, mode: int = PUBLIC) -> boo
         Path(temporary).chmod(mode)
         Path(temporary).replace(path)
         _sync(path.parent)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             Path(temporary).unlink()
+        if isinstance(error, OSError) and error.filename is None:
+            # A disk that is full does not say of which file.
+            error.filename = str(path)
         raise
     return True
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from provision.config.inventory import Inventory, Node
-from provision.ssh.host_keys import PORT, USER
+from provision.ssh.host_keys import PORT, USER, quoted
 from provision.workspace import Workspace
 
 
@@ -18,8 +18,7 @@ def ansible_inventory(inventory: Inventory, workspace: Workspace) -> dict[str, A
     """
     options = {
         "IdentitiesOnly": "yes",
-        # ssh itself splits the value at spaces.
-        "UserKnownHostsFile": f'"{workspace.known_hosts}"',
+        "UserKnownHostsFile": quoted(workspace.known_hosts),
         "StrictHostKeyChecking": "yes",
     }
     arguments = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
@@ -27,7 +26,8 @@ def ansible_inventory(inventory: Inventory, workspace: Workspace) -> dict[str, A
     variables = {
         "ansible_user": USER,
         "ansible_port": PORT,
-        "ansible_ssh_private_key_file": str(workspace.ssh_key),
+        # Ansible puts it between quotes, as a value for ssh.
+        "ansible_ssh_private_key_file": quoted(workspace.ssh_key)[1:-1],
         "ansible_ssh_common_args": shlex.join(arguments),
     }
     return {"all": {"children": {"kubelab": {"children": groups, "vars": variables}}}}

@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from provision.config.inventory import Inventory, Node
 from provision.engine.parallel import on_all
 from provision.engine.waiting import Clock, poll_until
-from provision.errors import ConnectFailed
+from provision.errors import ConfigError, ConnectFailed
 from provision.host.files import PRIVATE, read_text, write_atomic
 from provision.ssh.runner import Endpoint, ParamikoRunner
 from provision.workspace import Workspace
@@ -100,11 +101,25 @@ def ssh_config(workspace: Workspace, inventory: Inventory) -> str:
     """Return an OpenSSH configuration with every node by its name."""
     blocks = [
         f"Host {node.name}\n  HostName {node.ip}\n  Port {PORT}\n  User {USER}\n"
-        f'  IdentityFile "{workspace.ssh_key}"\n  IdentitiesOnly yes\n'
-        f'  UserKnownHostsFile "{workspace.known_hosts}"\n  StrictHostKeyChecking yes\n'
+        f"  IdentityFile {quoted(workspace.ssh_key)}\n  IdentitiesOnly yes\n"
+        f"  UserKnownHostsFile {quoted(workspace.known_hosts)}\n  StrictHostKeyChecking yes\n"
         for node in inventory.nodes
     ]
     return "\n".join(blocks)
+
+
+def quoted(path: Path) -> str:
+    """Return a path as a value for OpenSSH, which splits values at spaces and replaces %-signs in them.
+
+    Raises ConfigError for one that it would read as something else whatever is done.
+    """
+    text = str(path)
+    if "${" in text or "\n" in text:
+        raise ConfigError(
+            f"the path of the lab's folder, {text!r}, cannot be told to OpenSSH", hint="rename the folder"
+        )
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
 
 
 def _mark(node: Node, machine: str) -> str:

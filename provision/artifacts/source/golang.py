@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
     from provision.report.base import Reporter
 
-# GOTOOLCHAIN is the user's: Go fetches by itself the toolchain that a go.mod asks for.
+# GOTOOLCHAIN is the user's: Go fetches by itself the toolchain that a go.mod asks for. Whatever else changes
+# what comes out is the same for everybody, as it is no part of the bundle's key.
 ENVIRONMENT = {
     "CGO_ENABLED": "0",
+    "GOAMD64": "v1",
     "GOARCH": "amd64",
+    "GOEXPERIMENT": "",
     "GOFLAGS": "-trimpath -buildvcs=false -mod=readonly",
     "GOOS": "linux",
     "GOWORK": "off",

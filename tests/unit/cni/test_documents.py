@@ -91,3 +91,24 @@ def test_programs_of_probes_are_started_seldom_and_not_at_once() -> None:
     documents.slow_probes(long, 10.0)
     (spec,) = documents.pod_specs(long)
     assert spec["containers"][0]["startupProbe"]["timeoutSeconds"] == 300
+
+
+LEVELS = range(1, 17)
+
+
+@pytest.mark.parametrize("alias", ["[{}]", "{{<<: [{}]}}"])
+def test_a_few_lines_of_aliases_never_become_more_than_fits_into_memory(alias: str) -> None:
+    lines = [f"a{level}: &a{level} {alias.format(', '.join([f'*a{level - 1}'] * 9))}" for level in LEVELS]
+    text = "\n".join(["kind: X", "a0: &a0 {k: v}", *lines])
+    with pytest.raises(ValueError, match="more than 1000000 values, each alias counted in full"):
+        parse(text)
+
+
+def test_a_document_that_contains_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="each alias counted in full"):
+        parse("kind: X\na: &a [*a]\n")
+
+
+def test_aliases_that_are_meant_are_no_trouble() -> None:
+    (found,) = parse("kind: X\na: &a {k: v}\nb: *a\nc: {<<: *a, l: w}\n")
+    assert (found["b"], found["c"]) == ({"k": "v"}, {"k": "v", "l": "w"})

@@ -111,18 +111,21 @@ def test_a_fault_in_any_command_is_told_with_its_kind_and_place(
 ) -> None:
     monkeypatch.setattr(CALLED[call], raiser(KeyError("nowhere")))
     arguments = ["--file", "new.yaml"] if call == "init" else []
-    code, out, err = run(*call.split(), *arguments)
+    # What follows a node is the command to run there.
+    name, *rest = call.split()
+    before, after = ([name], rest) if name == "ssh" else ([name, *rest], [])
+    code, out, err = run(*before, *arguments, *after)
     assert (code, out) == (70, "")
     line = err.splitlines()[0]
     assert "KeyError in provision.commands." in line
     assert "nowhere" in line
     assert SENTENCE in line
     assert "Traceback" not in err
-    code, out, err = run(*call.split(), "--json", *arguments)
+    code, out, err = run(*before, "--json", *arguments, *after)
     event = error_event(out)
     assert (code, event["exit_code"], err) == (70, 70, "")
     assert "KeyError in provision.commands." in event["message"]
-    code, _, err = run(*call.split(), "--debug", *arguments)
+    code, _, err = run(*before, "--debug", *arguments, *after)
     assert (code, "Traceback (most recent call last)" in err) == (70, True)
 
 

@@ -187,6 +187,8 @@ REFUSALS = [
     ("{name: a, control_planes: {}}", "control_planes", "did you mean `controlPlanes`?"),
     ("{name: a, zzz: 1}", "zzz", "allowed: name, kubernetes"),
     ("{name: a, 1: 1}", "1", "allowed: name, kubernetes"),
+    ("{name: a, '': 1}", "''", "allowed: name, kubernetes"),
+    ("{name: a, network: {pods: 10.0.0.0/0}}", "network.pods", "10.0.0.0/8, 172.16.0.0/12"),
     ("{name: a, workers: {cuont: 1}}", "workers.cuont", "did you mean `count`?"),
     ("{name: a, network: {pod: 10.0.0.0/16}}", "network.pod", "did you mean `pods`?"),
     ("{name: a, workers: 3}", "workers", "a mapping of count, cpus, memory, disk"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -41,3 +42,14 @@ def test_a_new_name_is_on_the_disk_too(tmp_path: Path, monkeypatch: pytest.Monke
     write_atomic(tmp_path / "journal.json", "{}")
     assert synced[-1] == str(tmp_path)
     assert len(synced) == 2
+
+
+def test_a_full_disk_says_of_which_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_atomic(tmp_path / "journal.json", "{}")
+    assert caught.value.filename == str(tmp_path / "journal.json")
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from provision.cli import group
 from provision.config.inventory import inventory_of
+from provision.errors import ConfigError
 from provision.ssh.exports import ansible_inventory, hosts_for_testinfra
 from provision.ssh.host_keys import ssh_config
 from provision.workspace import Workspace
@@ -50,6 +53,32 @@ def test_ansible_reaches_a_node_as_the_ssh_config_does(tmp_path: Path) -> None:
     options |= {"User": told["ansible_user"], "Port": str(told["ansible_port"])}
     options["IdentityFile"] = f'"{told["ansible_ssh_private_key_file"]}"'
     assert options == wanted
+
+
+@pytest.mark.parametrize("name", ["50% off", "a%h", 'say "hi"', "back\\slash", "it's", "$HOME", "{x}"])
+@pytest.mark.skipif(not shutil.which("ssh"), reason="needs ssh")
+def test_ssh_looks_for_the_keys_where_they_are(tmp_path: Path, name: str) -> None:
+    root = tmp_path / name
+    root.mkdir()
+    lab = make_lab(root)
+    lab.ctx.workspace.ssh_config.write_text(config_of(lab))
+    argv = ["ssh", "-G", "-F", str(lab.ctx.workspace.ssh_config), "lab-cp1"]
+    arguments = shlex.split(exported(root)["vars"]["ansible_ssh_common_args"])
+    for more in ([], arguments):
+        said = subprocess.run([*argv, *more], capture_output=True, text=True, check=False)
+        assert said.returncode == 0, said.stderr
+        options = dict(line.split(" ", 1) for line in said.stdout.splitlines() if " " in line)
+        # It replaces the %-signs only when it opens the files.
+        for option, file in (("identityfile", "id_ed25519"), ("userknownhostsfile", "known_hosts")):
+            assert options[option].replace("%%", "%") == str(lab.ctx.workspace.state / file)
+
+
+@pytest.mark.parametrize("name", ["a ${HOME}", "two\nlines"])
+def test_a_folder_that_ssh_cannot_be_told_is_refused(tmp_path: Path, name: str) -> None:
+    lab = make_lab(tmp_path / name)
+    with pytest.raises(ConfigError, match="cannot be told to OpenSSH") as caught:
+        config_of(lab)
+    assert caught.value.hint == "rename the folder"
 
 
 def test_testinfra_gets_the_names_the_ssh_config_knows(tmp_path: Path) -> None:
@@ -99,7 +128,10 @@ def test_programs_get_the_same_as_json(folder: Workspace) -> None:
 
 def test_the_ssh_config_has_a_path_of_its_own(folder: Workspace) -> None:
     assert kubelab("ssh-config", "--path").stdout == f"{folder.ssh_config}\n"
-    assert kubelab("ssh-config").stdout == "Host lab-cp1\n"
+    shown = kubelab("ssh-config").stdout
+    assert shown.startswith("Host lab-cp1\n  HostName 192.168.60.11\n")
+    folder.ssh_config.write_text("Host *\n  ProxyCommand touch here\n")
+    assert kubelab("ssh-config").stdout == shown
     assert yaml.safe_load(kubelab("ssh-config", "--json").stdout)["data"] == {"file": str(folder.ssh_config)}
 
 
