@@ -12,6 +12,9 @@ import filelock
 from provision.errors import LabError
 from provision.host.locks import host_lock, try_lock
 
+# Seconds. A command that only looks whether another one is at work holds the lock for a moment.
+A_LOOK = 0.5
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -101,7 +104,7 @@ class Workspace:
         Its name is held too: a lab of the same name in another folder would be made of the same machines.
         """
         self.prepare()
-        lock = filelock.FileLock(self.state / "lock", timeout=0)
+        lock = filelock.FileLock(self.state / "lock", timeout=A_LOOK)
         try:
             lock.acquire()
         except filelock.Timeout:

@@ -12,12 +12,20 @@ import yaml
 from provision.cluster.admin_conf import Credentials, read_credentials
 from provision.config.addresses import API_PORT
 from provision.config.inventory import Node
-from provision.config.loader import Loader
+from provision.config.loader import LabLoader, Loader
 from provision.errors import ConfigError, LabError
 from provision.host.files import PRIVATE, home_dir, write_atomic, write_output
+from provision.host.records import read_small
 from provision.node.runner import Runner
 
 SECTIONS = ("clusters", "users", "contexts")
+TOP_KEYS = {"apiVersion", "kind", "preferences", "current-context", *SECTIONS}
+# What kubelab writes into an entry. Contexts are the user's to change, who may set a namespace there.
+WRITTEN = {
+    "cluster": {"server", "certificate-authority-data"},
+    "user": {"client-certificate-data", "client-key-data"},
+}
+DAMAGED = "remove that file, then: kubelab up"
 
 
 def fetch_kubeconfig(runner: Runner, lab: str, node: Node, target: Path) -> None:
@@ -47,6 +55,31 @@ def kubeconfig(lab: str, address: str, credentials: Credentials) -> dict[str, An
     }
 
 
+def checked(file: Path) -> Path:
+    """Return the kubeconfig in a lab's folder, or an empty one for a file that cannot be read.
+
+    It may name programs and files of this host, and that folder may have come from somebody else: raises
+    LabError for one with what kubelab does not write.
+    """
+    try:
+        document = yaml.load(read_small(file), LabLoader)
+    except FileNotFoundError:
+        return file
+    except (ValueError, yaml.YAMLError, RecursionError):
+        # kubectl may read it in another way.
+        return Path(os.devnull)
+    strange = set(document) - TOP_KEYS if isinstance(document, dict) else set()
+    for section, part in (("clusters", "cluster"), ("users", "user")):
+        entries = document.get(section) if isinstance(document, dict) else None
+        for entry in entries if isinstance(entries, list) else ():
+            strange |= _keys(entry) - {"name", part}
+            strange |= _keys(entry.get(part) if isinstance(entry, dict) else None) - WRITTEN[part]
+    if strange:
+        names = ", ".join(sorted(map(str, strange)))
+        raise LabError(f"{file} has what kubelab does not write there: {names}", hint=DAMAGED)
+    return file
+
+
 def default_path() -> Path:
     """Return the file kubectl reads first: that of $KUBECONFIG, or ~/.kube/config."""
     first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
@@ -71,6 +104,7 @@ def merge_into(target: Path, lab: Path) -> None:
 
 def read_kubeconfig(file: Path) -> dict[str, Any]:
     """Return the kubeconfig of a lab, which has an entry in each section; raises LabError."""
+    checked(file)
     try:
         document = _parse(file.read_bytes())
         if all(document.get(part) for part in (*SECTIONS, "current-context")):
@@ -78,7 +112,11 @@ def read_kubeconfig(file: Path) -> dict[str, Any]:
         why = f"it has no {', '.join(SECTIONS)} and current-context"
     except ValueError as error:
         why = str(error)
-    raise LabError(f"{file} is damaged: {why}", hint="remove that file, then: kubelab up")
+    raise LabError(f"{file} is damaged: {why}", hint=DAMAGED)
+
+
+def _keys(value: object) -> set[object]:
+    return set(value) if isinstance(value, dict) else set()
 
 
 def _base64(content: bytes) -> str:

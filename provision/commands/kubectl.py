@@ -27,7 +27,8 @@ def command(options: Options, arguments: tuple[str, ...]) -> None:
         if not workspace.kubeconfig.exists():
             raise LabError(f"the lab {config.name} has no cluster yet", hint="kubelab up")
         recover_interrupted(lab)
-        program = str(lab.kubectl.program)
-        environment = {**os.environ, **lab.kubectl.environment}
+        kubectl = lab.kubectl
+        environment = {**os.environ, **kubectl.environment}
         report.close()
-        os.execve(program, [program, f"--kubeconfig={workspace.kubeconfig}", *arguments], environment)
+        argv = [str(kubectl.program), f"--kubeconfig={kubectl.kubeconfig}", *arguments]
+        os.execve(kubectl.program, argv, environment)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from provision.artifacts.bundle import Bundle
 from provision.box.recipe import BoxRecipe
+from provision.cluster.kubeconfig import checked
 from provision.cluster.kubectl import Kubectl
 from provision.cni.base import Cni, Site
 from provision.cni.manifest import required_file
@@ -102,7 +103,8 @@ class Context:
     def kubectl(self) -> Kubectl:
         """Return the bundle's kubectl with the lab's kubeconfig.
 
-        Raises LabError when there is no bundle: a query must not start to build one.
+        Raises LabError when there is no bundle: a query must not start to build one; and when the kubeconfig
+        is not the lab's own.
         """
         bundle = self.find_bundle()
         if bundle is None:
@@ -110,10 +112,11 @@ class Context:
                 f"kubectl is missing: the bundle of Kubernetes {self.version} is not in the cache",
                 hint="kubelab up",
             )
+        kubeconfig = checked(self.workspace.kubeconfig)
         program = bundle.root / "binaries" / "kubectl"
         network = self.config.network
         direct = (str(network.nodes), str(network.services))
-        return Kubectl(program, self.workspace.kubeconfig, self.scaled(20), self.cancel, direct)
+        return Kubectl(program, kubeconfig, self.scaled(20), self.cancel, direct)
 
     @property
     def host_keys(self) -> HostKeys:

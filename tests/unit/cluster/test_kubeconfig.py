@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from provision.cluster.kubeconfig import default_path, merge_into
+from provision.cluster.kubeconfig import checked, default_path, merge_into
 from provision.errors import ConfigError, LabError
 from tests.fakes.host import homeless
+from tests.fakes.lab import make_context
+from tests.fakes.node import credentials
 
 
 def kubeconfig(*names: str, server: str = "https://192.168.60.11:6443") -> dict[str, Any]:
@@ -18,7 +20,7 @@ def kubeconfig(*names: str, server: str = "https://192.168.60.11:6443") -> dict[
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": name, "cluster": {"server": server}} for name in names],
-        "users": [{"name": f"{name}-admin", "user": {"token": "secret"}} for name in names],
+        "users": [{"name": f"{name}-admin", "user": {"client-key-data": "a2V5"}} for name in names],
         "contexts": [{"name": name, "context": {"cluster": name, "user": f"{name}-admin"}} for name in names],
         "current-context": names[0],
     }
@@ -149,3 +151,49 @@ def test_a_user_without_a_home_folder_is_told_to_name_one(monkeypatch: pytest.Mo
     homeless(monkeypatch)
     with pytest.raises(ConfigError, match="HOME: is not set"):
         default_path()
+
+
+def test_what_kubelab_and_kubeadm_write_is_the_labs_own(tmp_path: Path) -> None:
+    file = tmp_path / "kubeconfig"
+    assert checked(file) == file
+    older = yaml.safe_dump(kubeconfig("lab") | {"preferences": {}})
+    for text in (credentials.kubeconfig(10), "", "{}", older):
+        file.write_text(text)
+        assert checked(file) == file
+
+
+@pytest.mark.parametrize("text", ["users: []\nusers: []\n", "\udcff", "[" * 5000])
+def test_what_kubectl_may_read_in_another_way_is_not_given_to_it(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    assert checked(file).read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "strange"),
+    [
+        ("client-key-data: a2V5", "exec: {command: touch}", "exec"),
+        ("client-key-data: a2V5", "tokenFile: /etc/shadow", "tokenFile"),
+        ("client-key-data: a2V5", "client-key: /etc/shadow", "client-key"),
+        ("server:", "proxy-url: http://203.0.113.1\n    server:", "proxy-url"),
+        ("server:", "certificate-authority: /etc/shadow\n    server:", "certificate-authority"),
+        ("kind: Config", "kind: Config\nextensions: []", "extensions"),
+    ],
+)
+def test_a_kubeconfig_that_came_with_the_folder_names_no_program_and_no_file(
+    tmp_path: Path, old: str, new: str, strange: str
+) -> None:
+    file, mine = tmp_path / "kubeconfig", tmp_path / "mine"
+    file.write_text(yaml.safe_dump(kubeconfig("lab")).replace(old, new))
+    for use in (lambda: checked(file), lambda: merge_into(mine, file)):
+        with pytest.raises(LabError, match=f"does not write there: {strange}") as caught:
+            use()
+        assert "kubelab up" in caught.value.hint
+    assert not mine.exists()
+
+
+def test_no_kubectl_is_run_with_a_kubeconfig_of_somebody_else(tmp_path: Path) -> None:
+    context = make_context(tmp_path)
+    context.workspace.kubeconfig.write_text("users: [{name: a, user: {exec: {command: touch}}}]")
+    with pytest.raises(LabError, match="does not write there: exec"):
+        context.kubectl.answers()

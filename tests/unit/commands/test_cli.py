@@ -183,14 +183,14 @@ def test_kubeconfig_is_printed_as_it_is_or_merged(kubelab: Kubelab) -> None:
     lab()
     state = Path(".kubelab/lab")
     state.mkdir(parents=True)
-    user = {"name": "lab-admin", "user": {"token": "abcdef.0123456789abcdef"}}
+    user = {"name": "lab-admin", "user": {"client-key-data": "c2VjcmV0IGtleQ=="}}
     names = {"clusters": [{"name": "lab"}], "contexts": [{"name": "lab"}], "current-context": "lab"}
     text = json.dumps({"kind": "Config", "users": [user], **names})
     (state / "kubeconfig").write_text(text)
     assert kubelab("kubeconfig").stdout == text
     merged = kubelab("kubeconfig", "--into", "mine", "--json")
     assert events(merged)["result"]["data"] == {"file": "mine", "context": "lab"}
-    assert "abcdef.0123456789abcdef" in Path("mine").read_text()
+    assert "c2VjcmV0IGtleQ==" in Path("mine").read_text()
     assert kubelab("kubeconfig", "--merge").exit_code == 0
     assert Path("home/.kube/config").read_text() == Path("mine").read_text()
 
