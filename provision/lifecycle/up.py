@@ -20,7 +20,7 @@ from provision.verify.examine import prove
 # For how long the API server may fail to answer the last question, on fast machines.
 SHOW_SECONDS = 30.0
 WAITING = "waiting for a `kubelab destroy`, which deletes box images"
-NEXT = ("kubelab kubectl -- get nodes -o wide", "kubelab ssh {node}", "kubelab destroy")
+NEXT = ("kubelab kubectl -- get nodes -o wide", "kubelab ssh {node}", "kubelab reset")
 
 
 def up(

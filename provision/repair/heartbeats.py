@@ -39,7 +39,7 @@ class HeartbeatStep:
             if passed > limits[-1]:
                 raise WaitTimeout(
                     f"no heartbeat since the restore from {', '.join(nodes + leaders)}",
-                    hint="kubelab status; the logs: kubelab ssh NODE -- sudo journalctl -u kubelet -e",
+                    hint=_where_to_look(nodes, ctx.inventory.first.name),
                 )
             if helped == 0 and passed > limits[0]:
                 helped = 1
@@ -83,3 +83,11 @@ class HeartbeatStep:
         run_on(ctx, scripts, "restart the kubelet", ctx.scaled(12) + 120)
         free_leases(ctx.kubectl, leaders)
         self.survey.forget()
+
+
+def _where_to_look(nodes: list[str], first: str) -> str:
+    """Return what shows why the kubelets of `nodes`, or else the leaders on the node `first`, are silent."""
+    if nodes:
+        return f"kubelab ssh {nodes[0]} -- sudo journalctl -u kubelet -e"
+    logs = "kubelab kubectl -- -n kube-system logs"
+    return f"{logs} kube-scheduler-{first}; {logs} kube-controller-manager-{first}"

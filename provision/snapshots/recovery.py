@@ -247,4 +247,4 @@ def _repair(ctx: Context, manifest: Manifest) -> None:
     else:
         for problem in what_is_missing(ctx):
             ctx.report.warn(problem)
-    ctx.report.phase("verify", ctx.clock.now() - repaired)
+    ctx.report.phase("ready", ctx.clock.now() - repaired)
