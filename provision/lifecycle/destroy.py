@@ -11,6 +11,7 @@ from provision.host.files import remove_with_leftovers
 from provision.lab.context import Context
 from provision.lab.ownership import ownership_of
 from provision.lab.refusals import refuse_anothers_machines
+from provision.verify import record
 
 
 def destroy(ctx: Context) -> None:
@@ -57,6 +58,7 @@ def _forget(ctx: Context) -> None:
     made = (space.ssh_key, public_key, space.known_hosts, space.ssh_config, space.kubeconfig)
     for file in (*made, space.journal, space.decision):
         remove_with_leftovers(file)
+    record.forget(space)
     shutil.rmtree(space.snapshots, ignore_errors=True)
     ours = machine_names(ctx.config.name)
     for folder in (space.root / ".vagrant" / "machines").glob("*"):

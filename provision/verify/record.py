@@ -44,5 +44,10 @@ def write(workspace: Workspace, record: VerifyRecord) -> None:
     write_atomic(_path(workspace), record.model_dump_json(indent=2) + "\n", mode=PRIVATE)
 
 
+def forget(workspace: Workspace) -> None:
+    """Remove the record, of a cluster that is gone."""
+    _path(workspace).unlink(missing_ok=True)
+
+
 def _path(workspace: Workspace) -> Path:
     return workspace.state / "verify.json"

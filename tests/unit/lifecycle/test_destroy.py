@@ -41,6 +41,7 @@ def keep_id(lab: Lab, node: str) -> Path:
 
 
 def test_machines_network_keys_and_kubeconfig_go_and_the_run_log_stays(lab: Lab) -> None:
+    (lab.ctx.workspace.state / "verify.json").write_text("{}")
     destroy(lab.ctx)
     assert lab.machines.calls == ["destroy"]
     assert lab.provider.calls[-1] == ("remove_rest", "lab")
