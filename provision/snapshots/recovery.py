@@ -15,7 +15,7 @@ from provision.host.interrupts import interrupts_held
 from provision.lab.context import Context
 from provision.lab.readiness import wait_until_ready, what_is_missing
 from provision.lab.refusals import refuse_anothers_machines
-from provision.providers.base import PAUSED, SnapshotBackend
+from provision.providers.base import PAUSED, RUNNING, SnapshotBackend
 from provision.repair.cluster import repair
 from provision.snapshots import journal as snapshot_journal
 from provision.snapshots.journal import Journal
@@ -82,10 +82,19 @@ def revert(ctx: Context, backend: SnapshotBackend, journal: Journal, manifest: M
     """Restore all machines, and resume them if they ran when saved; the journal records the progress."""
     snapshot_journal.write(ctx.workspace, journal.model_copy(update={"phase": "reverting"}))
     name, live = manifest.name, manifest.live
+    _stand_still(backend, manifest)
     on_machines(ctx, manifest.ids, lambda machine: backend.revert(machine, name, live=live))
     if live:
         backend.resume(list(manifest.ids.values()))
     snapshot_journal.write(ctx.workspace, journal.model_copy(update={"phase": "repairing"}))
+
+
+def _stand_still(backend: SnapshotBackend, manifest: Manifest) -> None:
+    """Pause what runs: an earlier attempt may have let machines run on, each would be put back by itself."""
+    states = backend.states(list(manifest.ids.values()))
+    running = [machine for machine, state in states.items() if state == RUNNING]
+    if running:
+        backend.pause(running)
 
 
 def repair_and_verify(ctx: Context, manifest: Manifest) -> None:

@@ -115,6 +115,7 @@ class World:
             "PATH": f"{self.bin}:{os.environ['PATH']}",
             "HOME": str(self.root / "now" / "home"),
             "KUBELAB_CACHE": str(self.root / "cache"),
+            # Labs of other worlds have the same name.
             "KUBELAB_LOCKS": str(self.root / "locks"),
             "VAGRANT_HOME": str(self.root / "now" / "home" / "vagrant"),
             "LC_ALL": "de_DE.UTF-8",

@@ -71,7 +71,10 @@ class FakeBackend:
             vm = self.vms[machine]
             vm.disk, memory = vm.held[name]
             assert memory == live
-            vm.state, vm.current = PAUSED if live else STOPPED, name
+            # In place: a machine that runs is at another point in time by now, and runs on.
+            if not live or vm.state != RUNNING:
+                vm.state = PAUSED if live else STOPPED
+            vm.current = name
 
     def resume(self, ids: Sequence[str]) -> None:
         for machine in ids:
