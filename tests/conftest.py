@@ -5,8 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from provision.host.files import cache_dir
+
+# No test asserts a time.
+settings.register_profile("kubelab", deadline=None)
+settings.load_profile("kubelab")
 
 REAL = {Path(__file__).parent / name for name in ("e2e", "e2e_faults", "busy", "sabotage")}
 

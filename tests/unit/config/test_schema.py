@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from provision import extensions
@@ -493,7 +493,6 @@ def test_all_that_the_host_lacks_is_listed(tmp_path: Path) -> None:
     assert keys == ["network.nodes", "workers.cpus", "workers.memory"]
 
 
-@settings(deadline=None)
 @given(VALID)
 def test_every_valid_config_loads_and_its_nodes_are_apart_and_in_range(document: dict[str, Any]) -> None:
     config = parse_config(yaml.safe_dump(document))
