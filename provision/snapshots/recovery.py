@@ -53,6 +53,7 @@ def recover(ctx: Context, *, restoring: str = "") -> None:
     if journal is None:
         return
     refuse_anothers_machines(ctx)
+    journal = _of_this_lab(ctx, journal)
     ctx.report.warn(f"`{journal.command}` was interrupted: recovering from it")
     if restoring and journal.action == "restore" and _can_be_restored(ctx, restoring):
         _resume(ctx, journal)
@@ -76,6 +77,14 @@ def _can_be_restored(ctx: Context, name: str) -> bool:
     except (SnapshotError, MadeByNewer):
         return False
     return True
+
+
+def _of_this_lab(ctx: Context, journal: Journal) -> Journal:
+    """Return the journal of those machines alone that Vagrant made here: a file may name others."""
+    made = ctx.machines.ids()
+    ids = {node: machine for node, machine in journal.ids.items() if made.get(node) == machine}
+    running = tuple(node for node in journal.running if node in ids)
+    return journal.model_copy(update={"ids": ids, "running": running})
 
 
 def revert(ctx: Context, backend: SnapshotBackend, journal: Journal, manifest: Manifest) -> None:

@@ -31,7 +31,8 @@ class Fault:
 
     `start` names a kept state of the world, `scene` a change of it, `plants` are files (path -> content)
     below the lab's folder. `keeps` are snapshots that must be there in the end. `wall` is by how many seconds
-    the clock is ahead, in `words` alone; `before` are commands, each with its own.
+    the clock is ahead, in `words` alone; `before` are commands, each with its own. `mends` is false where
+    the user has to decide: then it is told, and nothing of anybody's is touched.
     """
 
     words: str
@@ -47,6 +48,7 @@ class Fault:
     scene: str = ""
     plants: Mapping[str, str] = field(default_factory=dict)
     keeps: tuple[str, ...] = ()
+    mends: bool = True
 
     @property
     def name(self) -> str:

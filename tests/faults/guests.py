@@ -92,6 +92,7 @@ class Guest(SshServer):
         self.aged = False
         self.lock = threading.Lock()
         super().__init__(folder)
+        self.own_key = self.host_key
 
     @property
     def client_key(self) -> paramiko.PKey:
@@ -109,6 +110,7 @@ class Guest(SshServer):
     def reset(self, *, aged: bool = False) -> None:
         """Forget all that happened; an `aged` node's kubelet has a certificate that ended."""
         self.drop()
+        self.host_key = self.own_key
         self.scripts, self.unknown, self.clock = [], [], NodeClock()
         self.aged = aged
         self.machine = Machine(self.name, time.time, self.name.endswith("cp1"), [])

@@ -58,20 +58,21 @@ def at_once(world: World, fault: Fault, seen: Seen, others: Others) -> Iterator[
 
 def mended(world: World, fault: Fault, seen: Seen, others: Others) -> Iterator[str]:
     """Yield what is wrong after the next command."""
-    if fault.scene != "alice's lab" and seen.code != 0:
+    settled = fault.mends and fault.scene != "alice's lab"
+    if settled and seen.code != 0:
         yield f"`{seen.words}` ended with {seen.code}: {_last(seen)}"
     yield from _said(seen)
     yield from (f"a program runs on: {line}" for line in world.leftovers())
     yield from _untouched(world, others, fault.scene)
     yield from _guest_is_data(world)
     yield from _none_paused(world)
-    if (world.lab / ".kubelab" / "lab" / "journal.json").exists():
+    if fault.mends and (world.lab / ".kubelab" / "lab" / "journal.json").exists():
         yield "a journal is left"
     if not (world.lab / VICTIM).exists():
         yield f"the user's {VICTIM} is gone"
-    if fault.then == "destroy" and fault.scene != "alice's lab":
+    if settled and fault.then == "destroy":
         yield from _nothing_left(world)
-    elif fault.scene != "alice's lab":
+    elif settled:
         yield from _whole(world, fault)
     unknown = [*world.state["unknown"], *(text for guest in world.guests.values() for text in guest.unknown)]
     if unknown:
@@ -172,7 +173,7 @@ def _whole(world: World, fault: Fault) -> Iterator[str]:
     known, broken = Manifests(world.lab / "snapshots" / "lab", "lab").all()
     held = {name: set(domain.get("snapshots", {})) for name, domain in domains.items()}
     for name, names in held.items():
-        if names != set(known) | set(broken):
+        if not set(known) <= names <= set(known) | set(broken):
             yield f"{name} holds {sorted(names)}, and the manifests are {sorted(known)}"
     points = {name: domain.get("current") for name, domain in domains.items()}
     # Without one, libvirt's own is the parent of the one that was deleted.

@@ -181,37 +181,39 @@ HOSTILE = """
     snapshot save new    | lab-w1: prepare to be saved   | endless
     snapshot save new    | lab-w1: prepare to be saved   | escapes
     snapshot save new    | lab-w1: clock                 | a huge number
-    snapshot save new    | lab-w1: machine id            | another key
-    snapshot restore old | lab-w1: survey                | escapes
-    snapshot restore old | lab-w1: survey                | endless
-    snapshot restore old | lab-w1: renew certificates    | an end of a here-document
-    snapshot restore old | lab-w1: renew certificates    | endless
-    snapshot restore old | lab-cp1: sign                 | an end in a certificate
-    snapshot restore old | lab-cp1: admin.conf           | exec
+    snapshot save new    | lab-w1: prepare to be saved   | another key
+    snapshot restore aged | lab-w1: survey               | escapes
+    snapshot restore aged | lab-w1: survey               | endless
+    snapshot restore aged | lab-w1: renew certificates   | an end of a here-document
+    snapshot restore aged | lab-w1: renew certificates   | endless
+    snapshot restore aged | lab-cp1: sign                | an end in a certificate
     """
 
 # Files of a working copy that somebody else made, or that a crash left. The ids are those of other machines.
 JOURNAL = ".kubelab/lab/journal.json"
 _HEAD = '{"action":"%s","name":"%s","time":"2026-01-01T00:00:00Z","ids":%s,"running":%s,"phase":"%s"}'
 FOREIGN_ID = '{"lab-w1":"0a11ce00-0000-4000-8000-000000000001"}'
-PLANTS = {
+# Nobody can know what these are the rest of: the user removes them.
+DAMAGED = {
     "an empty journal": {JOURNAL: ""},
     "half a journal": {JOURNAL: '{"action":"save","na'},
     "a journal that is no text": {JOURNAL: "\x00\x01\x02"},
     "a journal whose name is a path": {JOURNAL: _HEAD % ("delete", "../../victim", "{}", "[]", "started")},
     "a journal with a node that has no id": {JOURNAL: _HEAD % ("save", "x", "{}", '["lab-w1"]', "started")},
+}
+ID = ".vagrant/machines/lab-w1/libvirt/id"
+IDS = {
+    "an id that is a command": {ID: "x --name; destroy web; echo"},
+    "an id of another's machine": {ID: "0a11ce00-0000-4000-8000-000000000001"},
+    "no id of a machine": {ID: ""},
+}
+OVER = "a journal of a restore to a snapshot that is no more"
+PLANTS = {
     "a journal with another's machine": {
         JOURNAL: _HEAD % ("save", "old", FOREIGN_ID, '["lab-w1"]', "started")
     },
-    "a journal of a restore that is long over": {
-        JOURNAL: _HEAD % ("restore", "gone", "{}", "[]", "reverting")
-    },
+    OVER: {JOURNAL: _HEAD % ("restore", "gone", "{}", "[]", "reverting")},
     "a manifest that is no JSON": {"snapshots/lab/odd.json": "{"},
-    "an id that is a command": {".vagrant/machines/lab-w1/libvirt/id": "x --name; destroy web; echo"},
-    "an id of another's machine": {
-        ".vagrant/machines/lab-w1/libvirt/id": "0a11ce00-0000-4000-8000-000000000001"
-    },
-    "no id of a machine": {".vagrant/machines/lab-w1/libvirt/id": ""},
     "a decision that is none": {".kubelab/lab/decision.json": "[]"},
     "known_hosts that is cut": {".kubelab/lab/known_hosts": "192.168.60.11 ssh-ed"},
 }
@@ -289,20 +291,25 @@ def _with_clocks() -> Iterator[Fault]:
 
 def _by_guests() -> Iterator[Fault]:
     for words, call, deed in rows(HOSTILE):
-        then, start = COMMANDS[words]
-        # Without an end an answer would have one at its deadline.
+        then, start = COMMANDS.get(words, COMMANDS["snapshot restore old"])
         trap = Trap("ssh", call, (deed,))
-        scene = "aged" if "restore" in words else ""
-        yield Fault(words, f"{call} says {deed}", then, start, trap, scene=scene)
+        # A snapshot of nodes whose certificates ended: after its restore each node is asked, and mended.
+        aged = words == "snapshot restore aged"
+        before = (("snapshot save aged", 0.0),) if aged else ()
+        scene = "aged" if aged else ""
+        yield Fault(words, f"{call} says {deed}", then, start, trap, before=before, scene=scene)
 
 
 def _in_the_folder() -> Iterator[Fault]:
+    for title, plants in DAMAGED.items():
+        yield Fault("snapshot list", title, "up", plants=plants, mends=False)
+        yield Fault("destroy", title, "destroy", plants=plants)
     for title, plants in PLANTS.items():
-        # Without its id Vagrant's machine is lost to `up`.
-        then = "destroy" if "id" in title.split() and JOURNAL not in plants else "up"
-        yield Fault("snapshot list", title, then, plants=plants)
-    for title in ("an id that is a command", "a journal whose name is a path"):
-        yield Fault("destroy", title, "destroy", plants=PLANTS[title])
+        yield Fault("snapshot list", title, "snapshot restore old" if title == OVER else "up", plants=plants)
+    for title, plants in IDS.items():
+        # Which machine it was, nobody can know: nothing is done to any, until the user removed the file.
+        yield Fault("snapshot list", title, "up", plants=plants, mends=False)
+        yield Fault("destroy", title, "destroy", plants=plants, mends=False)
     for scene in ("a manifest without a time zone", "a manifest of a newer kubelab"):
         yield Fault("snapshot list", scene, "up", scene=scene)
 

@@ -21,6 +21,7 @@ from provision.workspace import Workspace
 from tests.fakes.host import listening_to_ctrl_c
 from tests.fakes.lab import Lab
 from tests.fakes.providers.ids import id_of
+from tests.fakes.providers.snapshots import FakeVm
 from tests.fakes.snapshots import Fault, Killed, calls_of, disks, next_command, running_lab, set_disks, whole
 
 Action = Callable[[Lab], object]
@@ -238,6 +239,21 @@ def test_ctrl_c_while_repairing_leaves_the_repair_to_the_next_command(
     recover(lab.ctx)
     assert repairs == ["lab"]
     whole(lab)
+
+
+def test_a_journal_that_names_anothers_machine_does_nothing_to_it(tmp_path: Path) -> None:
+    lab = prepared(tmp_path)
+    lab.backend.vms[id_of("alices")] = FakeVm("paused", held={"new": ("hers", True)})
+    killed_in(lab, f"save {id_of('lab-w1')}")
+    journal = snapshot_journal.read(lab.ctx.workspace)
+    assert journal is not None
+    ids = {**journal.ids, "lab-w2": id_of("alices")}
+    snapshot_journal.write(lab.ctx.workspace, journal.model_copy(update={"ids": ids}))
+    after = next_command(lab)
+    recover(after.ctx)
+    assert snapshot_journal.read(lab.ctx.workspace) is None
+    hers = lab.backend.vms[id_of("alices")]
+    assert (hers.state, set(hers.held)) == ("paused", {"new"})
 
 
 def test_machines_that_are_gone_are_nothing_to_recover(tmp_path: Path) -> None:
