@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,10 +37,7 @@ def busy_cores() -> Iterator[None]:
 @pytest.fixture
 def lab() -> Iterator[Cluster]:
     """Return a lab of which nothing is there yet; it is destroyed in the end."""
-    made = Cluster(FOLDER)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    shutil.copy(HERE / "lab.yaml", FOLDER / "lab.yaml")
-    made.kubelab("destroy")
+    made = Cluster.of(FOLDER, HERE / "lab.yaml")
     try:
         yield made
     finally:

@@ -26,6 +26,15 @@ class Cluster:
 
     folder: Path
 
+    @classmethod
+    def of(cls, folder: Path, lab_file: Path) -> Cluster:
+        """Return the lab of a copy of `lab_file` in `folder`; nothing of it is there yet."""
+        made = cls(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(lab_file, folder / "lab.yaml")
+        made.kubelab("destroy")
+        return made
+
     @property
     def context(self) -> Context:
         config, workspace = read_lab(self.folder / "lab.yaml")

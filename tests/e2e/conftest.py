@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Generator, Iterator
 from http.client import HTTPException
 from pathlib import Path
@@ -37,10 +36,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Return a cluster that `kubelab up` has made, going on from two runs that were killed."""
-    lab = Cluster(FOLDER)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    shutil.copy(HERE / "lab.yaml", FOLDER / "lab.yaml")
-    lab.kubelab("destroy")
+    lab = Cluster.of(FOLDER, HERE / "lab.yaml")
     try:
         lab.up_killed_in("machines")
         lab.up_killed_in("control-plane")

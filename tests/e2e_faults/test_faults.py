@@ -8,7 +8,6 @@ without, for one minute, and their clocks are set back by the rest.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -38,10 +37,7 @@ NEAR = 2.0
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Cluster]:
     """Return the folder of a lab of which nothing is there yet; it is destroyed in the end."""
-    made = Cluster(FOLDER)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    shutil.copy(HERE / "lab.yaml", FOLDER / "lab.yaml")
-    made.kubelab("destroy")
+    made = Cluster.of(FOLDER, HERE / "lab.yaml")
     try:
         with host.others():
             yield made
