@@ -233,6 +233,9 @@ def trapped(host: Host) -> Host:
     for name in ("usr/bin/qemu-system-x86_64", "dev/kvm", "run/libvirtd.pid"):
         machine.path(name).parent.mkdir(parents=True, exist_ok=True)
         machine.path(name).touch(0o600)
+    # Debian's name for it is a user only where libvirt is installed.
+    machine.path("/etc/libvirt").mkdir(parents=True)
+    machine.path("/etc/libvirt/qemu.conf").write_text('user = "nobody"\n')
     return machine
 
 
