@@ -2,7 +2,8 @@
 
 A Debian made by mmdebstrap is booted with systemd in systemd-nspawn. Its user, who has a sudo that asks
 nothing, clones what this repository has committed and types the commands of the README, in one login: up to
-the green cluster, and to its end. Needs root, and the Debian packages systemd-container and mmdebstrap.
+the green cluster, and to its end. Needs root, and the Debian packages systemd-container, mmdebstrap,
+iproute2 and iptables.
 
 KUBELAB_NEWCOMER_CACHE=FOLDER gives the user a copy of that cache of kubelab's, for quick trials; the real
 run begins with none. Everything is removed at the end; with --keep the fresh root stays, to be looked at.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -27,6 +29,7 @@ from tests.newcomer.machine import booted
 
 REPOSITORY = Path(__file__).parent.parent.parent
 HOUR = 3600.0
+TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter", "ip", "iptables")
 
 
 def main() -> None:
@@ -40,6 +43,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("this boots a machine: run it as root")
+    if missing := [name for name in TOOLS if shutil.which(name) is None]:
+        sys.exit(f"not installed: {', '.join(missing)}; see the packages that --help names")
     signal.signal(signal.SIGTERM, _interrupt)
     log = Log(REPOSITORY / "build" / "newcomer" / f"{arguments.suite}.log")
     folder = Path(tempfile.mkdtemp(prefix="kubelab-newcomer-", dir="/var/tmp"))
