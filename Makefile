@@ -1,5 +1,5 @@
 # Each target is one line; `make lab` and `make test` work on a fresh Debian machine.
-.PHONY: lab check test faults fuzz e2e e2e-busy e2e-faults e2e-mirror e2e-newcomer e2e-sabotage bench lock clean
+.PHONY: lab check lint fast-tests test faults fuzz e2e e2e-busy e2e-faults e2e-mirror e2e-newcomer e2e-sabotage bench lock clean
 PYTHON ?= python3
 SUITE ?= bookworm
 ONLY ?=
@@ -11,8 +11,15 @@ lab: $(STAMP)
 	@test -f lab.yaml || $(BIN)/kubelab init
 	$(BIN)/kubelab doctor --fix && $(BIN)/kubelab up
 
+# Both at once: the first uses one core only.
 check: $(STAMP)
-	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports --no-cache --no-logo && $(BIN)/pytest -n 2
+	$(MAKE) --no-print-directory --jobs=2 lint fast-tests
+
+lint: $(STAMP)
+	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports --no-cache --no-logo
+
+fast-tests: $(STAMP)
+	$(BIN)/pytest -n 2
 
 test: check e2e
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ def alices(world: World) -> None:
     state = world.state
     for name in ("lab-cp1", "lab-w1"):
         state["domains"][name]["source"] = "/home/alice/lab/Vagrantfile"
-    (world.bin / "state.json").write_text(json.dumps(state))
+    (world.bin / "state").write_bytes(marshal.dumps(state, 2))
     for folder in (".vagrant", ".kubelab", "snapshots"):
         shutil.rmtree(world.lab / folder, ignore_errors=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import marshal
 import multiprocessing
 import os
 import shutil
@@ -106,7 +107,7 @@ class World:
     @property
     def state(self) -> dict[str, Any]:
         """Return what libvirt has."""
-        found: dict[str, Any] = json.loads((self.bin / "state.json").read_text())
+        found: dict[str, Any] = marshal.loads((self.bin / "state").read_bytes())
         return found
 
     @property
@@ -218,7 +219,7 @@ def _write(world: World) -> None:
         _program(world, world.bin / name, name)
     domains = {name: {"uuid": _uuid(at), **fields} for at, (name, fields) in enumerate(OTHERS.items())}
     state = {"networks": OTHER_NETWORKS, "domains": domains, "volumes": OTHER_VOLUMES, "pools": ["default"]}
-    (world.bin / "state.json").write_text(json.dumps({**state, "fail": {}, "calls": [], "unknown": []}))
+    (world.bin / "state").write_bytes(marshal.dumps({**state, "fail": {}, "calls": [], "unknown": []}, 2))
     bundle = _bundle(world, world.root / "now" / "bundle")
     _box(world, BoxRecipe(bundle.kubernetes, bundle.digest))
 

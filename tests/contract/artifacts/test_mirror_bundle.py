@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
+import marshal
 import re
 import shutil
 import sys
@@ -85,7 +87,7 @@ class Bench:
         """Put images into the registry, and say which parts of a reference fail with which words."""
         self.registry["images"] |= {ref: f"image {ref.rpartition('/')[2]}" for ref in refs}
         self.registry["fail"] = fail
-        (self.bin / "skopeo.json").write_text(json.dumps(self.registry))
+        (self.bin / "registry").write_bytes(marshal.dumps(self.registry))
 
     def lab(self, kubernetes: str = "1.36", cni: object = "bridge", **mirror: object) -> None:
         where = {"files": self.mirror.url, "images": "registry.test/k8s", **mirror}
@@ -115,7 +117,7 @@ class Bench:
 
     def calls(self) -> list[list[str]]:
         file = self.bin / "calls"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        return [ast.literal_eval(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import marshal
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +47,7 @@ class Host:
         )
 
     def write(self, **state: Any) -> None:
-        (self.folder / "state.json").write_text(json.dumps(state))
+        (self.folder / "state").write_bytes(marshal.dumps(state, 2))
 
     def change(self, **state: Any) -> None:
         self.write(**{**self.state, **state})
@@ -69,7 +69,7 @@ class Host:
 
     @property
     def state(self) -> dict[str, Any]:
-        state: dict[str, Any] = json.loads((self.folder / "state.json").read_text())
+        state: dict[str, Any] = marshal.loads((self.folder / "state").read_bytes())
         return state
 
     def names(self, kind: str) -> set[str]:
@@ -195,7 +195,7 @@ def test_a_box_is_uploaded_once(host: Host, tmp_path: Path) -> None:
     PROVIDER.upload_box(BOX, tmp_path)
     assert len(host.calls("vol-upload")) == 1
     volume = host.state["volumes"][IMAGE]
-    assert (volume["size"], volume["capacity"], volume["format"]) == (6, "12GiB", ["--format", "qcow2"])
+    assert (volume["size"], volume["capacity"], volume["format"]) == (6, "12GiB", ("--format", "qcow2"))
 
 
 def test_half_an_upload_is_removed(host: Host, tmp_path: Path) -> None:

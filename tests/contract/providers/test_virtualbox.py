@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import marshal
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,10 +76,10 @@ class Stub:
     file: Path
 
     def read(self) -> dict[str, Any]:
-        return json.loads(self.file.read_text())  # type: ignore[no-any-return]
+        return marshal.loads(self.file.read_bytes())  # type: ignore[no-any-return]
 
     def has(self, **values: Any) -> None:
-        self.file.write_text(json.dumps(self.read() | values))
+        self.file.write_bytes(marshal.dumps(self.read() | values, 2))
 
     def machines(self, **states: str) -> None:
         """Let it have machines: name -> state."""
@@ -95,9 +95,9 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
     folder.mkdir()
     program = folder / "VBoxManage"
     stubs.install("vboxmanage", program)
-    state = tmp_path / "state.json"
+    state = tmp_path / "state"
     empty = {"machines": [], "links": [], "notes": {}, "calls": [], "allowed": "192.168.56.0/21"}
-    state.write_text(json.dumps(empty))
+    state.write_bytes(marshal.dumps(empty, 2))
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("VBOX_STATE", str(state))
     return Stub(state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import marshal
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -26,10 +26,10 @@ class Stub:
     file: Path
 
     def read(self) -> dict[str, Any]:
-        return json.loads(self.file.read_text())  # type: ignore[no-any-return]
+        return marshal.loads(self.file.read_bytes())  # type: ignore[no-any-return]
 
     def machines(self, *machines: dict[str, Any]) -> None:
-        self.file.write_text(json.dumps({**self.read(), "machines": list(machines)}))
+        self.file.write_bytes(marshal.dumps({**self.read(), "machines": list(machines)}, 2))
 
     def calls(self, verb: str) -> list[str]:
         return [call for call in self.read()["calls"] if call.startswith(verb)]
@@ -40,9 +40,9 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
     program = tmp_path / "bin" / "VBoxManage"
     program.parent.mkdir()
     stubs.install("vboxmanage", program)
-    state = tmp_path / "state.json"
+    state = tmp_path / "state"
     empty = {"machines": [], "links": [], "notes": {}, "calls": [], "allowed": "192.168.56.0/21"}
-    state.write_text(json.dumps(empty))
+    state.write_bytes(marshal.dumps(empty, 2))
     monkeypatch.setenv("PATH", str(program.parent))
     monkeypatch.setenv("VBOX_STATE", str(state))
     return Stub(state)

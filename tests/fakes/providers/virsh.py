@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,11 @@ class Host:
         self.write({**state, "unknown": []})
 
     def write(self, state: dict[str, Any]) -> None:
-        (self.folder / "state.json").write_text(json.dumps(state))
+        (self.folder / "state").write_bytes(marshal.dumps(state, 2))
 
     @property
     def state(self) -> dict[str, Any]:
-        state: dict[str, Any] = json.loads((self.folder / "state.json").read_text())
+        state: dict[str, Any] = marshal.loads((self.folder / "state").read_bytes())
         return state
 
     def domain(self, name: str, state: str = "running", **more: Any) -> str:

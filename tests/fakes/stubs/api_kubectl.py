@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import marshal
 import os
 import sys
 
@@ -21,8 +22,8 @@ ADDRESSES = {"cp1": "192.168.60.11", "w1": "192.168.60.21"}
 
 def guests(folder: str) -> dict[str, dict[str, Any]]:
     """Return what was done on each machine that runs."""
-    with open(os.path.join(folder, "state.json")) as file:
-        domains = json.load(file)["domains"]
+    with open(os.path.join(folder, "state"), "rb") as file:
+        domains = marshal.load(file)["domains"]
     found = {}
     for name in sorted(os.listdir(os.path.join(folder, "guests"))):
         if domains.get(name, {}).get("state") == "running":

@@ -1,4 +1,4 @@
-"""A `skopeo` whose registries are the JSON file beside it.
+"""A `skopeo` whose registries are the file beside it.
 
 `images` is reference -> text, `fail` part of a reference -> words. It speaks as the real one does: a time, a
 level and a message on standard error. Every call's arguments go to `calls`, a line each.
@@ -6,9 +6,7 @@ level and a message on standard error. Every call's arguments go to `calls`, a l
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
+import marshal
 import os
 import sys
 
@@ -17,6 +15,8 @@ SCHEME = "docker://"
 
 
 def sha256(content: bytes) -> str:
+    import hashlib
+
     return hashlib.sha256(content).hexdigest()
 
 
@@ -27,6 +27,7 @@ def fail(words: str) -> None:
 
 
 def layer(text: str) -> bytes:
+    import io
     import tarfile
 
     out = io.BytesIO()
@@ -39,6 +40,8 @@ def layer(text: str) -> bytes:
 
 def archive(path: str, text: str, ref: str) -> None:
     """Write what skopeo writes: the same image never in the same bytes of another program."""
+    import io
+    import json
     import tarfile
 
     content = layer(text)
@@ -53,10 +56,10 @@ def archive(path: str, text: str, ref: str) -> None:
 
 
 def main() -> None:
-    with open(os.path.join(HERE, "skopeo.json")) as file:
-        state = json.load(file)
+    with open(os.path.join(HERE, "registry"), "rb") as file:
+        state = marshal.load(file)
     with open(os.path.join(HERE, "calls"), "a") as file:
-        file.write(f"{json.dumps(sys.argv[1:])}\n")
+        file.write(f"{sys.argv[1:]!r}\n")
     source = next(word for word in sys.argv if word.startswith(SCHEME)).removeprefix(SCHEME)
     name, _, digest = source.partition("@")
     found = {

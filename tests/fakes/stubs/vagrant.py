@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import marshal
 import os
 import re
 import shutil
@@ -33,11 +34,11 @@ def state() -> Iterator[dict[str, Any]]:
     """Give libvirt's state, to be changed."""
     with open(f"{virsh.STATE}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with open(virsh.STATE) as file:
-            found = json.load(file)
+        with open(virsh.STATE, "rb") as file:
+            found = marshal.load(file)
         yield found
-        with open(f"{virsh.STATE}.new", "w") as file:
-            json.dump(found, file)
+        with open(f"{virsh.STATE}.new", "wb") as file:
+            marshal.dump(found, file, 2)
         os.replace(f"{virsh.STATE}.new", virsh.STATE)
 
 

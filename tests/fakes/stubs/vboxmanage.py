@@ -1,9 +1,9 @@
-"""A stand-in for VBoxManage: what it prints and how it fails, over a state kept in a JSON file."""
+"""A stand-in for VBoxManage: what it prints and how it fails, over a state kept in a file."""
 
 from __future__ import annotations
 
 import fcntl
-import json
+import marshal
 import os
 import sys
 
@@ -21,8 +21,8 @@ def fail(message: str, code: str) -> NoReturn:
 
 
 def keep(state: dict[str, Any]) -> None:
-    with open(STATE, "w") as file:
-        json.dump(state, file)
+    with open(STATE, "wb") as file:
+        marshal.dump(state, file, 2)
 
 
 def find(state: dict[str, Any], wanted: str) -> dict[str, Any]:
@@ -176,8 +176,8 @@ def extra_data(state: dict[str, Any], verb: str, arguments: list[str]) -> None:
 
 
 def answer(arguments: list[str]) -> None:
-    with open(STATE) as file:
-        state = json.load(file)
+    with open(STATE, "rb") as file:
+        state = marshal.load(file)
     state["calls"].append(" ".join(arguments))
     match arguments:
         case ["--version"]:

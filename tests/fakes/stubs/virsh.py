@@ -1,4 +1,4 @@
-"""A `virsh` that keeps its state in the JSON file beside it, and speaks as libvirt 9 does.
+"""A `virsh` that keeps its state in the file beside it, and speaks as libvirt 9 does.
 
 State: networks name -> {xml, active}; domains name -> {uuid, state, network, disk (file and format),
 loader, folder, snapshots (name -> state it was saved in), current, busy (calls it refuses), rss, emulator
@@ -10,7 +10,7 @@ not understand. Without a command it takes one a line from standard input, as vi
 from __future__ import annotations
 
 import fcntl
-import json
+import marshal
 import os
 import sys
 
@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-STATE = os.path.join(os.path.dirname(sys.argv[0]), "state.json")
+STATE = os.path.join(os.path.dirname(sys.argv[0]), "state")
 POOL_FOLDER = "/var/lib/libvirt/images"
 GERMAN = {
     "no network": "kein Netzwerk",
@@ -316,14 +316,14 @@ def obey(commands: list[list[str]]) -> int:
     """Run commands while no other process does; return the exit code of the last."""
     with open(f"{STATE}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with open(STATE) as file:
-            state = json.load(file)
+        with open(STATE, "rb") as file:
+            state = marshal.load(file)
         code = 0
         for command in commands:
             code = run(command, state)
         temporary = f"{STATE}.{os.getpid()}"
-        with open(temporary, "w") as file:
-            json.dump(state, file)
+        with open(temporary, "wb") as file:
+            marshal.dump(state, file, 2)
         os.replace(temporary, STATE)
     return code
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from provision.errors import VerifyFailed
 from provision.verify import record as verify_record
 from provision.verify.examine import prove
+from provision.verify.outcome import Check, Outcome
 from tests.fakes.verify import DNS, SWAP, Suite, make_suite
 
 # Red until it was asked `times`.
@@ -30,39 +32,127 @@ def suite(tmp_path: Path) -> Suite:
     return make_suite(tmp_path)
 
 
-def test_a_red_run_names_what_why_and_where_to_look(suite: Suite) -> None:
-    suite.write("checks/test_swap.py", SWAP)
-    suite.write("checks/test_dns.py", DNS)
-    outcome = suite.run()
-    (table,) = suite.report.of("table")
+CHECKS = {
+    "checks/test_dns.py": DNS,
+    "checks/test_swap.py": SWAP,
+    "checks/test_pods.py": """
+        from provision.errors import ToolFailed
+
+        def test_the_pod_answers(): raise ToolFailed(["kubectl", "exec"], 7, "noise\\nconnection refused")
+        """,
+    "checks/test_parts.py": """
+        import pytest
+
+        @pytest.fixture
+        def broken(): raise RuntimeError("not made")
+
+        @pytest.fixture
+        def left():
+            yield
+            raise RuntimeError("left behind")
+
+        def test_before(broken): pass
+        def test_after(left): pass
+        @pytest.mark.xfail(reason="not there yet")
+        def test_expected(): assert False
+        """,
+    "checks/test_long.py": "def test_long(): assert False, 'x' * 300 + '\\na\\nb\\nc\\nd'\n",
+}
+
+
+@dataclass
+class Red:
+    """One run of all of CHECKS, looked at by many tests."""
+
+    suite: Suite
+    outcome: Outcome
+
+    def row(self, check: str) -> list[str]:
+        """Return the line of the table that begins with `check`."""
+        (table,) = self.suite.report.of("table")
+        (row,) = [row for row in table["rows"] if row[0] == check]
+        return list(row)
+
+    def of(self, concern: str) -> list[Check]:
+        return [check for check in self.outcome.checks if check.concern == concern]
+
+    def texts(self, kind: str) -> list[str]:
+        return [event["text"] for event in self.suite.report.of(kind)]
+
+
+@pytest.fixture(scope="module")
+def red(tmp_path_factory: pytest.TempPathFactory) -> Red:
+    suite = make_suite(tmp_path_factory.mktemp("red"))
+    for path, text in CHECKS.items():
+        suite.write(path, text)
+    return Red(suite, suite.run())
+
+
+def test_a_red_run_names_what_why_and_where_to_look(red: Red) -> None:
+    (table,) = red.suite.report.of("table")
     assert table["columns"] == ["check", "why", "where to look"]
-    assert sorted(table["rows"]) == [
-        ["answers come [2]", "assert 2 == 1", "kubelab ssh lab-cp1 -- dig"],
-        [
-            "swap is off and stays off (lab-w1)",
-            "swap is on: /dev/vda2 of lab-w1",
-            "kubelab ssh lab-w1 -- swapon",
-        ],
+    assert len(table["rows"]) == 6
+    assert red.row("answers come [2]")[1:] == ["assert 2 == 1", "kubelab ssh lab-cp1 -- dig"]
+    assert red.row("swap is off and stays off (lab-w1)")[1:] == [
+        "swap is on: /dev/vda2 of lab-w1",
+        "kubelab ssh lab-w1 -- swapon",
     ]
-    error = outcome.error()
+    told = "failed: swap is off and stays off (lab-w1): swap is on: /dev/vda2 of lab-w1"
+    assert told in red.texts("warn")
+    assert red.suite.report.of("step_failed")[0]["id"] == "verify"
+
+
+def test_a_red_run_ends_with_counts_and_with_what_to_run_next(red: Red) -> None:
+    error = red.outcome.error()
     assert error.exit_code == 3
-    assert error.message.startswith("2 of 5 checks failed: ")
-    assert error.hint == "fix the cause, then: kubelab verify --only dns,swap"
-    texts = [event["text"] for event in suite.report.of("info")]
-    assert texts[0] == "1 skipped: there is no DNS here"
-    assert texts[1].startswith("red: 2 passed, 2 failed, 1 skipped in ")
-    assert "failed: swap is off and stays off (lab-w1): swap is on: /dev/vda2 of lab-w1" in [
-        event["text"] for event in suite.report.of("warn")
+    assert error.message.startswith("6 of 10 checks failed: ")
+    assert error.hint == "fix the cause, then: kubelab verify --only dns,long,parts,pods,swap"
+    assert red.texts("info")[0] == "1 skipped: there is no DNS here"
+    assert red.texts("info")[2].startswith("red: 2 passed, 6 failed, 2 skipped in ")
+
+
+def test_progress_counts_the_tests(red: Red) -> None:
+    assert {event["step"] for event in red.suite.report.of("progress")} == {"verify"}
+    assert red.texts("progress")[-2:] == [
+        "9 of 10: swap is off and stays off (lab-cp1)",
+        "10 of 10: swap is off and stays off (lab-w1)",
     ]
-    assert suite.report.of("step_failed")[0]["id"] == "verify"
 
 
-def test_progress_counts_the_tests(suite: Suite) -> None:
-    suite.write("checks/test_swap.py", SWAP)
-    suite.run()
-    assert [(event["step"], event["text"]) for event in suite.report.of("progress")] == [
-        ("verify", "1 of 2: swap is off and stays off (lab-cp1)"),
-        ("verify", "2 of 2: swap is off and stays off (lab-w1)"),
+def test_what_a_tools_error_says_is_told(red: Red) -> None:
+    (failure,) = red.of("pods")
+    assert failure.why.splitlines() == [
+        "`kubectl exec` ended with exit code 7",
+        "noise",
+        "connection refused",
+    ]
+
+
+def test_a_failure_to_set_up_or_to_clean_up_is_red(red: Red) -> None:
+    assert [(check.sentence, check.outcome, check.why) for check in red.of("parts")] == [
+        ("before", "failed", "RuntimeError: not made"),
+        ("after", "failed", "RuntimeError: left behind"),
+        ("expected", "skipped", "expected to fail: not there yet"),
+    ]
+    record = red.outcome.record()
+    assert (record.passed, record.failed, record.skipped) == (2, 6, 2)
+
+
+def test_a_long_reason_is_cut_in_the_table_and_whole_for_programs(red: Red) -> None:
+    assert [len(line) for line in red.row("long")[1].splitlines()] == [100, 1, 1]
+    data: Any = red.outcome.data()
+    assert {
+        "id": "test_long.py::test_long",
+        "test": "long",
+        "node": "",
+        "concern": "long",
+        "why": ["x" * 300, "a", "b", "c", "d"],
+        "look": "test_long.py::test_long",
+    } in data["failures"]
+    assert (data["green"], data["failed"]) == (False, 6)
+    assert [skip["why"] for skip in data["skips"]] == [
+        "there is no DNS here",
+        "expected to fail: not there yet",
     ]
 
 
@@ -124,67 +214,3 @@ def test_the_record_is_private_and_one_that_is_broken_says_nothing(suite: Suite)
     for text in ("{", '{"green": true}', "\udc80"):
         file.write_bytes(text.encode(errors="surrogateescape"))
         assert verify_record.read(workspace) is None
-
-
-def test_what_a_tools_error_says_is_told(suite: Suite) -> None:
-    text = """
-    from provision.errors import ToolFailed
-
-    def test_the_pod_answers(): raise ToolFailed(["kubectl", "exec"], 7, "noise\\nconnection refused")
-    """
-    suite.write("checks/test_pods.py", text)
-    (failure,) = suite.run().failures
-    assert failure.why.splitlines() == [
-        "`kubectl exec` ended with exit code 7",
-        "noise",
-        "connection refused",
-    ]
-
-
-def test_a_failure_to_set_up_or_to_clean_up_is_red(suite: Suite) -> None:
-    suite.write(
-        "checks/test_parts.py",
-        """
-        import pytest
-
-        @pytest.fixture
-        def broken(): raise RuntimeError("not made")
-
-        @pytest.fixture
-        def left():
-            yield
-            raise RuntimeError("left behind")
-
-        def test_before(broken): pass
-        def test_after(left): pass
-        @pytest.mark.xfail(reason="not there yet")
-        def test_expected(): assert False
-        """,
-    )
-    outcome = suite.run()
-    assert [(check.sentence, check.outcome, check.why) for check in outcome.checks] == [
-        ("before", "failed", "RuntimeError: not made"),
-        ("after", "failed", "RuntimeError: left behind"),
-        ("expected", "skipped", "expected to fail: not there yet"),
-    ]
-    record = outcome.record()
-    assert (record.passed, record.failed, record.skipped) == (0, 2, 1)
-
-
-def test_a_long_reason_is_cut_in_the_table_and_whole_for_programs(suite: Suite) -> None:
-    suite.write("checks/test_long.py", "def test_long(): assert False, 'x' * 300 + '\\na\\nb\\nc\\nd'\n")
-    outcome = suite.run()
-    cell = suite.report.of("table")[0]["rows"][0][1].splitlines()
-    assert [len(line) for line in cell] == [100, 1, 1]
-    data: Any = outcome.data()
-    assert data["failures"] == [
-        {
-            "id": "test_long.py::test_long",
-            "test": "long",
-            "node": "",
-            "concern": "long",
-            "why": ["x" * 300, "a", "b", "c", "d"],
-            "look": "test_long.py::test_long",
-        }
-    ]
-    assert (data["green"], data["failed"], data["skips"]) == (False, 1, [])
