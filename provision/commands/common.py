@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from provision.errors import Cancelled, Fault, LabError, StepFailed, in_one_line
+from provision.errors import Cancelled, ConfigError, Fault, LabError, StepFailed, in_one_line
 from provision.host import groups
 from provision.report.choose import make_reporter
 from provision.report.faults import lab_error_of, thread_errors, traceback_of
@@ -37,6 +37,10 @@ class Options:
     debug: bool
     resume: str | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
+
+    def file_words(self) -> list[str]:
+        """Return the words by which another command takes the same lab.yaml."""
+        return [] if str(self.file) == LAB_FILE else ["--file", str(self.file)]
 
 
 def common_options(function: F) -> F:
@@ -134,8 +138,8 @@ def _tell(error: LabError, reporter: TeeReporter, options: Options, log: RunLog 
     if options.debug:
         click.echo("\n".join(traceback_of(error, reporter.redactor)), err=True)
     step = error.step_id if isinstance(error, StepFailed) else None
-    # Running it again does not help against a fault of kubelab.
-    resume = options.resume if not isinstance(error, Fault) else None
+    # Running it again does not help against a fault of kubelab, or before lab.yaml is changed.
+    resume = options.resume if not isinstance(error, Fault | ConfigError) else None
     reporter.failure = None
     reporter.error(error, step=step, log=log.path if log is not None else None, resume=resume)
     return reporter.failure is None

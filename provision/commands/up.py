@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from provision.commands.common import Options, common_options, reporting
@@ -24,7 +26,7 @@ def command(options: Options, from_id: str | None, until_id: str | None, dry_run
     from provision.lifecycle.up import up
     from provision.snapshots.recovery import recover
 
-    options.resume = f"kubelab up --file {options.file}"
+    options.resume = shlex.join(["kubelab", "up", *options.file_words()])
     with reporting(options) as early:
         facts = gather()
         config, workspace = read_lab(options.file, facts=facts)

@@ -145,6 +145,16 @@ def test_an_unknown_key_is_refused_before_anything_is_written(
     assert [path.name for path in Path().iterdir()] == ["lab.yaml"]
 
 
+def test_up_says_how_to_go_on_unless_lab_yaml_has_to_be_changed_first(kubelab: Kubelab) -> None:
+    lab("wokers: {count: 1}\n")
+    assert "resume" not in events(kubelab("up", "--json"))["error"]
+    lab()
+    assert events(kubelab("up", "--json"))["error"]["resume"] == "kubelab up"
+    Path("my lab.yaml").write_text("name: lab\n")
+    stopped = events(kubelab("up", "--json", "--file", "my lab.yaml"))["error"]
+    assert stopped["resume"] == "kubelab up --file 'my lab.yaml'"
+
+
 def test_without_a_lab_file_the_next_command_is_named(kubelab: Kubelab) -> None:
     result = kubelab("up")
     assert (result.exit_code, "kubelab init" in result.stderr) == (2, True)
