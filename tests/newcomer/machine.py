@@ -174,7 +174,11 @@ def _until_up(machine: Machine) -> None:
         if time.monotonic() > end:
             raise Failed("the machine did not come up")
         time.sleep(1)
-    remount = 'for each in /sys/fs/cgroup/*/; do mount -o remount,rw "$each" || true; done'
+    # The mounts alone, with `bind`: the host's own groups keep the hierarchies busy.
+    remount = (
+        "set -e; for each in /sys/fs/cgroup/*/; do "
+        'if mountpoint -q "$each"; then mount -o remount,bind,rw "$each"; fi; done'
+    )
     run(machine.inside("sh", "-c", remount), machine.log)
     machine.log(f"the machine is {state}")
 
