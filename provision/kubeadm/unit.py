@@ -16,6 +16,8 @@ UNIT = "kubelab-kubeadm"
 LOG = "/var/log/kubelab/kubeadm.log"
 CODE = "/run/kubelab/kubeadm.code"
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
+# More than kubeadm prints, unless something goes very wrong.
+KEPT_LINES = 500
 
 
 def unit_script(argv: list[str]) -> str:
@@ -38,7 +40,7 @@ fi
 
 
 def wait_for_unit() -> str:
-    """Return a script that waits until the unit ended, and ends with its exit code and last lines."""
+    """Return a script that waits until the unit ended, and ends with its exit code and what kubeadm said."""
     return f"""
 turns=0
 until [ -s {CODE} ]; do
@@ -50,17 +52,19 @@ until [ -s {CODE} ]; do
     sleep 0.5
 done
 code=$(cat {CODE})
-if [ "$code" -ne 0 ]; then tail -n 40 {LOG} >&2; fi
+[ "$code" -eq 0 ] || exec >&2
+tail -n {KEPT_LINES} {LOG} 2>/dev/null || true
 exit "$code"
 """
 
 
 def run_kubeadm(
     runner: Runner, argv: list[str], *, files: Mapping[str, File], deadline: float, reset: bool
-) -> None:
-    """Run kubeadm on a node, after removing what an unfinished run left when `reset` is true.
+) -> str:
+    """Run kubeadm on a node and return what it said; raises as `Runner.run` does.
 
-    kubeadm gives the container runtime a few seconds to answer, so it is asked before.
+    With `reset` what an unfinished run left is removed before. kubeadm gives the container runtime a few
+    seconds to answer, so that is asked before, too.
     """
     steps = [wait_for_runtime()]
     if reset:
@@ -70,4 +74,4 @@ def run_kubeadm(
         )
     steps.append(unpack_script(files))
     steps.append(unit_script(argv))
-    runner.run("\n".join(steps), deadline=deadline, what=" ".join(argv[:2]))
+    return runner.run("\n".join(steps), deadline=deadline, what=" ".join(argv[:2])).stdout

@@ -66,7 +66,8 @@ class ControlPlaneStep:
             return
         if state == "working":
             ctx.report.info("kubeadm init is still at work on the node: waiting for it")
-            runner.run(wait_for_unit(), deadline=seconds, what="kubeadm init")
+            said = runner.run(wait_for_unit(), deadline=seconds, what="kubeadm init").stdout
+            ctx.report.said(f"{runner.node}: kubeadm init", said)
             return
         images = [image.ref for image in ctx.bundle.images()]
         documents = init_documents(
@@ -74,7 +75,8 @@ class ControlPlaneStep:
         )
         files = {CONFIG: File(documents, PRIVATE), TOKEN: File(token, PRIVATE)}
         argv = ["kubeadm", "init", f"--config={CONFIG}", "--skip-token-print"]
-        run_kubeadm(runner, argv, files=files, deadline=seconds, reset=state == "unfinished")
+        said = run_kubeadm(runner, argv, files=files, deadline=seconds, reset=state == "unfinished")
+        ctx.report.said(f"{runner.node}: kubeadm init", said)
 
 
 def kubeadm_state(ctx: Context, node: Node) -> str:

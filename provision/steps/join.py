@@ -89,13 +89,14 @@ def _join(ctx: Context, node: Node, credentials: tuple[str, str], seconds: float
         # A machine made anew joins under a name the cluster may still know.
         ctx.kubectl("delete", "node", node.name, "--ignore-not-found")
     document = join_document(node, ctx.inventory.first, *credentials, ctx.acceleration, ctx.pace.slowness)
-    run_kubeadm(
+    said = run_kubeadm(
         ctx.connect(node),
         ["kubeadm", "join", f"--config={CONFIG}"],
         files={CONFIG: File(document, PRIVATE)},
         deadline=seconds,
         reset=state in ("unfinished", "finished"),
     )
+    ctx.report.said(f"{node.name}: kubeadm join", said)
 
 
 def _await_credentials(ctx: Context) -> tuple[str, str]:

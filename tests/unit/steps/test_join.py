@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shlex
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from provision.kubeadm.documents import ca_hash
 from provision.kubeadm.unit import CODE, KUBELET_CONF, TOKEN
 from provision.steps.control_plane import FINALIZED, ControlPlaneStep
 from provision.steps.join import CA, CONFIG, JoinStep
-from tests.fakes.kubeadm import certificate
+from tests.fakes.kubeadm import KUBEADM, certificate
 from tests.fakes.node.sandbox import Sandbox
 from tests.fakes.steps import Cluster, make_cluster
 
@@ -63,6 +64,17 @@ def secret(cluster: Cluster) -> dict[str, Any]:
     """Return the last Secret that was applied."""
     (item,) = json.loads((cluster.api.root / "applied").read_text())["items"]
     return dict(item)
+
+
+def test_what_kubeadm_said_is_for_the_run_log(cluster: Cluster) -> None:
+    for name, node in cluster.nodes.items():
+        done = KUBEADM.format(api=shlex.quote(str(cluster.api.root)), name=name)
+        node.kubeadm(f"echo kubeadm at work on {name}\n{done}")
+    up(cluster)
+    said = {event["source"]: event["text"] for event in cluster.lab.report.of("said")}
+    assert said == {
+        f"{node.node}: kubeadm join": f"kubeadm at work on {node.node}\n" for node in cluster.workers()
+    }
 
 
 def test_workers_join_once(cluster: Cluster) -> None:
