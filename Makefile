@@ -5,6 +5,8 @@ SUITE ?= bookworm
 ONLY ?=
 DOCUMENTS ?= 100000
 BIN = .venv/bin
+# Images of Python set it, and then each of the thousand programs that the tests start is compiled anew.
+unexport PYTHONDONTWRITEBYTECODE
 STAMP = .venv/.installed
 
 lab: $(STAMP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -62,22 +63,29 @@ def checked(file: Path) -> Path:
     LabError for one with what kubelab does not write.
     """
     try:
-        document = yaml.load(read_small(file), LabLoader)
+        strange = _strange_names(read_small(file))
     except FileNotFoundError:
         return file
     except (ValueError, yaml.YAMLError, RecursionError):
         # kubectl may read it in another way.
         return Path(os.devnull)
+    if strange:
+        raise LabError(f"{file} has what kubelab does not write there: {strange}", hint=DAMAGED)
+    return file
+
+
+# Asked before every call of kubectl, hundreds of times by one command.
+@functools.lru_cache(maxsize=4)
+def _strange_names(content: bytes) -> str:
+    """Return the keys of a kubeconfig that kubelab does not write; raises YAMLError, RecursionError."""
+    document = yaml.load(content, LabLoader)
     strange = set(document) - TOP_KEYS if isinstance(document, dict) else set()
     for section, part in (("clusters", "cluster"), ("users", "user")):
         entries = document.get(section) if isinstance(document, dict) else None
         for entry in entries if isinstance(entries, list) else ():
             strange |= _keys(entry) - {"name", part}
             strange |= _keys(entry.get(part) if isinstance(entry, dict) else None) - WRITTEN[part]
-    if strange:
-        names = ", ".join(sorted(map(str, strange)))
-        raise LabError(f"{file} has what kubelab does not write there: {names}", hint=DAMAGED)
-    return file
+    return ", ".join(sorted(map(str, strange)))
 
 
 def default_path() -> Path:

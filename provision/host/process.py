@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import queue
 import shutil
@@ -110,12 +111,18 @@ def bound(
     orphaned: signal.Signals = signal.SIGKILL,
 ) -> list[str]:
     """Return `argv` so that the kernel sends it `orphaned` once its starter is gone, where it can be."""
-    binder = shutil.which("setpriv")
+    binder = _binder(os.environ.get("PATH"))
     program = str((cwd or Path()) / argv[0]) if "/" in argv[0] else argv[0]
     # What cannot be started is left to Popen, whose error says why.
     if binder is None or shutil.which(program, path=environment.get("PATH")) is None:
         return list(argv)
     return [binder, "--pdeathsig", orphaned.name.removeprefix("SIG"), "--", *argv]
+
+
+# Where PATH has it is asked for every program that is started.
+@functools.cache
+def _binder(path: str | None) -> str | None:
+    return shutil.which("setpriv", path=path)
 
 
 class _DeadlinePassed(Exception):
