@@ -14,9 +14,11 @@ from provision.providers.base import PAUSED, RUNNING, SnapshotBackend
 from provision.snapshots import journal as snapshot_journal
 from provision.snapshots import manifests, preconditions, recovery
 from provision.snapshots.journal import Journal
+from provision.snapshots.machines import erase, on_machines, revert
 from provision.snapshots.manifests import Manifest, SavedNode
 from provision.snapshots.preconditions import holders, machine_ids, manifests_of, restorable
 from provision.snapshots.preparation import prepare
+from provision.snapshots.repairing import repair_and_verify
 
 
 def save(ctx: Context, name: str, note: str = "") -> Manifest:
@@ -87,7 +89,7 @@ def restore(ctx: Context, name: str) -> Manifest:
             moving = [ids[node] for node in running if states[ids[node]] == RUNNING]
             if moving:
                 backend.pause(moving)
-            recovery.revert(ctx, backend, journal, manifest)
+            revert(ctx, backend, journal, manifest)
     except LabError as error:
         left = snapshot_journal.read_own(ctx.workspace)
         # The recovery restored every machine at its second attempt, so the command goes on.
@@ -95,7 +97,7 @@ def restore(ctx: Context, name: str) -> Manifest:
             raise
         ctx.report.warn(f"restored at the second attempt; the first one failed: {error.message}")
     ctx.report.phase("restore", ctx.clock.now() - start)
-    recovery.repair_and_verify(ctx, manifest)
+    repair_and_verify(ctx, manifest)
     return manifest
 
 
@@ -106,7 +108,7 @@ def delete(ctx: Context, name: str) -> None:
     ids = holders(ctx, backend, name)
     journal = Journal(action="delete", name=name, time=_now(), ids=ids)
     with recovery.guarded(ctx, journal):
-        recovery.erase(ctx, ids, name)
+        erase(ctx, ids, name)
         manifests_of(ctx).remove(name)
     snapshot_journal.remove(ctx.workspace)
 
@@ -126,7 +128,7 @@ def _take(
     began = ctx.clock.now()
     moments = backend.pause(machines).values() if live else [began]
     paused = ctx.clock.now()
-    recovery.on_machines(ctx, ids, lambda machine: backend.save(machine, name))
+    on_machines(ctx, ids, lambda machine: backend.save(machine, name))
     saved = ctx.clock.now()
     if live:
         # Nothing is told before: a screen that stands still would keep the machines paused.

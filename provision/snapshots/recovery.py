@@ -5,22 +5,20 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
-from provision.config.inventory import Node
-from provision.engine.parallel import on_all
 from provision.engine.waiting import poll_until
 from provision.errors import Cancelled, LabError, MachineBusy, MadeByNewer, SnapshotError, in_one_line
 from provision.host.interrupts import interrupts_held
 from provision.lab.context import Context
-from provision.lab.readiness import wait_until_ready, what_is_missing
 from provision.lab.refusals import refuse_anothers_machines
-from provision.providers.base import PAUSED, RUNNING, SnapshotBackend
-from provision.repair.cluster import repair
+from provision.providers.base import PAUSED, SnapshotBackend
 from provision.snapshots import journal as snapshot_journal
 from provision.snapshots.journal import Journal
-from provision.snapshots.manifests import Manifest, Manifests
+from provision.snapshots.machines import erase, revert
+from provision.snapshots.manifests import Manifests
 from provision.snapshots.preconditions import restorable
+from provision.snapshots.repairing import repair_and_verify
 
 # A hypervisor that still copies memory for a killed command accepts no other command until it is done.
 BUSY_SECONDS = 180.0
@@ -85,76 +83,6 @@ def _of_this_lab(ctx: Context, journal: Journal) -> Journal:
     ids = {node: machine for node, machine in journal.ids.items() if made.get(node) == machine}
     running = tuple(node for node in journal.running if node in ids)
     return journal.model_copy(update={"ids": ids, "running": running})
-
-
-def revert(ctx: Context, backend: SnapshotBackend, journal: Journal, manifest: Manifest) -> None:
-    """Restore all machines, and resume them if they ran when saved; the journal records the progress."""
-    snapshot_journal.write(ctx.workspace, journal.model_copy(update={"phase": "reverting"}))
-    name, live = manifest.name, manifest.live
-    _stand_still(backend, manifest)
-    on_machines(ctx, manifest.ids, lambda machine: backend.revert(machine, name, live=live))
-    if live:
-        backend.resume(list(manifest.ids.values()))
-    snapshot_journal.write(ctx.workspace, journal.model_copy(update={"phase": "repairing"}))
-
-
-def _stand_still(backend: SnapshotBackend, manifest: Manifest) -> None:
-    """Pause what runs: an earlier attempt may have let machines run on, each would be put back by itself."""
-    states = backend.states(list(manifest.ids.values()))
-    running = [machine for machine, state in states.items() if state == RUNNING]
-    if running:
-        backend.pause(running)
-
-
-def repair_and_verify(ctx: Context, manifest: Manifest) -> None:
-    """Repair and verify the cluster after its machines were restored.
-
-    A cluster that was not healthy when it was saved gets warnings only. Raises what repair and verification
-    raise.
-    """
-    # The restored nodes know nothing of connections that were opened later.
-    ctx.disconnect()
-    if manifest.live:
-        try:
-            _repair(ctx, manifest)
-        except Cancelled:
-            raise
-        except LabError as error:
-            snapshot_journal.remove(ctx.workspace)
-            if manifest.verified:
-                raise
-            ctx.report.warn(f"the cluster is not healthy, as when it was saved: {error.message}")
-    snapshot_journal.remove(ctx.workspace)
-
-
-def erase(ctx: Context, ids: Mapping[str, str], name: str) -> None:
-    """Delete a snapshot from each of the machines (node -> id) that has it.
-
-    Raises SnapshotError where the hypervisor reported success, and a machine still has it.
-    """
-    backend = ctx.snapshots(ctx.cancel)
-
-    def delete(machine: str) -> None:
-        if name in backend.list([machine])[machine].names:
-            backend.delete(machine, name)
-
-    on_machines(ctx, ids, delete)
-    held = backend.list(list(ids.values()))
-    still = [node for node, machine in ids.items() if name in held[machine].names]
-    if still:
-        raise SnapshotError(
-            f"the hypervisor reported no error, but {', '.join(still)} still has the snapshot `{name}`",
-            hint=f"kubelab snapshot delete {name}",
-        )
-
-
-def on_machines(ctx: Context, ids: Mapping[str, str], work: Callable[[str], None]) -> None:
-    """Do `work` with the machine of every node in `ids`, all at once; raises as `on_all` does."""
-
-    def of_node(node: Node) -> None:
-        work(ids[node.name])
-
-    on_all([node for node in ctx.inventory.nodes if node.name in ids], of_node, ctx.cancel)
 
 
 def _mended(ctx: Context, journal: Journal) -> Exception | None:
@@ -244,25 +172,3 @@ def _patiently(ctx: Context, work: Callable[[], None]) -> None:
         interval=BUSY_POLL,
         errors=MachineBusy,
     )
-
-
-def _repair(ctx: Context, manifest: Manifest) -> None:
-    try:
-        ctx.kubectl  # noqa: B018 - without it nothing can be asked or repaired
-    except LabError as error:
-        raise LabError(
-            f"the machines are restored to `{manifest.name}` and run, but the cluster was not looked at: "
-            f"{error.message}",
-            hint=error.hint,
-        ) from error
-    start = ctx.clock.now()
-    moment = manifest.time.timestamp()
-    repair(ctx, moment, good_until=manifest.good_until if manifest.verified else None)
-    repaired = ctx.clock.now()
-    ctx.report.phase("repair", repaired - start)
-    if manifest.verified:
-        wait_until_ready(ctx, "ready")
-    else:
-        for problem in what_is_missing(ctx):
-            ctx.report.warn(problem)
-    ctx.report.phase("ready", ctx.clock.now() - repaired)

@@ -40,7 +40,7 @@ def repairs(monkeypatch: pytest.MonkeyPatch) -> list[dt.datetime | None]:
     def note(ctx: Context, moment: float, good_until: dt.datetime | None) -> None:
         done.append(good_until)
 
-    monkeypatch.setattr("provision.snapshots.recovery.repair", note)
+    monkeypatch.setattr("provision.snapshots.repairing.repair", note)
     return done
 
 

@@ -56,7 +56,7 @@ def repairs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def note(ctx: Context, moment: float, good_until: object) -> None:
         done.append(ctx.config.name)
 
-    monkeypatch.setattr("provision.snapshots.recovery.repair", note)
+    monkeypatch.setattr("provision.snapshots.repairing.repair", note)
     return done
 
 
@@ -215,7 +215,7 @@ def test_a_repair_that_fails_ends_the_restore(tmp_path: Path, monkeypatch: pytes
         raise LabError("the clock stands still")
 
     lab = prepared(tmp_path)
-    monkeypatch.setattr("provision.snapshots.recovery.repair", fail)
+    monkeypatch.setattr("provision.snapshots.repairing.repair", fail)
     with pytest.raises(LabError, match="the clock"):
         restore(lab)
     assert set(whole(lab)) == {"old"}
@@ -230,7 +230,7 @@ def test_ctrl_c_while_repairing_leaves_the_repair_to_the_next_command(
 
     lab = prepared(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("provision.snapshots.recovery.repair", interrupt)
+        patch.setattr("provision.snapshots.repairing.repair", interrupt)
         with pytest.raises(KeyboardInterrupt):
             restore(lab)
     journal = snapshot_journal.read(lab.ctx.workspace)

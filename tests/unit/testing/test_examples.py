@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.snapshots import actions, recovery
+from provision.snapshots import actions, repairing
 from tests.fakes.testing import World, make_world
 
 pytest_plugins = ["pytester"]
@@ -21,7 +21,7 @@ def world(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> World:
     """Return the lab that the examples run on; they are in the current folder."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    monkeypatch.setattr(recovery, "repair", lambda ctx, moment, good_until: None)
+    monkeypatch.setattr(repairing, "repair", lambda ctx, moment, good_until: None)
     made = make_world(pytester.path / "lab")
     monkeypatch.setattr("provision.testing.lab.open_under_test", lambda file: made.opened())
     (pytester.path / "lab.yaml").write_text("name: lab\nworkers: {count: 2}\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from provision.errors import SnapshotError, ToolFailed
-from provision.snapshots import actions, recovery
+from provision.snapshots import actions, repairing
 from provision.testing.lab import LabUnderTest
 from tests.fakes.lab import Lab
 from tests.fakes.snapshots import disks, running_lab, set_disks, whole
@@ -29,7 +29,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """Return a healthy lab, which is what the plugin opens whatever it is told."""
     made = running_lab(tmp_path / "lab")
     made.ctx.workspace.kubeconfig.write_text("")
-    monkeypatch.setattr(recovery, "repair", lambda ctx, moment, good_until: None)
+    monkeypatch.setattr(repairing, "repair", lambda ctx, moment, good_until: None)
     monkeypatch.setattr("provision.testing.lab.open_under_test", lambda file: LabUnderTest(made.ctx))
     return made
 
