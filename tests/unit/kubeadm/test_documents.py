@@ -208,15 +208,22 @@ def test_patches_are_there_only_under_emulation() -> None:
         (container,) = document["spec"]["containers"]
         assert name == f"{container['name']}+strategic.yaml"
         assert container["livenessProbe"]["timeoutSeconds"] > 15  # kubeadm's own
+        # A patch alone makes no probe: one without an address would be refused.
+        assert ("readinessProbe" in container) == (container["name"] != "kube-controller-manager")
 
 
 def test_the_api_server_gives_etcd_longer_to_answer_only_under_emulation() -> None:
     # With two seconds /readyz failed for moments on a busy host, and `kubelab status` with it.
     assert arguments(init(KVM)["ClusterConfiguration"]["apiServer"]) == {}
-    assert arguments(init(TCG)["ClusterConfiguration"]["apiServer"]) == {
-        "etcd-healthcheck-timeout": "20s",
-        "etcd-readycheck-timeout": "20s",
-    }
+    told = arguments(init(TCG)["ClusterConfiguration"]["apiServer"])
+    assert (told["etcd-healthcheck-timeout"], told["etcd-readycheck-timeout"]) == ("20s", "20s")
+
+
+def test_under_emulation_nobody_waits_for_a_watch_that_begins_with_all_objects() -> None:
+    cluster = init(TCG)["ClusterConfiguration"]
+    assert "WatchList=false" in arguments(cluster["apiServer"])["feature-gates"].split(",")
+    asked = {"name": "KUBE_FEATURE_WatchListClient", "value": "false"}
+    assert all(asked in cluster[part]["extraEnvs"] for part in ("controllerManager", "scheduler"))
 
 
 def test_kubeadm_is_pointed_at_a_folder_of_patches_only_where_there_is_one() -> None:
