@@ -36,6 +36,7 @@ COMMANDS = {
     "bundle": "Create and show bundles of Kubernetes.",
     "box": "Build and list node boxes.",
     "doctor": "Check this host, and fix it.",
+    "version": "Show the versions of kubelab and of the lab.",
 }
 
 

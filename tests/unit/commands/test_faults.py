@@ -45,6 +45,7 @@ CALLED = {
     "box build": READ_LAB,
     "box list": "provision.host.files.cache_dir",
     "doctor": "provision.host.facts.gather",
+    "version": READ_LAB,
 }
 Run = Callable[..., tuple[int, str, str]]
 
