@@ -23,6 +23,7 @@ COMMANDS = {
     "init": "Write a commented lab.yaml.",
     "render": "Write the Vagrantfile that `up` would use.",
     "up": "Create the cluster, or continue creating it.",
+    "list": "List all your labs on this host.",
     "status": "Show machines, nodes and pods.",
     "verify": "Test whether the cluster works.",
     "snapshot": "Save the whole lab at one point in time, and restore it.",

@@ -109,6 +109,12 @@ def machine_names(lab: str) -> re.Pattern[str]:
     return re.compile(rf"{re.escape(lab)}-(cp|w)\d+")
 
 
+def lab_of_machine(name: str) -> str | None:
+    """Return the lab whose machine is called so, None for a name that no machine of a lab has."""
+    found = re.fullmatch(r"(?P<lab>.+)-(?:cp|w)\d+", name)
+    return found["lab"] if found else None
+
+
 def network_name(lab: str) -> str:
     """Return the name of the lab's own network in the hypervisor."""
     return f"kubelab-{lab}"

@@ -70,6 +70,9 @@ class Provider(Protocol):
     def lab_machines(self, config: ClusterConfig, ids: Collection[str] = ()) -> Sequence[LabMachine]:
         """Return the machines of every lab of this name, whichever folder made them, and those with `ids`."""
 
+    def machines_of_labs(self) -> Sequence[LabMachine]:
+        """Return the machines of all labs, whichever folders and users made them."""
+
     def taken(self, config: ClusterConfig, inventory: Inventory, known: Mapping[str, str]) -> list[str]:
         """Return the nodes' names that machines have which are neither the lab's nor `known` (name -> id)."""
 

@@ -10,7 +10,13 @@ from pathlib import Path
 from threading import Event
 
 from provision.box.reference import BoxReference
-from provision.config.inventory import Inventory, bridge_name, machine_names, network_name
+from provision.config.inventory import (
+    Inventory,
+    bridge_name,
+    lab_of_machine,
+    machine_names,
+    network_name,
+)
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, ConfigError
 from provision.host.facts import HostFacts
@@ -108,6 +114,13 @@ class Libvirt:
         rest = sorted(set(ids) - {machine.id for machine in found})
         roots = (self.virsh.xml("dumpxml", machine) for machine in rest)
         return found + [_machine(root) for root in roots if root is not None]
+
+    def machines_of_labs(self) -> list[LabMachine]:
+        """Return the domains that have the name and the network of a lab."""
+        (names,) = self.virsh.lists("list --all --name")
+        labs = {name: lab for name in names if (lab := lab_of_machine(name)) is not None}
+        roots = ((lab, self.virsh.xml("dumpxml", name)) for name, lab in labs.items())
+        return [_machine(root) for lab, root in roots if root is not None and _is_on(root, network_name(lab))]
 
     def taken(self, config: ClusterConfig, inventory: Inventory, known: Mapping[str, str]) -> list[str]:
         """Return the names that domains of other networks have, but for those that Vagrant began to make."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event
 
 from provision.box.reference import BoxReference
-from provision.config.inventory import Inventory, network_name
+from provision.config.inventory import Inventory, lab_of_machine, network_name
 from provision.config.schema import ClusterConfig
 from provision.config.values import SMALLEST_DISK
 from provision.engine.waiting import Clock, RealClock, poll_until
@@ -101,11 +101,20 @@ class VirtualBox:
 
     def lab_machines(self, config: ClusterConfig, ids: Collection[str] = ()) -> list[LabMachine]:
         """Return the machines in the lab's group, and those with `ids`."""
-        group = f"/{network_name(config.name)}"
         found = []
         for machine, name in self.vbox.machines().items():
             info = self.vbox.info(machine) or {}
-            if machine in ids or group in info.get("groups", "").split(","):
+            if machine in ids or _is_in_group(info, config.name):
+                found.append(LabMachine(name, machine, _source(info)))
+        return found
+
+    def machines_of_labs(self) -> list[LabMachine]:
+        """Return the machines that have the name of a lab and are in its group."""
+        found = []
+        for machine, name in self.vbox.machines().items():
+            lab = lab_of_machine(name)
+            info = self.vbox.info(machine) if lab is not None else None
+            if lab is not None and info is not None and _is_in_group(info, lab):
                 found.append(LabMachine(name, machine, _source(info)))
         return found
 
@@ -150,6 +159,11 @@ class VirtualBox:
                     f"VirtualBox cannot change the size of the box's disk; allowed: {SMALLEST_DISK}GiB",
                     key=f"{key}.disk",
                 )
+
+
+def _is_in_group(info: Mapping[str, str], lab: str) -> bool:
+    """Return whether a machine is in the group that the lab's Vagrantfile puts its machines into."""
+    return f"/{network_name(lab)}" in info.get("groups", "").split(",")
 
 
 def _source(info: Mapping[str, str]) -> Path | None:

@@ -258,6 +258,17 @@ def test_the_machines_of_a_lab_have_its_name_and_its_network(host: Host) -> None
     ]
 
 
+def test_the_machines_of_all_labs_have_the_name_and_the_network_of_one(host: Host) -> None:
+    host.domain("lab-cp1", network="kubelab-lab", source="/lab/Vagrantfile")
+    host.domain("my-lab-w12", "shutoff", network="kubelab-my-lab")
+    host.domain("lab-w2", network="default")
+    host.domain("lab", network="kubelab-lab")
+    assert [(machine.name, machine.source) for machine in PROVIDER.machines_of_labs()] == [
+        ("lab-cp1", Path("/lab/Vagrantfile")),
+        ("my-lab-w12", None),
+    ]
+
+
 def test_a_machine_is_found_by_its_id_whatever_it_is_called(host: Host) -> None:
     host.domain("lab-cp1")
     host.domain("saved", source="/lab/Vagrantfile")

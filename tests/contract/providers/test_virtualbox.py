@@ -280,6 +280,19 @@ def test_the_machines_of_a_lab_are_in_its_group(stub: Stub, provider: VirtualBox
     assert [machine.name for machine in provider.lab_machines(config, [IDS["c"]])] == ["a", "b", "c", "e"]
 
 
+def test_the_machines_of_all_labs_have_the_name_and_the_group_of_one(
+    stub: Stub, provider: VirtualBox
+) -> None:
+    groups = {"lab-cp1": "/kubelab-lab", "my-w1": "/mine,/kubelab-my", "lab-w1": "/", "c": "/kubelab-c"}
+    stub.has(
+        machines=[
+            {"name": name, "id": IDS[letter], "state": "running", "groups": group}
+            for letter, (name, group) in zip("abcd", groups.items(), strict=True)
+        ]
+    )
+    assert [machine.name for machine in provider.machines_of_labs()] == ["lab-cp1", "my-w1"]
+
+
 def test_a_machine_says_which_vagrantfile_it_was_made_from(stub: Stub, provider: VirtualBox) -> None:
     group = {"state": "running", "groups": "/kubelab-lab"}
     stub.has(

@@ -62,6 +62,9 @@ class FakeProvider:
             for name, file in self.others.items()
         ]
 
+    def machines_of_labs(self) -> list[LabMachine]:
+        return self.lab_machines(None)
+
     def taken(self, config: ClusterConfig, inventory: Inventory, known: Mapping[str, str]) -> list[str]:
         return self.foreign
 

@@ -26,6 +26,7 @@ CALLED = {
     "init": "provision.config.schema.sample",
     "render": READ_LAB,
     "up": READ_LAB,
+    "list": "provision.status.labs.labs_of_user",
     "status": READ_LAB,
     "verify": READ_LAB,
     "snapshot save x": READ_LAB,
