@@ -29,6 +29,7 @@ COMMANDS = {
     "snapshot": "Save the whole lab at one point in time, and restore it.",
     "reset": "Restore the snapshot `ready`, the state after `up`.",
     "ssh": "Open a shell on a node, or run a command there.",
+    "cp": "Copy files to a node, from it, or between nodes.",
     "ssh-config": "Print the OpenSSH configuration of the nodes.",
     "inventory": "Print the nodes for Ansible or testinfra.",
     "kubectl": "Run kubectl against the cluster.",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Sequence
 
 import click
 
-from provision.commands.common import Options, common_options, recover_interrupted, reporting
+from provision.commands.common import Options, common_options
+from provision.commands.openssh import hand_over
 
 
 @click.command(
@@ -25,27 +25,7 @@ def command(options: Options, node: str, arguments: tuple[str, ...]) -> None:
     All that follows NODE is the command. One argument is a line for the node's shell, as with ssh itself;
     several are the words of a command, which reach it as they are.
     """
-    from provision.config.inventory import inventory_of
-    from provision.errors import LabError, MissingTool
-    from provision.host.files import PRIVATE, write_atomic
-    from provision.lab.opening import open_lab, read_lab
-    from provision.ssh.host_keys import ssh_config
-
-    with reporting(options) as report:
-        config, workspace = read_lab(options.file)
-        inventory = inventory_of(config)
-        name = inventory.node(node).name
-        if not workspace.ssh_config.exists():
-            raise LabError(f"the lab {config.name} has no machines yet", hint="kubelab up")
-        if workspace.journal.exists():
-            recover_interrupted(open_lab(config, workspace, report, options.cancel))
-        # Such a file can name programs to run here: it is made anew, whoever wrote the one in this folder.
-        write_atomic(workspace.ssh_config, ssh_config(workspace, inventory), mode=PRIVATE)
-        report.close()
-        try:
-            os.execvp("ssh", ["ssh", "-F", str(workspace.ssh_config), name, *_remote(arguments)])
-        except FileNotFoundError:
-            raise MissingTool("the program `ssh` is not installed", hint="kubelab doctor --fix") from None
+    hand_over(options, "ssh", lambda inventory: [inventory.node(node).name, *_remote(arguments)])
 
 
 def _remote(arguments: Sequence[str]) -> list[str]:

@@ -36,6 +36,7 @@ CALLED = {
     "snapshot show x": READ_LAB,
     "reset": READ_LAB,
     "ssh lab-w1": READ_LAB,
+    "cp lab-w1 x": READ_LAB,
     "ssh-config": READ_LAB,
     "inventory": READ_LAB,
     "kubectl": READ_LAB,

@@ -1,0 +1,51 @@
+"""`kubelab cp`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from provision.commands.common import Options, common_options
+from provision.commands.openssh import hand_over
+
+if TYPE_CHECKING:
+    from provision.config.inventory import Inventory
+
+
+@click.command("cp", short_help="Copy files to a node, from it, or between nodes.")
+@click.option("--recursive", "-r", is_flag=True, help="Copy folders with all that is in them.")
+@click.argument("source")
+@click.argument("target")
+@common_options
+def command(options: Options, recursive: bool, source: str, target: str) -> None:
+    """Copy SOURCE to TARGET, at least one of which is NODE:PATH.
+
+    \b
+    kubelab cp notes.txt lab-w1:
+    kubelab cp -r lab-cp1:/var/log/pods ./pods
+
+    A PATH that does not begin with / is in the home folder of the user vagrant, who reads and writes there.
+    In the PATH of a SOURCE * and ? stand for any characters. A file of your own with a colon in its name is
+    ./FILE.
+    """
+
+    def words(inventory: Inventory) -> list[str]:
+        remote = [_is_remote(path, inventory) for path in (source, target)]
+        if not any(remote):
+            raise click.UsageError("neither SOURCE nor TARGET is on a node: write NODE:PATH")
+        # By SFTP, in which no shell of the node reads the path; between nodes by way of this host, as they
+        # do not let each other in.
+        flags = ["-s", *(["-3"] if all(remote) else []), *(["-r"] if recursive else [])]
+        return [*flags, "--", source, target]
+
+    hand_over(options, "scp", words)
+
+
+def _is_remote(path: str, inventory: Inventory) -> bool:
+    """Return whether scp looks for a path on a node; raises ConfigError when there is no such node."""
+    name, colon, _ = path.partition(":")
+    if not colon or not name or "/" in name:
+        return False
+    inventory.node(name)
+    return True
