@@ -38,6 +38,7 @@ COMMANDS = {
     "bundle": "Create and show bundles of Kubernetes.",
     "box": "Build and list node boxes.",
     "doctor": "Check this host, and fix it.",
+    "logs": "Put what a report of a fault needs into one file.",
     "version": "Show the versions of kubelab and of the lab.",
 }
 

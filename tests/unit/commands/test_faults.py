@@ -47,6 +47,7 @@ CALLED = {
     "box build": READ_LAB,
     "box list": "provision.host.files.cache_dir",
     "doctor": "provision.host.facts.gather",
+    "logs": READ_LAB,
     "version": READ_LAB,
 }
 Run = Callable[..., tuple[int, str, str]]
