@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from provision import __version__
+from provision import COMPLETE, PROGRAM, __version__
 
 if TYPE_CHECKING:
     from provision.report.base import Reporter
 
-PROGRAM = "kubelab"
-# Set by the script that completes words in a shell.
-COMPLETE = "_KUBELAB_COMPLETE"
 COMMANDS = {
     "init": "Write a commented lab.yaml.",
     "render": "Write the Vagrantfile that `up` would use.",
@@ -39,6 +36,7 @@ COMMANDS = {
     "box": "Build and list node boxes.",
     "doctor": "Check this host, and fix it.",
     "logs": "Put what a report of a fault needs into one file.",
+    "completion": "Print what makes your shell complete kubelab's words.",
     "version": "Show the versions of kubelab and of the lab.",
 }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.commands.common import Options, common_options
+from provision.commands.completing import paths
 from provision.commands.openssh import hand_over
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 @click.command("cp", short_help="Copy files to a node, from it, or between nodes.")
 @click.option("--recursive", "-r", is_flag=True, help="Copy folders with all that is in them.")
-@click.argument("source")
-@click.argument("target")
+@click.argument("source", shell_complete=paths)
+@click.argument("target", shell_complete=paths)
 @common_options
 def command(options: Options, recursive: bool, source: str, target: str) -> None:
     """Copy SOURCE to TARGET, at least one of which is NODE:PATH.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provision.commands.common import Options, common_options, recover_interrupted, reporting
+from provision.commands.completing import snapshots
 
 if TYPE_CHECKING:
     from provision.lab.context import Context
@@ -72,7 +73,7 @@ def save_command(options: Options, name: str, note: str) -> None:
 
 
 @command.command("restore")
-@click.argument("name")
+@click.argument("name", shell_complete=snapshots)
 @click.option("--save-first", metavar="NAME", help="First save the present state under this name.")
 @common_options
 def restore_command(options: Options, name: str, save_first: str | None) -> None:
@@ -91,7 +92,7 @@ def restore_command(options: Options, name: str, save_first: str | None) -> None
 
 
 @command.command("delete")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=snapshots)
 @click.option("--children", is_flag=True, help="Also delete the snapshots that are based on them.")
 @click.option(
     "--keep",
@@ -127,7 +128,7 @@ def list_command(options: Options) -> None:
 
 
 @command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=snapshots)
 @common_options
 def show_command(options: Options, name: str) -> None:
     """Show everything about the snapshot NAME."""

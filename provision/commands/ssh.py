@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from provision.commands.common import Options, common_options
+from provision.commands.completing import nodes
 from provision.commands.openssh import hand_over
 
 
@@ -17,7 +18,7 @@ from provision.commands.openssh import hand_over
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @common_options
-@click.argument("node")
+@click.argument("node", shell_complete=nodes)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(options: Options, node: str, arguments: tuple[str, ...]) -> None:
     """Open a shell on NODE, or run a command there: kubelab ssh lab-w1 -- uptime.

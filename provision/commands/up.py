@@ -7,11 +7,12 @@ import shlex
 import click
 
 from provision.commands.common import Options, common_options, reporting
+from provision.commands.completing import steps
 
 
 @click.command("up", short_help="Create the cluster, or continue creating it.")
-@click.option("--from", "from_id", help="Start at this step.")
-@click.option("--until", "until_id", help="Stop after this step.")
+@click.option("--from", "from_id", shell_complete=steps, help="Start at this step.")
+@click.option("--until", "until_id", shell_complete=steps, help="Stop after this step.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @common_options
 def command(options: Options, from_id: str | None, until_id: str | None, dry_run: bool) -> None:
