@@ -9,11 +9,13 @@ from pathlib import Path
 
 import filelock
 
-from provision.errors import LabError
+from provision.errors import ConfigError, LabError
 from provision.host.locks import host_lock, try_lock
 
 # Seconds. A command that only looks whether another one is at work holds the lock for a moment.
 A_LOOK = 0.5
+# By this a Vagrantfile is known as kubelab's, which may be written over.
+WRITTEN_BY = "Written by `kubelab render`"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,24 @@ class Workspace:
 
     @property
     def vagrantfile(self) -> Path:
-        return self.root / "Vagrantfile"
+        """Return the lab's Vagrantfile; where the folder has that of another lab, one with its own name."""
+        first, own = self.root / "Vagrantfile", self.root / f"Vagrantfile.{self.name}"
+        text = _text(first)
+        anothers = WRITTEN_BY in text and f"name: '{self.name}-cp1'" not in text
+        return own if anothers or own.exists() else first
+
+    def has_vagrantfile(self) -> bool:
+        """Return whether the lab's Vagrantfile is there, and kubelab wrote it."""
+        return WRITTEN_BY in _text(self.vagrantfile)
+
+    def refuse_foreign_vagrantfile(self) -> None:
+        """Raise ConfigError where somebody else's file is in the place of the lab's Vagrantfile."""
+        file = self.vagrantfile
+        if (file.exists() or file.is_symlink()) and not self.has_vagrantfile():
+            raise ConfigError(
+                f"{file} is not kubelab's, so it is not written over",
+                hint="put lab.yaml into a folder of its own, or that file somewhere else",
+            )
 
     @property
     def state(self) -> Path:
@@ -122,3 +141,14 @@ class Workspace:
                 yield
         finally:
             lock.release()
+
+
+def _text(file: Path) -> str:
+    """Return what a small file says, or an empty string for anything else."""
+    # The commands know this module, and their --help must not wait for what that one imports.
+    from provision.host.records import read_small
+
+    try:
+        return read_small(file).decode(errors="replace")
+    except (FileNotFoundError, ValueError):
+        return ""

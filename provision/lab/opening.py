@@ -72,6 +72,7 @@ def open_lab(
     provider: Provider = PROVIDERS.make(config.provider, Provider, report, cancel)
     machines = VagrantMachines(workspace, inventory, provider, report)
     if facts is not None:
+        workspace.refuse_foreign_vagrantfile()
         # Before the network is asked for anything, which may take its time.
         refuse_impossible(config, inventory, workspace.root, provider, machines)
     software_of = SoftwareOf(config, workspace, report, cancel)

@@ -95,7 +95,7 @@ class VagrantMachines:
 
     def destroy(self) -> None:
         """Run `vagrant destroy`, if Vagrant has made anything here."""
-        if self.workspace.vagrantfile.exists() and self.known_ids():
+        if self.workspace.has_vagrantfile() and self.known_ids():
             self._vagrant("destroy", "--force", "--no-parallel")
 
     def _ids(self, names: Iterable[str]) -> dict[str, str]:

@@ -10,9 +10,10 @@ from provision.config.schema import ClusterConfig
 from provision.extensions import PROVIDERS
 from provision.host.facts import Acceleration
 from provision.templates import environment
+from provision.workspace import WRITTEN_BY
 
 BOOT_SECONDS = 120
-BANNER = "Written by `kubelab render` from lab.yaml: change that file, not this one."
+BANNER = f"{WRITTEN_BY} from lab.yaml: change that file, not this one."
 
 
 def vagrantfile(

@@ -19,6 +19,7 @@ class VagrantfileStep:
     title = "Vagrantfile"
 
     def is_done(self, ctx: Context) -> bool:
+        ctx.workspace.refuse_foreign_vagrantfile()
         file = ctx.workspace.vagrantfile
         return ctx.workspace.ssh_key.exists() and file.is_file() and file.read_bytes() == render(ctx).encode()
 

@@ -19,7 +19,7 @@ from provision.config.inventory import inventory_of
 from provision.errors import LabError, MissingTool, VagrantError
 from provision.providers.vagrant import VagrantMachines
 from provision.report.base import RecordingReporter
-from provision.workspace import Workspace
+from provision.workspace import WRITTEN_BY, Workspace
 from tests.fakes.config import make_config
 from tests.fakes.providers.ids import id_of
 from tests.fakes.providers.provider import FakeProvider
@@ -33,7 +33,7 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VagrantMachines
     monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "home"))
     config = make_config(workers={"count": 1})
     space = Workspace(tmp_path, config.name)
-    space.vagrantfile.write_text("# a lab\n")
+    space.vagrantfile.write_text(f"# {WRITTEN_BY}\nname: '{config.name}-cp1'\n")
     return VagrantMachines(space, inventory_of(config), FakeProvider(), RecordingReporter())
 
 
@@ -196,6 +196,9 @@ def test_destroy_runs_only_when_there_is_something(machines: VagrantMachines, st
     made(machines, "lab-w1", id_of("2"))
     machines.destroy()
     assert calls(machines) == ["destroy --force --no-parallel"]
+    # Vagrant would destroy the machines that this one has.
+    machines.workspace.vagrantfile.write_text("the user's own\n")
+    machines.destroy()
     machines.workspace.vagrantfile.unlink()
     machines.destroy()
     assert len(calls(machines)) == 1

@@ -131,6 +131,35 @@ def test_render_writes_beside_the_labs_file_wherever_it_is_called(kubelab: Kubel
     assert [path.name for path in Path().iterdir()] == ["elsewhere"]
 
 
+@pytest.mark.parametrize("content", [b"Vagrant.configure(2)\n", b"\xff", b"", None])
+def test_a_vagrantfile_of_the_users_own_is_never_written_over(
+    kubelab: Kubelab, content: bytes | None
+) -> None:
+    lab()
+    mine = Path("Vagrantfile")
+    mine.mkdir() if content is None else mine.write_bytes(content)
+    for arguments in (["render"], ["up", "--dry-run"], ["up"]):
+        result = kubelab(*arguments)
+        assert (result.exit_code, "is not kubelab's" in result.stderr) == (2, True), result.stderr
+        assert "a folder of its own" in result.stderr
+    assert mine.is_dir() if content is None else mine.read_bytes() == content
+
+
+def test_two_labs_in_one_folder_have_a_vagrantfile_each(kubelab: Kubelab) -> None:
+    for name in ("blue", "green"):
+        Path(f"{name}.yaml").write_text(f"name: {name}\n")
+        assert kubelab("render", "--file", f"{name}.yaml").exit_code == 0
+    assert "blue-cp1" in Path("Vagrantfile").read_text()
+    assert "green-cp1" in Path("Vagrantfile.green").read_text()
+    for name in ("blue", "green"):
+        again = kubelab("render", "--file", f"{name}.yaml", "--json")
+        assert not events(again)["result"]["data"]["changed"]
+    # One that has its place keeps it.
+    Path("Vagrantfile").unlink()
+    assert "Vagrantfile.green" in kubelab("render", "--file", "green.yaml").stdout
+    assert not Path("Vagrantfile").exists()
+
+
 @pytest.mark.parametrize("command", ["render", "up", "status", "destroy", "kubeconfig", "ssh-config"])
 @pytest.mark.parametrize("text", ["wokers: {count: 1}\n", "workers: {cout: 1}\n"])
 def test_an_unknown_key_is_refused_before_anything_is_written(
@@ -302,8 +331,6 @@ def test_files_of_the_lab_that_are_no_text_are_no_traceback(kubelab: Kubelab) ->
     assert kubelab("kubeconfig").stdout_bytes == b"\xff"
     # It is made anew from lab.yaml.
     assert kubelab("ssh-config").stdout.startswith("Host lab-cp1\n")
-    Path("Vagrantfile").write_bytes(b"\xff")
-    assert kubelab("render").exit_code == 0
     machine = Path(".vagrant/machines/lab-cp1/libvirt/id")
     machine.parent.mkdir(parents=True)
     machine.write_bytes(b"\xff")

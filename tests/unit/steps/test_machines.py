@@ -156,7 +156,7 @@ def test_the_vagrantfile_and_the_key_are_written_once(lab: Lab) -> None:
     assert lab.run(VagrantfileStep()) == ["vagrantfile"]
     key, text = space.ssh_key.read_text(), space.vagrantfile.read_text()
     assert lab.run(VagrantfileStep()) == []
-    space.vagrantfile.write_text("edited by hand")
+    space.vagrantfile.write_text(f"{text}edited by hand")
     assert lab.run(VagrantfileStep()) == ["vagrantfile"]
     assert (space.ssh_key.read_text(), space.vagrantfile.read_text()) == (key, text)
     assert space.ssh_key.stat().st_mode & 0o777 == 0o600
