@@ -115,7 +115,7 @@ def deploy(request: pytest.FixtureRequest, lab: LabUnderTest, kubectl: LabKubect
 
 
 @pytest.fixture(scope="session")
-def snapshot(lab: LabUnderTest) -> LabSnapshots:
+def lab_snapshot(lab: LabUnderTest) -> LabSnapshots:
     """The lab's snapshots: save(name, note), restore(name), delete(name)."""
     from provision.testing.snapshot import LabSnapshots
 

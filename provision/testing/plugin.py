@@ -11,8 +11,9 @@ Installed with kubelab and loaded by pytest automatically; in any folder:
     def test_a_worker_can_be_drained(kubectl, workers):
         kubectl.text("drain", workers[0].name, "--ignore-daemonsets")
 
-`pytest --fixtures` lists the fixtures, `pytest --markers` the marks. The plugin does nothing, and imports
-almost nothing, until one of them is used.
+`pytest --fixtures` lists the fixtures, `pytest --markers` the marks. Without --lab and ./lab.yaml there are
+no fixtures: other projects have theirs of the same names. The plugin does nothing, and imports almost
+nothing, until one of them is used.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from provision.testing.opening import (
     snapshots_of,
 )
 
-pytest_plugins = ["provision.testing.fixtures"]
+FIXTURES = "provision.testing.fixtures"
 # Our fixtures `node` and `worker` use these, which tells them from a user's fixtures of the same names.
 OWN = {"node": "_find_node", "worker": "_find_worker"}
 MARKERS = (
@@ -53,6 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     if config.getoption("--lab") and not lab_file(config).is_file():
         raise pytest.UsageError(f"--lab: there is no file {lab_file(config)}")
+    if lab_file(config).is_file():
+        config.pluginmanager.import_plugin(FIXTURES)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -120,6 +123,8 @@ def pytest_runtest_makereport(
     if call.excinfo is not None:
         explain(call.excinfo.value)
     report = yield
+    if call.excinfo is not None and _lacks_ours(item.config, call.excinfo.value):
+        report.sections.append(("kubelab", "its fixtures are there with --lab PATH, or beside a lab.yaml"))
     if report.failed:
         from provision.verify.described import look_of, node_of
 
@@ -127,6 +132,15 @@ def pytest_runtest_makereport(
         if look:
             report.sections.append(("where to look", look))
     return report
+
+
+def _lacks_ours(config: pytest.Config, error: BaseException) -> bool:
+    """Return whether a test wants a fixture that kubelab would have where there is a lab."""
+    if not isinstance(error, pytest.FixtureLookupError) or config.pluginmanager.has_plugin(FIXTURES):
+        return False
+    from provision.testing import fixtures
+
+    return hasattr(fixtures, str(error.argname))
 
 
 def _parametrized(metafunc: pytest.Metafunc, fixture: str) -> bool:

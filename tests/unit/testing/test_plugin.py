@@ -25,8 +25,9 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> Lab:
     """Return a healthy lab, which is what the plugin opens whatever it is told."""
+    with_file(pytester)
     made = running_lab(tmp_path / "lab")
     made.ctx.workspace.kubeconfig.write_text("")
     monkeypatch.setattr(repairing, "repair", lambda ctx, moment, good_until: None)
@@ -85,22 +86,46 @@ def test_the_lab_may_be_anywhere(pytester: pytest.Pytester) -> None:
     assert "test_a[lab-w2]" in result.stdout.str()
 
 
-def test_without_a_lab_there_is_one_clear_error(pytester: pytest.Pytester) -> None:
+def test_with_a_lab_file_that_is_wrong_there_is_one_clear_error(pytester: pytest.Pytester) -> None:
+    (pytester.path / "lab.yaml").write_text("nme: lab\n")
     pytester.makepyfile(other="def test_more(node): ...")
     result = run(pytester, "def test_a(node): ...\ndef test_b(worker): ...", "--collect-only")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     errors = [line for line in result.errlines if line.startswith("ERROR")]
     assert len(errors) == 1
-    assert "lab.yaml" in errors[0]
-    assert "kubelab init" in result.stderr.str()
+    assert "unknown key" in result.stderr.str()
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
-def test_without_a_lab_the_workers_of_xdist_say_so_too(pytester: pytest.Pytester) -> None:
+def test_with_a_lab_file_that_is_wrong_the_workers_of_xdist_say_so_too(pytester: pytest.Pytester) -> None:
+    (pytester.path / "lab.yaml").write_text("nme: lab\n")
     result = run(pytester, "def test_a(node): ...\ndef test_b(): ...", "-p", "xdist", "-n", "1")
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["there is no *lab.yaml", "hint: kubelab init"])
+    result.stdout.fnmatch_lines(["*unknown key*"])
     assert "INTERNALERROR" not in result.stdout.str()
+
+
+def test_where_there_is_no_lab_the_fixtures_of_other_plugins_are_theirs(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        another="""
+        import pytest
+
+        @pytest.fixture
+        def node():
+            return "another's"
+    """
+    )
+    pytester.syspathinsert()
+    source = 'def test_a(node):\n    assert node == "another\'s"\n'
+    run(pytester, source, "-p", "another").assert_outcomes(passed=1)
+    assert "provision.testing" not in run(pytester, source, "--fixtures").stdout.str()
+
+
+def test_where_there_is_no_lab_it_is_said_how_to_have_the_fixtures(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "def test_a(kubectl): ...\ndef test_b(nothing): ...")
+    result.assert_outcomes(errors=2)
+    text = result.stdout.str()
+    assert ("fixture 'kubectl' not found" in text, text.count("with --lab PATH")) == (True, 1)
 
 
 def test_tests_that_need_no_lab_run_without_one(pytester: pytest.Pytester) -> None:
@@ -151,7 +176,7 @@ def test_the_fixtures_give_the_lab(pytester: pytest.Pytester, lab: Lab) -> None:
         import pytest
 
         @pytest.fixture(scope="session")
-        def names(lab, nodes, workers, control_plane, kubectl, snapshot):
+        def names(lab, nodes, workers, control_plane, kubectl, lab_snapshot):
             assert kubectl.items("pods", "-A") == []
             assert lab.node("lab-w1") is workers[0]
             assert lab.control_plane is control_plane is nodes[0]
@@ -319,26 +344,27 @@ def test_a_test_may_save_and_restore_itself(pytester: pytest.Pytester, lab: Lab)
         import pytest
         from provision.errors import LabError
 
-        def test_all(snapshot, lab):
-            assert snapshot.save("mine", "a note").note == "a note"
-            snapshot.restore("mine")
-            snapshot.delete("mine")
+        def test_all(lab_snapshot, lab):
+            assert lab_snapshot.save("mine", "a note").note == "a note"
+            lab_snapshot.restore("mine")
+            lab_snapshot.delete("mine")
             with pytest.raises(LabError):
-                snapshot.restore("mine")
+                lab_snapshot.restore("mine")
             with pytest.raises(LabError):
-                snapshot.save("No Name")
+                lab_snapshot.save("No Name")
             with lab.context.workspace.lock(), pytest.raises(LabError, match="another kubelab command"):
-                snapshot.save("mine")
+                lab_snapshot.save("mine")
     """
     run(pytester, source).assert_outcomes(passed=1)
     assert whole(lab) == {}
 
 
 def test_fixtures_and_markers_are_documented(pytester: pytest.Pytester) -> None:
+    with_file(pytester)
     listed = run(pytester, "", "--fixtures").stdout.str()
     for fixture in ("lab", "nodes", "control_plane", "workers", "node", "worker", "kubectl", "namespace"):
         assert f"\n{fixture} " in listed or f"\n{fixture}\n" in listed
-    for fixture in ("module_namespace", "deploy", "snapshot"):
+    for fixture in ("module_namespace", "deploy", "lab_snapshot"):
         assert f"\n{fixture}" in listed
     assert "no docstring available" not in listed.partition("provision.testing.fixtures")[2]
     markers = run(pytester, "", "--markers").stdout.str()
