@@ -94,6 +94,12 @@ def default_path() -> Path:
     return Path(first) if first else home_dir() / ".kube" / "config"
 
 
+def files_of_user() -> list[Path]:
+    """Return the files in which kubectl may find a context: those of $KUBECONFIG, and ~/.kube/config."""
+    named = [Path(name) for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
+    return list(dict.fromkeys([*named, home_dir() / ".kube" / "config"]))
+
+
 def merge_into(target: Path, lab: Path) -> None:
     """Put the lab's cluster, user and context into `target`, replacing those of the same names.
 
@@ -110,6 +116,29 @@ def merge_into(target: Path, lab: Path) -> None:
     write_output(target, yaml.safe_dump(document, sort_keys=False), mode=PRIVATE)
 
 
+def take_out(target: Path, lab: Path) -> bool:
+    """Take out of `target` what `merge_into` put there of the lab; return whether anything was.
+
+    The cluster is known by its authority: an entry of the same name may be of another one. Raises ConfigError
+    if `target` is no kubeconfig.
+    """
+    try:
+        own = read_kubeconfig(lab)
+    except (LabError, OSError):
+        # Without it nothing can be known as the lab's.
+        return False
+    document, authorities = _users_own(target), _authorities(own)
+    if not authorities & _authorities(document):
+        return False
+    for section in SECTIONS:
+        names = {entry["name"] for entry in own[section]}
+        document[section] = [entry for entry in document.get(section) or [] if entry["name"] not in names]
+    if document.get("current-context") == own["current-context"]:
+        document["current-context"] = ""
+    write_output(target, yaml.safe_dump(document, sort_keys=False), mode=PRIVATE)
+    return True
+
+
 def read_kubeconfig(file: Path) -> dict[str, Any]:
     """Return the kubeconfig of a lab, which has an entry in each section; raises LabError."""
     checked(file)
@@ -121,6 +150,13 @@ def read_kubeconfig(file: Path) -> dict[str, Any]:
     except ValueError as error:
         why = str(error)
     raise LabError(f"{file} is damaged: {why}", hint=DAMAGED)
+
+
+def _authorities(document: dict[str, Any]) -> set[tuple[str, str]]:
+    """Return the name and the certificate authority of each cluster that has one."""
+    clusters = [(entry["name"], entry.get("cluster")) for entry in document.get("clusters") or []]
+    key = "certificate-authority-data"
+    return {(name, str(about[key])) for name, about in clusters if isinstance(about, dict) and about.get(key)}
 
 
 def _keys(value: object) -> set[object]:

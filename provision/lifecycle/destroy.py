@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import time
 
+from provision.cluster.kubeconfig import files_of_user, take_out
 from provision.config.inventory import machine_names
-from provision.errors import Cancelled, LabError, MissingTool, VagrantError
+from provision.errors import Cancelled, LabError, MissingTool, VagrantError, in_one_line
 from provision.host.files import remove_with_leftovers
 from provision.lab.context import Context
 from provision.lab.ownership import ownership_of
@@ -16,6 +17,8 @@ from provision.verify import record
 
 def destroy(ctx: Context) -> None:
     """Remove machines, disks, snapshots, network, leases, keys and kubeconfig; the run log stays.
+
+    The lab's context is taken out of the user's own kubeconfig, too.
 
     Also works on an incomplete lab, or when machines were removed without Vagrant.
     """
@@ -33,6 +36,7 @@ def destroy(ctx: Context) -> None:
     left = ctx.provider.lab_machines(ctx.config, own.ids)
     ctx.provider.remove([machine for machine in left if own.covers(machine)])
     ctx.provider.remove_rest(ctx.config)
+    _forget_context(ctx)
     _forget(ctx)
     seconds = time.monotonic() - start
     ctx.report.info(
@@ -49,6 +53,19 @@ def _forget_snapshots(ctx: Context) -> None:
         raise
     except LabError as error:
         ctx.report.info(f"Vagrant will delete the snapshots, which takes longer: {error.message}")
+
+
+def _forget_context(ctx: Context) -> None:
+    """Take the lab's context out of the user's kubeconfig; what cannot be is told."""
+    try:
+        for file in files_of_user():
+            if take_out(file, ctx.workspace.kubeconfig):
+                ctx.report.info(f"took the context {ctx.config.name} out of {file}")
+    except (LabError, OSError) as error:
+        ctx.report.warn(
+            f"the context {ctx.config.name} may still be in your kubeconfig: {in_one_line(error)}; "
+            f"kubectl config delete-context {ctx.config.name} removes it"
+        )
 
 
 def _forget(ctx: Context) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from provision.cluster.kubeconfig import checked, default_path, merge_into
+from provision.cluster.kubeconfig import checked, default_path, files_of_user, merge_into, take_out
 from provision.errors import ConfigError, LabError
 from tests.fakes.host import homeless
 from tests.fakes.lab import make_context
@@ -197,3 +197,63 @@ def test_no_kubectl_is_run_with_a_kubeconfig_of_somebody_else(tmp_path: Path) ->
     context.workspace.kubeconfig.write_text("users: [{name: a, user: {exec: {command: touch}}}]")
     with pytest.raises(LabError, match="does not write there: exec"):
         context.kubectl.answers()
+
+
+def with_authority(authority: str, *names: str) -> dict[str, Any]:
+    document = kubeconfig(*names)
+    for entry in document["clusters"]:
+        entry["cluster"]["certificate-authority-data"] = authority
+    return document
+
+
+def test_what_was_merged_is_taken_out_and_nothing_else(lab: Path, tmp_path: Path) -> None:
+    lab.write_text(yaml.safe_dump(with_authority("b3Vycw==", "lab")))
+    mine = with_authority("bWluZQ==", "work")
+    target = tmp_path / "config"
+    target.write_text(yaml.safe_dump(mine))
+    merge_into(target, lab)
+    assert take_out(target, lab)
+    assert yaml.safe_load(target.read_text()) == mine | {"current-context": ""}
+    before = target.read_bytes()
+    assert not take_out(target, lab)
+    assert target.read_bytes() == before
+
+
+def test_the_users_choice_of_another_context_stays(lab: Path, tmp_path: Path) -> None:
+    lab.write_text(yaml.safe_dump(with_authority("b3Vycw==", "lab")))
+    target = tmp_path / "config"
+    target.write_text(yaml.safe_dump(with_authority("bWluZQ==", "work")))
+    merge_into(target, lab)
+    chosen = yaml.safe_load(target.read_text()) | {"current-context": "work"}
+    target.write_text(yaml.safe_dump(chosen))
+    assert take_out(target, lab)
+    assert yaml.safe_load(target.read_text())["current-context"] == "work"
+
+
+def test_a_cluster_of_the_same_name_and_another_authority_is_another_one(lab: Path, tmp_path: Path) -> None:
+    lab.write_text(yaml.safe_dump(with_authority("b3Vycw==", "lab")))
+    target = tmp_path / "config"
+    target.write_text(yaml.safe_dump(with_authority("dGhlaXJz", "lab")))
+    assert not take_out(target, lab)
+    # Where the lab's own kubeconfig is gone or damaged, nothing is known as its own.
+    target.write_bytes(lab.read_bytes())
+    for text in ("", "[]"):
+        lab.write_text(text)
+        assert not take_out(target, lab)
+    lab.unlink()
+    assert not take_out(target, lab)
+
+
+def test_a_users_file_that_is_not_there_is_not_made(lab: Path, tmp_path: Path) -> None:
+    lab.write_text(yaml.safe_dump(with_authority("b3Vycw==", "lab")))
+    assert not take_out(tmp_path / "config", lab)
+    assert not (tmp_path / "config").exists()
+
+
+def test_kubectls_files_are_those_it_reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    home = tmp_path / ".kube/config"
+    monkeypatch.setenv("KUBECONFIG", f"a{os.pathsep}{os.pathsep}{home}")
+    assert files_of_user() == [Path("a"), home]
+    monkeypatch.delenv("KUBECONFIG")
+    assert files_of_user() == [home]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
+from provision.cluster.kubeconfig import merge_into
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigError, ToolFailed, VagrantError
 from provision.lifecycle.destroy import destroy
@@ -17,8 +19,10 @@ from tests.fakes.providers.snapshots import FakeVm
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """Return a lab as `up` leaves it."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
     made = make_lab(tmp_path, workers={"count": 1})
     space = made.ctx.workspace
     make_key(space.ssh_key, "lab")
@@ -52,6 +56,35 @@ def test_machines_network_keys_and_kubeconfig_go_and_the_run_log_stays(lab: Lab)
     assert list((root / ".vagrant" / "machines").iterdir()) == []
     assert lab.report.of("warn") == []
     assert lab.report.of("result")[0]["data"]["lab"] == "lab"
+
+
+def write_kubeconfig(lab: Lab) -> None:
+    entry = {"name": "lab", "cluster": {"certificate-authority-data": "b3Vycw=="}}
+    parts = {"clusters": [entry], "users": [{"name": "lab-admin"}], "contexts": [{"name": "lab"}]}
+    lab.ctx.workspace.kubeconfig.write_text(json.dumps({"kind": "Config", **parts, "current-context": "lab"}))
+
+
+def test_the_context_goes_out_of_the_users_own_kubeconfig(lab: Lab, tmp_path: Path) -> None:
+    write_kubeconfig(lab)
+    own = tmp_path / "home/.kube/config"
+    merge_into(own, lab.ctx.workspace.kubeconfig)
+    destroy(lab.ctx)
+    assert "lab" not in own.read_text()
+    assert f"took the context lab out of {own}" in [event["text"] for event in lab.report.of("info")]
+
+
+def test_a_kubeconfig_of_the_user_that_cannot_be_read_keeps_nothing_from_its_end(
+    lab: Lab, tmp_path: Path
+) -> None:
+    write_kubeconfig(lab)
+    own = tmp_path / "home/.kube/config"
+    own.parent.mkdir(parents=True)
+    own.write_text("kind: List\n")
+    destroy(lab.ctx)
+    (warning,) = lab.report.of("warn")
+    assert "may still be in your kubeconfig" in warning["text"]
+    assert own.read_text() == "kind: List\n"
+    assert not lab.ctx.workspace.kubeconfig.exists()
 
 
 def test_what_killed_writes_left_goes_too(lab: Lab) -> None:
