@@ -112,35 +112,28 @@ class Libvirt:
         """Return the domains with a name and on the network of this lab, and those with `ids`."""
         found = [_machine(root) for _, root in self._domains(config)]
         rest = sorted(set(ids) - {machine.id for machine in found})
-        roots = (self.virsh.xml("dumpxml", machine) for machine in rest)
-        return found + [_machine(root) for root in roots if root is not None]
+        return found + [_machine(root) for root in self.virsh.definitions(rest).values()]
 
     def machines_of_labs(self) -> list[LabMachine]:
         """Return the domains that have the name and the network of a lab."""
         (names,) = self.virsh.lists("list --all --name")
         labs = {name: lab for name in names if (lab := lab_of_machine(name)) is not None}
-        roots = ((lab, self.virsh.xml("dumpxml", name)) for name, lab in labs.items())
-        return [_machine(root) for lab, root in roots if root is not None and _is_on(root, network_name(lab))]
+        roots = self.virsh.definitions(list(labs))
+        return [_machine(root) for name, root in roots.items() if _is_on(root, network_name(labs[name]))]
 
     def taken(self, config: ClusterConfig, inventory: Inventory, known: Mapping[str, str]) -> list[str]:
         """Return the names that domains of other networks have, but for those that Vagrant began to make."""
         (names,) = self.virsh.lists("list --all --name")
         found = [node.name for node in inventory.nodes if node.name in names]
         ours = {name for name, _ in self._domains(config)} if found else set()
-        foreign = {name: self.virsh.xml("dumpxml", name) for name in found if name not in ours}
-        return [
-            name
-            for name, root in foreign.items()
-            if root is not None and root.findtext("uuid") not in known.values()
-        ]
+        foreign = self.virsh.definitions([name for name in found if name not in ours])
+        return [name for name, root in foreign.items() if root.findtext("uuid") not in known.values()]
 
     def _domains(self, config: ClusterConfig) -> Iterator[tuple[str, ET.Element]]:
         """Give the domains with a name and on the network of this lab, and their definitions."""
         (names,) = self.virsh.lists("list --all --name")
-        for name in filter(machine_names(config.name).fullmatch, names):
-            root = self.virsh.xml("dumpxml", name)
-            if root is None:
-                continue
+        ours = list(filter(machine_names(config.name).fullmatch, names))
+        for name, root in self.virsh.definitions(ours).items():
             if _is_on(root, network_name(config.name)):
                 yield name, root
 

@@ -42,8 +42,7 @@ class Virsh:
 
     def lists(self, *commands: str) -> list[list[str]]:
         """Run several listing commands in one process; return the lines of each."""
-        # No name in a listing can be this.
-        separator = f"==={secrets.token_hex(16)}==="
+        separator = _separator()
         text = self(f"; echo {separator}; ".join(commands))
         return [
             [line.strip() for line in part.splitlines() if line.strip()] for part in text.split(separator)
@@ -58,13 +57,31 @@ class Virsh:
         states |= dict.fromkeys(paused, PAUSED)
         return {machine: states[machine] for machine in ids if machine in states}
 
+    def definitions(self, machines: Sequence[str]) -> dict[str, ET.Element]:
+        """Return machine -> its definition, of those domains that exist; all are asked for in one process.
+
+        `machines` are ids, or names as kubelab gives them: one of somebody else's could be a command.
+        """
+        found: dict[str, ET.Element] = {}
+        if not machines:
+            return found
+        separator = _separator()
+        text = self("; ".join(f"dumpxml {machine}; echo {separator}" for machine in machines))
+        for machine, part in zip(machines, text.split(separator), strict=False):
+            # Of several commands only the last one's failure is told: asked alone, it says why.
+            root = (
+                _parsed(("dumpxml", machine), part.strip()) if part.strip() else self.xml("dumpxml", machine)
+            )
+            if root is not None:
+                found[machine] = root
+        return found
+
     def xml(self, *arguments: str) -> ET.Element | None:
         """Return the XML that a dump command prints, or None when the object does not exist."""
         try:
-            text = self(*arguments)
-            return ET.fromstring(text)
-        except ET.ParseError:
-            raise UnknownAnswer(["virsh", *arguments], text, hint=HINT) from None
+            return _parsed(arguments, self(*arguments))
+        except UnknownAnswer:
+            raise
         except ToolFailed as error:
             if any(reason in error.output for reason in MISSING):
                 return None
@@ -73,8 +90,7 @@ class Virsh:
     def domains(self) -> list[ET.Element]:
         """Return the definitions of all domains, whoever made them."""
         (ids,) = self.lists("list --all --uuid")
-        roots = (self.xml("dumpxml", machine) for machine in ids)
-        return [root for root in roots if root is not None]
+        return list(self.definitions(ids).values())
 
     def quietly(self, *arguments: str) -> bool:
         """Run a command unless there is nothing for it to do; return whether there was."""
@@ -85,6 +101,18 @@ class Virsh:
                 return False
             raise
         return True
+
+
+def _separator() -> str:
+    """Return a line that no name in a listing, and no definition, can contain."""
+    return f"==={secrets.token_hex(16)}==="
+
+
+def _parsed(arguments: Sequence[str], text: str) -> ET.Element:
+    try:
+        return ET.fromstring(text)
+    except ET.ParseError:
+        raise UnknownAnswer(["virsh", *arguments], text, hint=HINT) from None
 
 
 def attributes(root: ET.Element, path: str, names: Sequence[str]) -> set[tuple[str, ...]]:
