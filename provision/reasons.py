@@ -22,7 +22,7 @@ _KINDS = (
         r"|time=\S+ level=fatal "
     ),
 )
-_LATE = re.compile(r"it did not end within \d+ s$")
+_LATE = re.compile(r"it did not end within \d+ s$|it said more than \d+ MiB and was ended$")
 # Frames of Ruby, progress, and the words that Vagrant puts around an error.
 _NOISE = re.compile(
     r"\s*(?:from )?(?:/|<internal:)\S*:\d+:in "

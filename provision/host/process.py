@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -27,6 +28,13 @@ KILL_GRACE = 5.0
 # How long to read on after the program ended: what it left in the background may hold its streams.
 DRAIN_GRACE = 1.0
 POLL = 0.2
+# Bytes of one stream: far more than any program says that does its work. A longer line comes in pieces.
+MOST_SAID = 64 * 2**20
+LONGEST_LINE = 2**20
+# About what Python needs for a line beside its characters.
+LINE_COST = 64
+# The stream and its line, None where there are too many; None alone for the end of a stream.
+_Lines = queue.Queue[tuple[str, str | None] | None]
 # Sends a signal to a process group, as os.killpg does.
 Kill = Callable[[int, signal.Signals], None]
 
@@ -54,7 +62,8 @@ def run_tool(
     (seconds), on `cancel` and on Ctrl-C: `on_end` is told, then it has `grace` seconds to end by itself,
     unless Ctrl-C comes again. What a program that ended by itself leaves in the background runs on.
     `kill` ends the group. On Linux the program is sent `orphaned` when this thread or process is gone,
-    whatever ended it. `umask` -1 is this process's own. Raises MissingTool, ToolFailed, Cancelled.
+    whatever ended it. `umask` -1 is this process's own. Raises MissingTool, ToolFailed, Cancelled; a program
+    that says more than MOST_SAID is ended.
     """
     process = None
     try:
@@ -66,6 +75,9 @@ def run_tool(
         raise Cancelled(f"`{argv[0]}` was given up") from None
     except _DeadlinePassed as passed:
         raise ToolFailed(argv, 124, f"{passed}\nit did not end within {deadline:.0f} s", hint=hint) from None
+    except _TooMuchSaid as much:
+        text = f"{much}\nit said more than {MOST_SAID // 2**20} MiB and was ended"
+        raise ToolFailed(argv, 125, text, hint=hint) from None
     finally:
         if process is not None:
             _end_group(process, grace, on_end, kill)
@@ -129,6 +141,10 @@ class _DeadlinePassed(Exception):
     pass
 
 
+class _TooMuchSaid(Exception):
+    pass
+
+
 class _CancelSeen(Exception):
     pass
 
@@ -144,7 +160,7 @@ def _follow(
 
     Those are stderr's, or stdout's where stderr is empty.
     """
-    lines: queue.Queue[tuple[str, str] | None] = queue.Queue()
+    lines: _Lines = queue.Queue()
     streams = {"out": process.stdout, "err": process.stderr}
     for name, stream in streams.items():
         assert stream is not None
@@ -175,6 +191,8 @@ def _follow(
             open_streams -= 1
             continue
         name, line = item
+        if line is None:
+            raise _TooMuchSaid(_why(tails))
         tails[name].append(line)
         if name == "out":
             out.append(line)
@@ -188,9 +206,14 @@ def _why(tails: Mapping[str, Iterable[str]]) -> str:
     return stderr if stderr.strip() else "".join(tails["out"])
 
 
-def _pump(name: str, stream: IO[str], lines: queue.Queue[tuple[str, str] | None]) -> None:
+def _pump(name: str, stream: IO[str], lines: _Lines) -> None:
+    said = 0
     with stream:
-        for line in stream:
+        for line in iter(partial(stream.readline, LONGEST_LINE), ""):
+            said += len(line) + LINE_COST
+            if said > MOST_SAID:
+                lines.put((name, None))
+                break
             lines.put((name, line))
     lines.put(None)
 

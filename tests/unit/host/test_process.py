@@ -99,6 +99,18 @@ def test_a_file_that_cannot_be_run_is_an_error_for_people(tmp_path: Path) -> Non
     assert "could not be started" in caught.value.details
 
 
+@pytest.mark.parametrize("script", ["yes", "cat /dev/zero", "yes >&2"])
+def test_a_program_that_never_stops_talking_is_ended(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    monkeypatch.setattr("provision.host.process.MOST_SAID", 2**20)
+    with pytest.raises(ToolFailed, match="ended with exit code 125") as caught:
+        sh(f"echo why >&2; exec {script}", deadline=60)
+    assert "it said more than 1 MiB" in caught.value.output
+
+
+def test_a_long_line_is_returned_whole() -> None:
+    assert len(sh("head -c 3000000 /dev/zero")) == 3_000_000
+
+
 def test_the_deadline_ends_the_whole_group(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     began = time.monotonic()
