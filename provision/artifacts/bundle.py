@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from provision.errors import LabError
 from provision.host.files import cache_dir, write_atomic
+from provision.host.records import read_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,9 +71,11 @@ class Bundle:
         Raises BundleBroken if there is no index or a file does not fit it.
         """
         try:
-            text = (root / INDEX).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+            text = read_small(root / INDEX)
+        except FileNotFoundError:
             raise BundleBroken(root, INDEX, expected="a file", got="no such file") from None
+        except ValueError as error:
+            raise BundleBroken(root, INDEX, expected="a file", got=str(error)) from None
         bundle = _parse(root, text)
         for entry in bundle.entries:
             _check_size(root, entry)

@@ -61,8 +61,10 @@ def _read_box(contents: Path) -> dict[str, Any] | None:
     """Return what is shown of the box beside its contents.json; None for a damaged one."""
     import json
 
+    from provision.host.records import read_small
+
     try:
-        fields = json.loads(contents.read_bytes())
+        fields = json.loads(read_small(contents))
         size = (contents.parent / "kubelab.box").stat().st_size // 2**20
         names = {name: str(fields[name]) for name in ("name", "kubernetes", "bundle")}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -34,6 +34,8 @@ COPY_DEADLINE = 3600.0
 # A registry counts what one address asks for; more would not be faster either.
 AT_ONCE = 3
 CHUNK = 1 << 20
+# Bytes of an image's manifest or configuration: registries take none larger than 4 MiB.
+LARGEST_TEXT = 4 << 20
 _REFERENCE = re.compile(r"(?P<name>[^@]+?)(:(?P<tag>[\w][\w.-]*))?(@(?P<digest>sha256:[0-9a-f]{64}))?")
 
 
@@ -153,8 +155,8 @@ def rewrite(archive: Path, path: Path, ref: str) -> None:
     """
     try:
         with tarfile.open(archive) as tar, contextlib.ExitStack() as opened:
-            (image,) = json.loads(_member(tar, "manifest.json").read())
-            description = _member(tar, image["Config"]).read()
+            (image,) = json.loads(_text(tar, "manifest.json"))
+            description = _text(tar, image["Config"])
             layers: dict[str, IO[bytes]] = {}
             for digest, name in zip(diff_ids(description), image["Layers"], strict=True):
                 layer = opened.enter_context(_member(tar, name))
@@ -171,6 +173,15 @@ def _sha256(file: IO[bytes]) -> str:
     while chunk := file.read(CHUNK):
         digest.update(chunk)
     return digest.hexdigest()
+
+
+def _text(tar: tarfile.TarFile, name: str) -> bytes:
+    """Return a small file of the archive; raises ValueError, KeyError."""
+    with _member(tar, name) as file:
+        content = file.read(LARGEST_TEXT + 1)
+    if len(content) > LARGEST_TEXT:
+        raise ValueError(f"{name} is larger than {LARGEST_TEXT // 2**20} MiB")
+    return content
 
 
 def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -102,6 +103,7 @@ def test_a_short_or_missing_file_is_found_on_open(tmp_path: Path, content: bytes
         '{"schema": 1, "entries": [3]}',
         "\udcff",
         "[" * 200_000,
+        '{"schema": 1}' + " " * 2**20,
     ],
     ids=lambda text: text[:30],
 )
@@ -110,6 +112,12 @@ def test_an_index_that_is_no_index_is_refused(tmp_path: Path, text: str) -> None
     with pytest.raises(BundleBroken) as error:
         Bundle.open(tmp_path)
     assert error.value.path == "index.json"
+
+
+def test_an_index_that_nobody_writes_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "index.json")
+    with pytest.raises(BundleBroken, match="not a regular file"):
+        Bundle.open(tmp_path)
 
 
 def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:

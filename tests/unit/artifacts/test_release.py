@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import re
+import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,6 +148,15 @@ def test_an_image_in_its_one_form_stays_as_it_is(tmp_path: Path) -> None:
 def test_an_archive_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"no tar")
     with pytest.raises(LabError, match="not a docker archive"):
+        rewrite(tmp_path / "a.tar", tmp_path / "b.tar", PAUSE)
+
+
+def test_a_manifest_without_an_end_is_not_read_whole(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w:gz") as tar:
+        info = tarfile.TarInfo("manifest.json")
+        info.size = 5 << 20
+        tar.addfile(info, io.BytesIO(bytes(info.size)))
+    with pytest.raises(LabError, match=r"manifest\.json is larger than 4 MiB"):
         rewrite(tmp_path / "a.tar", tmp_path / "b.tar", PAUSE)
 
 
