@@ -79,6 +79,9 @@ class Provider(Protocol):
     def remove(self, machines: Sequence[LabMachine]) -> None:
         """Remove machines, and those of their disks that were made with them."""
 
+    def remove_left_disks(self, config: ClusterConfig) -> None:
+        """Remove the disks of the lab's machines that have no machine: an ended `vagrant up` leaves some."""
+
     def remove_rest(self, config: ClusterConfig) -> None:
         """Remove what Vagrant leaves of a lab: its network, and disks that nothing uses any more."""
 

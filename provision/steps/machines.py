@@ -93,6 +93,8 @@ def _remove_half_made(ctx: Context) -> None:
         names = ", ".join(machine.name for machine in half_made)
         ctx.report.info(f"removing half-made machines: {names}")
         ctx.provider.remove(half_made)
+    if len(ctx.machines.ids()) < len(ctx.inventory.nodes):
+        ctx.provider.remove_left_disks(ctx.config)
 
 
 def _strays(ctx: Context) -> list[LabMachine]:

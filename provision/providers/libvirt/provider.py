@@ -150,9 +150,13 @@ class Libvirt:
             self.virsh.quietly("undefine", machine.id, "--snapshots-metadata", "--managed-save", "--nvram")
         self.storage.delete_disks(disks)
 
+    def remove_left_disks(self, config: ClusterConfig) -> None:
+        """Remove the lab's disks without a machine, which keep Vagrant from making that machine."""
+        self.storage.delete_left_disks(machine_names(config.name))
+
     def remove_rest(self, config: ClusterConfig) -> None:
         """Remove the lab's network, disks without a machine, and box images nothing is cloned from."""
-        self.storage.delete_left_disks(machine_names(config.name))
+        self.remove_left_disks(config)
         self.storage.delete_idle_boxes()
         self._remove_network(config)
 

@@ -139,6 +139,9 @@ class VirtualBox:
                 errors=ToolFailed,
             )
 
+    def remove_left_disks(self, config: ClusterConfig) -> None:
+        """Do nothing: a disk is made with its machine, and goes with it."""
+
     def remove_rest(self, config: ClusterConfig) -> None:
         """Remove the lab's host-only interface; the machine that Vagrant clones from belongs to the box."""
         self.network.remove(config)

@@ -332,6 +332,14 @@ def image(name: str) -> str:
     return IMAGE.replace("abc", name)
 
 
+def test_a_disk_that_an_ended_vagrant_left_goes_and_those_of_machines_stay(host: Host) -> None:
+    host.machine("lab-cp1")
+    clone = {"size": 1, "backing": IMAGE}
+    host.volumes(**{"lab-w1.img": clone, "lab-w2.img": {"size": 1}, "lab2-w1.img": clone})
+    PROVIDER.remove_left_disks(CONFIG)
+    assert host.names("volumes") == {"lab-cp1.img", "lab-w2.img", "lab2-w1.img"}
+
+
 def test_the_rest_of_a_lab_goes_and_nothing_else(host: Host) -> None:
     make_network()
     stays: dict[str, Any] = {

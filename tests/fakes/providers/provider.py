@@ -80,6 +80,9 @@ class FakeProvider:
         self.calls.append(("remove", names))
         self.stray = [name for name in self.stray if name not in names]
 
+    def remove_left_disks(self, config: ClusterConfig) -> None:
+        self.calls.append(("remove_left_disks", config.name))
+
     def remove_rest(self, config: ClusterConfig) -> None:
         self.calls.append(("remove_rest", config.name))
         self.network = False

@@ -56,6 +56,15 @@ def test_machines_are_made_once_and_their_keys_recorded(lab: Lab) -> None:
     assert lab.machines.calls == ["up"]
 
 
+def test_disks_without_a_machine_are_removed_before_it_is_made_and_not_later(lab: Lab) -> None:
+    up(lab)
+    assert ("remove_left_disks", "lab") in lab.provider.calls
+    lab.provider.calls.clear()
+    lab.machines.state["lab-w1"] = STOPPED
+    assert up(lab) == ["machines"]
+    assert lab.provider.calls == []
+
+
 def test_the_connection_that_recorded_a_key_is_kept_and_trusts_no_other(lab: Lab) -> None:
     up(lab)
     for node in lab.ctx.inventory.nodes:
@@ -85,6 +94,7 @@ def test_a_machine_made_anew_shows_its_new_key(lab: Lab) -> None:
 
 def test_paused_machines_run_on_and_are_not_booted(lab: Lab) -> None:
     up(lab)
+    lab.provider.calls.clear()
     lab.machines.make("lab-w1", PAUSED)
     resume = lab.provider.resume
 
@@ -114,7 +124,7 @@ def test_half_made_machines_are_removed_before_vagrant_runs(lab: Lab) -> None:
     lab.machines.failure = VagrantError(["vagrant", "up"], 1, "boom")
     with pytest.raises(StepFailed):
         up(lab)
-    assert lab.provider.calls == [("remove", ["lab-w1"])]
+    assert lab.provider.calls[0] == ("remove", ["lab-w1"])
     lab.machines.failure = None
     assert up(lab) == ["machines"]
 
@@ -142,6 +152,7 @@ def test_a_node_that_left_the_file_is_refused_and_not_touched(lab: Lab, running:
     if running:
         up(lab)
     done = list(lab.machines.calls)
+    lab.provider.calls.clear()
     lab.provider.stray = ["lab-w2"]
     with pytest.raises(StepFailed, match="lab-w2") as caught:
         up(lab)
