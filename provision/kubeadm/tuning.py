@@ -30,10 +30,6 @@ CPU_SHARES = {
     "kube-controller-manager": "50m",
     "kube-scheduler": "25m",
 }
-# A watch that begins with all objects waits for etcd's word that these are all: minutes in which CoreDNS
-# and the scheduler know no Service and no node. The others compare caches, and other API servers, in vain.
-# In Kubernetes 1.35 to 1.37 each may be switched off (kube_features.go of k8s.io/apiserver).
-_FEATURES_OFF = ("WatchList", "DetectCacheInconsistency", "UnknownVersionInteroperabilityProxy")
 _LEADER = {"lease-duration": "120s", "renew-deadline": "90s", "retry-period": "2s"}
 
 
@@ -52,11 +48,7 @@ def arguments(component: str, acceleration: Acceleration) -> dict[str, str]:
     elect = {f"leader-elect-{key}": value for key, value in _LEADER.items()}
     asked = f"{int(_ETCD_ANSWER * acceleration.factor)}s"
     return {
-        "kube-apiserver": {
-            "etcd-healthcheck-timeout": asked,
-            "etcd-readycheck-timeout": asked,
-            "feature-gates": ",".join(f"{name}=false" for name in _FEATURES_OFF),
-        },
+        "kube-apiserver": {"etcd-healthcheck-timeout": asked, "etcd-readycheck-timeout": asked},
         "etcd": {"heartbeat-interval": "500", "election-timeout": "5000"},
         "kube-controller-manager": elect,
         "kube-scheduler": elect,
@@ -68,8 +60,7 @@ def environment(acceleration: Acceleration) -> dict[str, str]:
     if acceleration.factor <= 1:
         return {}
     # A collector that runs a quarter as often: while everything starts it takes much of an emulated CPU.
-    # Without the second each client would first ask for the watch that the API server refuses.
-    return {"GOGC": "400", "KUBE_FEATURE_WatchListClient": "false"}
+    return {"GOGC": "400"}
 
 
 def kubelet(acceleration: Acceleration) -> dict[str, Any]:

@@ -219,13 +219,6 @@ def test_the_api_server_gives_etcd_longer_to_answer_only_under_emulation() -> No
     assert (told["etcd-healthcheck-timeout"], told["etcd-readycheck-timeout"]) == ("20s", "20s")
 
 
-def test_under_emulation_nobody_waits_for_a_watch_that_begins_with_all_objects() -> None:
-    cluster = init(TCG)["ClusterConfiguration"]
-    assert "WatchList=false" in arguments(cluster["apiServer"])["feature-gates"].split(",")
-    asked = {"name": "KUBE_FEATURE_WatchListClient", "value": "false"}
-    assert all(asked in cluster[part]["extraEnvs"] for part in ("controllerManager", "scheduler"))
-
-
 def test_kubeadm_is_pointed_at_a_folder_of_patches_only_where_there_is_one() -> None:
     # kubeadm fails on a folder that does not exist.
     assert "patches" not in init(KVM)["InitConfiguration"]
