@@ -8,6 +8,7 @@ import os
 import stat
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 import platformdirs
 
@@ -36,6 +37,18 @@ def cache_dir() -> Path:
         # Without a home folder platformdirs takes `~` for the name of one.
         home_dir()
     return Path(named or platformdirs.user_cache_dir("kubelab")).absolute()
+
+
+def open_regular(path: Path, flags: int = 0) -> BinaryIO:
+    """Open a file to read it, with more `flags` of os.open; raises OSError, also for what is no regular file.
+
+    Where a folder came from somebody else, a named pipe in it would be waited for without end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise OSError(0, "it is not a regular file")
 
 
 def read_text(path: Path, *, hint: str) -> str:

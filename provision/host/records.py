@@ -5,14 +5,13 @@ They lie beside a lab.yaml, and that folder may have come from somebody else, or
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from provision.errors import MadeByNewer
+from provision.host.files import open_regular
 
 LARGEST_MIB = 1
 # The keys by which such a file says how it is to be read.
@@ -44,19 +43,12 @@ def read_record(path: Path, model: type[M]) -> M:
 def read_small(path: Path) -> bytes:
     """Return the content of a regular file of 1 MiB at most; raises FileNotFoundError, ValueError."""
     try:
-        # Without it a named pipe that nobody writes to would be waited for without end.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_regular(path) as file:
+            content = file.read(LARGEST_MIB * 2**20 + 1)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise ValueError(f"it cannot be read: {error.strerror}") from error
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("it is not a regular file")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(LARGEST_MIB * 2**20 + 1)
-    finally:
-        os.close(descriptor)
     if len(content) > LARGEST_MIB * 2**20:
         raise ValueError(f"it is larger than {LARGEST_MIB} MiB")
     return content

@@ -39,8 +39,8 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """Return "1400 MiB" for a number of bytes."""
-    return f"{count // _MIB} MiB"
+    """Return "1400 MiB" for a number of bytes, "12 KiB" for a small one."""
+    return f"{count // _MIB} MiB" if count >= _MIB else f"{-(-count // 1024)} KiB"
 
 
 def age(then: dt.datetime, now: dt.datetime) -> str:

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import platform
-import stat
 import tarfile
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from provision import __version__
 from provision.config.inventory import Node
 from provision.engine.parallel import Jobs
 from provision.errors import Cancelled, LabError, in_one_line
-from provision.host.files import PRIVATE
+from provision.host.files import PRIVATE, open_regular
 from provision.lab.context import Context
 from provision.providers.base import MISSING, RUNNING
 from provision.report.faults import traceback_of
@@ -147,13 +146,8 @@ def _journal(ctx: Context, node: Node, unit: str) -> Callable[[], str]:
 def _end_of(path: Path) -> str:
     """Return the last part of a file; raises OSError.
 
-    The folder may have come from somebody else: a link could name any file of this user, and a named pipe
-    would be waited for without end.
+    The folder may have come from somebody else: a link could name any file of this user.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
-            raise OSError(0, "it is not a file")
-        file.seek(max(0, about.st_size - KEPT - BEFORE))
+    with open_regular(path, os.O_NOFOLLOW) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - KEPT - BEFORE))
         return file.read(KEPT + BEFORE).decode(errors="replace")

@@ -79,13 +79,12 @@ class Virsh:
     def xml(self, *arguments: str) -> ET.Element | None:
         """Return the XML that a dump command prints, or None when the object does not exist."""
         try:
-            return _parsed(arguments, self(*arguments))
-        except UnknownAnswer:
-            raise
+            text = self(*arguments)
         except ToolFailed as error:
             if any(reason in error.output for reason in MISSING):
                 return None
             raise
+        return _parsed(arguments, text)
 
     def domains(self) -> list[ET.Element]:
         """Return the definitions of all domains, whoever made them."""
