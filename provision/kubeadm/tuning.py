@@ -72,23 +72,30 @@ def kubelet(acceleration: Acceleration) -> dict[str, Any]:
 
 
 def patches(acceleration: Acceleration) -> dict[str, str]:
-    """Return file name -> YAML of the patches that give the static pods time to answer."""
+    """Return file name -> YAML of the patches that give the static pods and CoreDNS time to answer."""
     if acceleration.factor <= 1:
         return {}
+    # A container that is slow to answer is slower still after a restart.
     liveness = {"timeoutSeconds": 60, "periodSeconds": 30, "failureThreshold": 20}
     startup = {"timeoutSeconds": 60, "periodSeconds": 5, "failureThreshold": 240}
+    readiness = {"timeoutSeconds": 60, "periodSeconds": 5, "failureThreshold": 20}
     files = {}
     for name, share in CPU_SHARES.items():
         container: dict[str, Any] = {"name": name, "livenessProbe": liveness, "startupProbe": startup}
         container["resources"] = {"requests": {"cpu": share}}
         # kubeadm asks every second, over TLS, and gives up after three; it never asks the controller manager.
         if name != "kube-controller-manager":
-            container["readinessProbe"] = {"timeoutSeconds": 60, "periodSeconds": 5, "failureThreshold": 20}
+            container["readinessProbe"] = readiness
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "kube-system"}}
-        files[f"{name}+strategic.yaml"] = yaml.dump(
-            {**pod, "spec": {"containers": [container]}}, Dumper=Plain
-        )
-    return files
+        files[name] = {**pod, "spec": {"containers": [container]}}
+    files["corednsdeployment"] = _coredns({"livenessProbe": liveness, "readinessProbe": readiness})
+    return {f"{target}+strategic.yaml": yaml.dump(patch, Dumper=Plain) for target, patch in files.items()}
+
+
+def _coredns(probes: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": "coredns", "namespace": "kube-system"}
+    pod = {"spec": {"containers": [{"name": "coredns", **probes}]}}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"template": pod}}
 
 
 class Plain(yaml.SafeDumper):

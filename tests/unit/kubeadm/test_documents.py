@@ -202,6 +202,11 @@ def test_a_bundle_without_an_image_is_refused_by_name() -> None:
 def test_patches_are_there_only_under_emulation() -> None:
     assert tuning.patches(KVM) == {}
     files = tuning.patches(TCG)
+    coredns = yaml.safe_load(files.pop("corednsdeployment+strategic.yaml"))
+    (container,) = coredns["spec"]["template"]["spec"]["containers"]
+    assert container["name"] == "coredns"
+    # kubeadm's own: a busy host's CoreDNS was restarted for five answers that took longer.
+    assert all(container[f"{probe}Probe"]["timeoutSeconds"] > 5 for probe in ("liveness", "readiness"))
     assert {name.partition("+")[0] for name in files} == set(tuning.CPU_SHARES)
     for name, text in files.items():
         document = yaml.safe_load(text)
