@@ -153,12 +153,14 @@ class Guest(SshServer):
         """Do what a trap wants; return what is said in place of the answer, None for the answer itself."""
         for deed in deeds:
             if deed in trap.SIGNALS:
-                trap.tell_kubelab(str(self.bin), deed)
+                trap.tell(trap.kubelab(str(self.bin)), deed)
             elif deed in ("hang", "hang past the deadline"):
+                # The next command has nothing to do with it, and this thread may learn late that its own ended.
+                pid = trap.kubelab(str(self.bin))
                 while not channel.closed and not self.closing.is_set():
                     time.sleep(trap.STEP)
                     if deed != "hang":
-                        trap.tell_kubelab(str(self.bin), trap.LATE)
+                        trap.tell(pid, trap.LATE)
             elif deed == "endless":
                 while True:
                     channel.sendall(b"all work and no play makes a dull boy\n" * 1000)

@@ -55,10 +55,14 @@ def pending(folder: str, program: str, call: str, when: str) -> list[str]:
     return deeds
 
 
-def tell_kubelab(folder: str, deed: str) -> None:
-    """Send kubelab the signal that a deed names."""
+def kubelab(folder: str) -> int:
+    """Return the process id of the kubelab that runs now."""
     with open(os.path.join(folder, "kubelab.pid")) as file:
-        pid = int(file.read())
+        return int(file.read())
+
+
+def tell(pid: int, deed: str) -> None:
+    """Send kubelab the signal that a deed names."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, SIGNALS[deed])
 
@@ -67,13 +71,15 @@ def spring(folder: str, program: str, call: str, when: str) -> None:
     """Do what is due at this call of a program; raises Sprung for what its output is."""
     for deed in pending(folder, program, call, when):
         if deed in SIGNALS:
-            tell_kubelab(folder, deed)
+            tell(kubelab(folder), deed)
         elif deed in ("hang", "hang past the deadline"):
+            # The next command has nothing to do with it.
+            pid = kubelab(folder)
             while True:
                 time.sleep(STEP)
                 # Again and again: the first may come before kubelab looked at its clock.
                 if deed != "hang":
-                    tell_kubelab(folder, LATE)
+                    tell(pid, LATE)
         elif deed == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         else:
