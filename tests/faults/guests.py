@@ -155,7 +155,7 @@ class Guest(SshServer):
             if deed in trap.SIGNALS:
                 trap.tell(trap.kubelab(str(self.bin)), deed)
             elif deed in ("hang", "hang past the deadline"):
-                # The next command has nothing to do with it, and this thread may learn late that its own ended.
+                # Not the next command: this thread may learn late that its own has ended.
                 pid = trap.kubelab(str(self.bin))
                 while not channel.closed and not self.closing.is_set():
                     time.sleep(trap.STEP)
