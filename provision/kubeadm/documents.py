@@ -80,7 +80,7 @@ def init_documents(
             }
         ],
         "localAPIEndpoint": {"advertiseAddress": first.ip, "bindPort": API_PORT},
-        "nodeRegistration": _registration(first),
+        "nodeRegistration": _registration(first, acceleration),
         "timeouts": tuning.timeouts(acceleration, slowness),
     }
     if tuning.patches(acceleration):
@@ -115,7 +115,7 @@ def join_document(
                 "caCertHashes": [pin],
             }
         },
-        "nodeRegistration": _registration(node),
+        "nodeRegistration": _registration(node, acceleration),
         "timeouts": tuning.timeouts(acceleration, slowness),
     }
     return yaml.dump(join, Dumper=Plain, sort_keys=False)
@@ -172,12 +172,13 @@ def _kubelet(acceleration: Acceleration) -> dict[str, Any]:
     }
 
 
-def _registration(node: Node) -> dict[str, Any]:
+def _registration(node: Node, acceleration: Acceleration) -> dict[str, Any]:
+    arguments = {"node-ip": str(ipaddress.ip_address(node.ip)), **tuning.kubelet_arguments(acceleration)}
     return {
         "name": node.name,
         "criSocket": SOCKET,
         "imagePullPolicy": "IfNotPresent",
-        "kubeletExtraArgs": _entries({"node-ip": str(ipaddress.ip_address(node.ip))}),
+        "kubeletExtraArgs": _entries(arguments),
     }
 
 

@@ -14,6 +14,7 @@ from provision.kubeadm.runtime import wait_for_runtime
 from provision.kubeadm.tuning import patches
 from provision.lab.context import Context
 from provision.node.clock import set_clock
+from provision.node.emulation import apply_script, emulation_files
 from provision.node.files import File, same_files_script, unpack_script
 from provision.node.proxy import after_script, before_script, proxy_files
 from provision.node.proxy import probe_script as proxy_is_set_script
@@ -69,6 +70,7 @@ def node_files(ctx: Context, node: Node) -> dict[str, File]:
         "/etc/resolv.conf": File(f"nameserver {ctx.inventory.gateway}\n"),
     }
     files |= {path: File(text) for path, text in ctx.cni.node_files(ctx.config, ctx.inventory, node).items()}
+    files |= emulation_files(ctx.acceleration)
     files |= proxy_files(ctx.config.proxy, _inside(ctx))
     if node.role == "control-plane":
         files |= {f"{PATCHES}/{name}": File(text) for name, text in patches(ctx.acceleration).items()}
@@ -97,6 +99,7 @@ def prepare_script(ctx: Context, node: Node) -> str:
 {before_script(files)}
 {unpack_script(files)}
 {after_script()}
+{apply_script()}
 echo {node.name} > /proc/sys/kernel/hostname
 swapoff -a
 sed -i '/[[:space:]]swap[[:space:]]/d' /etc/fstab

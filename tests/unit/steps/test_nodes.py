@@ -11,6 +11,7 @@ import pytest
 from provision.cni.none import NoCni
 from provision.errors import CommandFailed, NodesError, StepFailed
 from provision.kubeadm.documents import PATCHES
+from provision.node.emulation import SCHEDULER
 from provision.steps.nodes import NodesStep, node_files
 from tests.fakes.config import make_config
 from tests.fakes.lab import Lab, make_lab
@@ -48,6 +49,7 @@ class Machine(Sandbox):
             self.program(name, "")
         self.program("systemctl", SYSTEMCTL)
         self.program("date", DATE)
+        self.program("systemd-tmpfiles", 'echo "$*" >> tmpfiles')
         self.program("swapoff", "echo Filename > proc/swaps")
         self.write("/clock", "0\n")
         self.write("/proc/swaps", "Filename\n/dev/vdb partition\n")
@@ -88,6 +90,23 @@ def test_every_node_knows_its_name_and_all_others(tmp_path: Path) -> None:
         assert {"127.0.0.1 localhost", "192.168.60.11 lab-cp1", "192.168.60.21 lab-w1"} == set(hosts)
         # Not a stub on the loopback address, which CoreDNS would ask in a circle.
         assert node.path("/etc/resolv.conf").read_text() == "nameserver 192.168.60.1\n"
+
+
+def test_an_emulated_node_switches_less_between_programs_at_once_and_after_a_boot(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path, factor=10.0)
+    lab.run(NodesStep())
+    for node in nodes.values():
+        asked = node.path("/tmpfiles").read_text().split()
+        assert asked == ["--create", str(node.path(SCHEDULER))]
+        written = dict(line.split()[1::5] for line in node.path(SCHEDULER).read_text().splitlines())
+        assert written["/sys/kernel/debug/sched/features"] == "NO_WAKEUP_PREEMPTION"
+        assert int(written["/sys/kernel/debug/sched/base_slice_ns"]) > 4_000_000  # a tick of the kernel
+
+
+def test_a_node_with_hardware_virtualisation_keeps_the_kernels_scheduler(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    lab.run(NodesStep())
+    assert not any(node.path("/tmpfiles").exists() for node in nodes.values())
 
 
 def test_swap_is_off_and_does_not_come_back(tmp_path: Path) -> None:
