@@ -10,25 +10,38 @@ from __future__ import annotations
 from provision.host.facts import Acceleration
 from provision.node.files import File
 
-SCHEDULER = "/etc/tmpfiles.d/kubelab-emulated.conf"
+SCHEDULER = "kubelab-scheduler"
+UNIT = f"/etc/systemd/system/{SCHEDULER}.service"
 KUBELET = "/etc/systemd/system/kubelet.service.d/20-kubelab-emulated.conf"
 # Go interrupts what runs for 10 ms by a signal; where all takes ten times as long, that is nearly everything.
 GO_DEBUG = "asyncpreemptoff=1"
 # Nanoseconds a program runs before another may; the kernel's own are 1.4 ms on two CPUs.
 _SLICE = 20_000_000
 
-_SCHEDULER = f"""\
-w- /sys/kernel/debug/sched/base_slice_ns - - - - {_SLICE}
-w- /sys/kernel/debug/sched/features - - - - NO_WAKEUP_PREEMPTION
+# The kernel has these settings in debugfs alone; only this unit sees it.
+_UNIT = f"""\
+[Unit]
+Description=Switch less often between programs
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+PrivateMounts=yes
+ExecStart=/usr/bin/mount -t debugfs debugfs /sys/kernel/debug
+ExecStart=/usr/bin/sh -c 'echo {_SLICE} >/sys/kernel/debug/sched/base_slice_ns'
+ExecStart=/usr/bin/sh -c 'echo NO_WAKEUP_PREEMPTION >/sys/kernel/debug/sched/features'
+
+[Install]
+WantedBy=multi-user.target
 """
 _KUBELET = f"[Service]\nEnvironment=GODEBUG={GO_DEBUG}\n"
 
 
 def emulation_files(acceleration: Acceleration) -> dict[str, File]:
     """Return path -> file of a node whose CPU is emulated; of another there are none."""
-    return {SCHEDULER: File(_SCHEDULER), KUBELET: File(_KUBELET)} if acceleration.factor > 1 else {}
+    return {UNIT: File(_UNIT), KUBELET: File(_KUBELET)} if acceleration.factor > 1 else {}
 
 
 def apply_script() -> str:
-    """Return a script that does at once what the files say; after a boot systemd does."""
-    return f"if [ -e {SCHEDULER} ]; then systemd-tmpfiles --create {SCHEDULER}; fi\n"
+    """Return a script that does at once, and at every boot, what the files say."""
+    return f"if [ -e {UNIT} ]; then systemctl --quiet enable --now {SCHEDULER}; fi\n"

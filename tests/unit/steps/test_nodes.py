@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import stat
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from provision.cni.none import NoCni
 from provision.errors import CommandFailed, NodesError, StepFailed
 from provision.kubeadm.documents import PATCHES
-from provision.node.emulation import SCHEDULER
+from provision.node.emulation import UNIT
 from provision.steps.nodes import NodesStep, node_files
 from tests.fakes.config import make_config
 from tests.fakes.lab import Lab, make_lab
@@ -22,6 +23,7 @@ case "$*" in
 *is-active*lab-network) test -e network-up;;
 "restart lab-network") touch network-up;;
 *mask*swap.target) touch masked;;
+*"enable --now kubelab-scheduler") echo enabled >> scheduler;;
 daemon-reload) echo reload >> restarts;;
 "restart containerd")
     echo restart >> restarts
@@ -49,7 +51,6 @@ class Machine(Sandbox):
             self.program(name, "")
         self.program("systemctl", SYSTEMCTL)
         self.program("date", DATE)
-        self.program("systemd-tmpfiles", 'echo "$*" >> tmpfiles')
         self.program("swapoff", "echo Filename > proc/swaps")
         self.write("/clock", "0\n")
         self.write("/proc/swaps", "Filename\n/dev/vdb partition\n")
@@ -96,17 +97,18 @@ def test_an_emulated_node_switches_less_between_programs_at_once_and_after_a_boo
     lab, nodes = make(tmp_path, factor=10.0)
     lab.run(NodesStep())
     for node in nodes.values():
-        asked = node.path("/tmpfiles").read_text().split()
-        assert asked == ["--create", str(node.path(SCHEDULER))]
-        written = dict(line.split()[1::5] for line in node.path(SCHEDULER).read_text().splitlines())
-        assert written["/sys/kernel/debug/sched/features"] == "NO_WAKEUP_PREEMPTION"
-        assert int(written["/sys/kernel/debug/sched/base_slice_ns"]) > 4_000_000  # a tick of the kernel
+        assert node.path("/scheduler").read_text() == "enabled\n"
+        unit = node.path(UNIT).read_text()
+        assert "NO_WAKEUP_PREEMPTION" in unit
+        slices = re.search(r"echo (\d+) >/sys/kernel/debug/sched/base_slice_ns", unit)
+        assert slices is not None
+        assert int(slices[1]) > 4_000_000  # a tick of the kernel
 
 
 def test_a_node_with_hardware_virtualisation_keeps_the_kernels_scheduler(tmp_path: Path) -> None:
     lab, nodes = make(tmp_path)
     lab.run(NodesStep())
-    assert not any(node.path("/tmpfiles").exists() for node in nodes.values())
+    assert not any(node.path("/scheduler").exists() for node in nodes.values())
 
 
 def test_swap_is_off_and_does_not_come_back(tmp_path: Path) -> None:
