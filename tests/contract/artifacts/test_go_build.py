@@ -27,7 +27,7 @@ if arguments[0] == "env":
     print(json.dumps({"GOCACHE": str(log.parent), "GOMODCACHE": str(log.parent)}))
     sys.exit()
 here = pathlib.Path.cwd()
-names = ("CGO_ENABLED", "GOARCH", "GOFLAGS", "GOOS", "GOTOOLCHAIN", "GOWORK")
+names = ("CGO_ENABLED", "GOAMD64", "GOARCH", "GOEXPERIMENT", "GOFLAGS", "GOOS", "GOTOOLCHAIN", "GOWORK")
 call = {"folder": str(here), "arguments": arguments, "env": {name: os.environ.get(name) for name in names}}
 with log.open("a") as file:
     file.write(json.dumps(call) + "\\n")
@@ -169,14 +169,21 @@ def test_programs_lie_where_static_pods_look_for_them(bench: Bench) -> None:
     assert busybox["bin/sh"].linkname == "/bin/busybox"
 
 
-def test_go_is_called_the_way_that_makes_the_same_bytes(bench: Bench) -> None:
+def test_go_is_called_the_way_that_makes_the_same_bytes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the user has set for other work is in no bundle: its key does not know of it.
+    for name, value in {"GOAMD64": "v3", "GOEXPERIMENT": "rangefunc", "GOFLAGS": "-race"}.items():
+        monkeypatch.setenv(name, value)
     bench.build()
     calls = bench.calls()
     assert [Path(str(call["folder"])).name for call in calls] == [*origin.MODULES, "pause"]
     for call in calls:
         assert call["env"] == {
             "CGO_ENABLED": "0",
+            "GOAMD64": "v1",
             "GOARCH": "amd64",
+            "GOEXPERIMENT": "",
             "GOFLAGS": "-trimpath -buildvcs=false -mod=readonly",
             "GOOS": "linux",
             "GOTOOLCHAIN": None,

@@ -68,6 +68,15 @@ def test_the_same_files_have_the_same_digest_wherever_they_lie(tmp_path: Path) -
     assert one.digest == two.digest
 
 
+def test_a_folder_that_is_no_bundle_is_never_advised_away(tmp_path: Path) -> None:
+    # It may be anything, such as the user's home folder.
+    with pytest.raises(BundleBroken) as error:
+        choose("1.36", "bundle", tmp_path)
+    assert str(tmp_path) in error.value.message
+    assert "delete" not in error.value.hint
+    assert "bundle create" in error.value.hint
+
+
 def test_a_changed_byte_is_found_on_verify(tmp_path: Path) -> None:
     bundle = Bundle.open(make_bundle(tmp_path))
     (tmp_path / "binaries/kubelet").write_bytes(b"kubelex")
