@@ -171,13 +171,15 @@ def test_essentials_start_no_go(host: Host) -> None:
     assert not any(line.startswith("go ") for line in log(host))
 
 
-def test_apt_asks_nothing(host: Host, stub: Callable[[str, str], None]) -> None:
+def test_apt_asks_nothing_and_removes_nothing(host: Host, stub: Callable[[str, str], None]) -> None:
     stub("apt-get", 'echo "$DEBIAN_FRONTEND" > "$STATE/frontend"; exit 100')
     stub("apt-cache", 'echo " $2 | 1:10.0 | http://mirror.example/debian trixie/main amd64 Packages"')
     finding = next(finding for finding in diagnose(host) if finding.id == "packages")
     with pytest.raises(ToolFailed):
         host.tools.run(finding.fixes[-1].argv, deadline=30)
     assert (host.root / "state/frontend").read_text() == "noninteractive\n"
+    # Another QEMU, such as a vendor's, and all that needs it would go.
+    assert "--no-remove" in finding.fixes[-1].argv
 
 
 def test_others_than_root_go_through_sudo_which_never_asks(host: Host) -> None:
