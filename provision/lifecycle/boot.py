@@ -44,4 +44,4 @@ class BootStep:
 
 
 def _greet(ctx: Context, node: Node) -> bool:
-    return ctx.connect(node).run("true", deadline=ctx.scaled(10), what="greet the node").ok
+    return ctx.connect(node).run("echo booted", deadline=ctx.scaled(10), what="greet the node").ok

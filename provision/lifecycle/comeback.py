@@ -114,8 +114,7 @@ def with_booted(record: StartRecord, nodes: Collection[str]) -> StartRecord:
 
 def is_own(item: Object) -> bool:
     """Return whether an object is the user's own, and nothing that the cluster lives by."""
-    namespace = item["metadata"].get("namespace", "kube-")
-    return not namespace.startswith("kube-")
+    return item["kind"] != "Node" and not item["metadata"]["namespace"].startswith("kube-")
 
 
 def outdated(objects: Sequence[Object], record: StartRecord) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from provision.errors import Cancelled
+from provision.errors import Cancelled, LabError
 from provision.lab import start_record
 from provision.lab.context import Context
 from provision.lab.halted import START, halted
@@ -38,6 +38,7 @@ def stop(ctx: Context) -> None:
         for name in late:
             ctx.report.warn(f"{name} did not shut down in {ctx.scaled(PATIENCE):.0f} s: it is switched off")
         on_each(ctx, late, ctx.provider.power_off, "cannot be switched off", HINT)
+        require_off(ctx)
     ctx.disconnect()
     if SAVED not in ctx.machines.states().values():
         start_record.remove(ctx.workspace)
@@ -52,6 +53,14 @@ def machines_on(ctx: Context) -> dict[str, str]:
     """Return the machines, node -> id, that run or are paused."""
     ids, states = ctx.machines.ids(), ctx.machines.states()
     return {name: ids[name] for name, state in states.items() if state in (RUNNING, PAUSED)}
+
+
+def require_off(ctx: Context) -> None:
+    """Raise LabError where the hypervisor reported success, and a machine still runs."""
+    if still := machines_on(ctx):
+        raise LabError(
+            f"the hypervisor reported no error, but {', '.join(still)} is not off", hint="kubelab status"
+        )
 
 
 def tell_nothing_to_do(ctx: Context) -> None:

@@ -15,7 +15,7 @@ from provision.lab.readiness import what_is_missing
 from provision.lab.refusals import refuse_anothers_machines
 from provision.lab.start_record import StartRecord
 from provision.lifecycle.each import on_each
-from provision.lifecycle.stop import machines_on, tell_nothing_to_do, told
+from provision.lifecycle.stop import machines_on, require_off, tell_nothing_to_do, told
 from provision.lifecycle.wake import wake
 from provision.providers.base import RUNNING, SnapshotBackend
 from provision.snapshots.preconditions import room
@@ -44,6 +44,7 @@ def suspend(ctx: Context) -> None:
             if running:
                 backend.pause([ids[name] for name in running])
             on_each(ctx, ids, ctx.provider.save_memory, "cannot be saved", HINT)
+            require_off(ctx)
         except BaseException:
             _undo(ctx)
             raise

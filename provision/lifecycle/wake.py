@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 
 from provision.engine.waiting import poll_until
-from provision.errors import MachineBusy
+from provision.errors import LabError, MachineBusy
 from provision.extensions import SNAPSHOTS
+from provision.host.interrupts import interrupts_held
 from provision.lab.context import Context
 from provision.lifecycle.each import on_each
 from provision.providers.base import PAUSED, RUNNING, SAVED, STOPPED
@@ -42,8 +44,11 @@ def wake(ctx: Context) -> None:
     """Let all machines that exist run; those with kept memory run on at the same moment."""
 
     def attempt() -> bool:
-        _start(ctx, ctx.machines.states())
-        _run_on(ctx)
+        try:
+            _start(ctx, ctx.machines.states())
+        finally:
+            # Also after Ctrl-C: what was loaded must not stand still.
+            _run_on(ctx)
         return True
 
     poll_until(
@@ -65,12 +70,22 @@ def _start(ctx: Context, states: Mapping[str, str]) -> None:
 
 
 def _run_on(ctx: Context) -> None:
-    """Let paused machines run on, all at once where the provider can."""
+    """Let paused machines run on, all at once where the provider can; one failure is tried again."""
+    with interrupts_held():
+        try:
+            _resume_paused(ctx)
+        except MachineBusy:
+            raise
+        except LabError:
+            _resume_paused(ctx)
+
+
+def _resume_paused(ctx: Context) -> None:
     ids = ctx.machines.ids()
     paused = [ids[name] for name, state in ctx.machines.states().items() if state == PAUSED]
     if not paused:
         return
     if ctx.config.provider in SNAPSHOTS:
-        ctx.snapshots(ctx.cancel).resume(paused)
+        ctx.snapshots(threading.Event()).resume(paused)
     else:
         ctx.provider.resume(paused)

@@ -296,8 +296,8 @@ def test_memory_that_cannot_be_loaded_is_told_with_its_node(
 def test_a_node_that_boots_slowly_is_waited_for(lab: Lab) -> None:
     set_machines(lab, STOPPED)
     runner = lab.runners["lab-w1"]
-    runner.script.insert(0, ("true", ConnectFailed("lab-w1", "no route")))
-    lab.ctx.fake_clock.on_sleep = lambda: runner.script.__setitem__(0, ("true", OK))
+    runner.script.insert(0, ("echo booted", ConnectFailed("lab-w1", "no route")))
+    lab.ctx.fake_clock.on_sleep = lambda: runner.script.__setitem__(0, ("echo booted", OK))
     start(lab.ctx, FILE)
     assert lab.ctx.fake_clock.time > 0
 

@@ -177,6 +177,19 @@ def test_after_a_save_that_failed_or_was_interrupted_all_run_on(
     assert start_record.read(lab.ctx.workspace) is not None
 
 
+@pytest.mark.parametrize(("command", "work"), [(stop, "power_off"), (suspend, "save_memory")])
+def test_a_hypervisor_that_does_nothing_and_says_all_is_well_is_not_believed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, command: object, work: str
+) -> None:
+    lab.provider.deaf = set(lab.machines.known.values())
+    lab.ctx.fake_clock.speed = 10
+    monkeypatch.setattr(lab.provider, work, lambda machine: None)
+    assert callable(command)
+    with pytest.raises(LabError, match="reported no error, but lab-cp1, lab-w1, lab-w2 is not off"):
+        command(lab.ctx)
+    assert machines(lab) == {RUNNING}
+
+
 def test_a_save_that_cannot_be_undone_is_told_as_it_is(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object) -> None:
         raise ToolFailed(["virsh"], 1, "error: no libvirt")
