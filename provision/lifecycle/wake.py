@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 
 from provision.engine.waiting import poll_until
-from provision.errors import LabError, MachineBusy
+from provision.errors import MachineBusy
 from provision.extensions import SNAPSHOTS
 from provision.host.interrupts import interrupts_held
 from provision.lab.context import Context
@@ -70,22 +70,21 @@ def _start(ctx: Context, states: Mapping[str, str]) -> None:
 
 
 def _run_on(ctx: Context) -> None:
-    """Let paused machines run on, all at once where the provider can; one failure is tried again."""
-    with interrupts_held():
-        try:
-            _resume_paused(ctx)
-        except MachineBusy:
-            raise
-        except LabError:
-            _resume_paused(ctx)
+    """Let paused machines run on, all at once where the provider can."""
+    try:
+        _resume_paused(ctx, ctx.cancel)
+    finally:
+        # Also after Ctrl-C, and where the hypervisor did nothing and said that all is well.
+        with interrupts_held():
+            _resume_paused(ctx, threading.Event())
 
 
-def _resume_paused(ctx: Context) -> None:
+def _resume_paused(ctx: Context, cancel: threading.Event) -> None:
     ids = ctx.machines.ids()
     paused = [ids[name] for name, state in ctx.machines.states().items() if state == PAUSED]
     if not paused:
         return
     if ctx.config.provider in SNAPSHOTS:
-        ctx.snapshots(threading.Event()).resume(paused)
+        ctx.snapshots(cancel).resume(paused)
     else:
         ctx.provider.resume(paused)
