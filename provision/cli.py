@@ -20,6 +20,8 @@ COMMANDS = {
     "init": "Write a commented lab.yaml.",
     "render": "Write the Vagrantfile that `up` would use.",
     "up": "Create the cluster, or continue creating it.",
+    "stop": "Shut all machines down, or save their memory.",
+    "start": "Let a stopped lab run again.",
     "list": "List all your labs on this host.",
     "status": "Show machines, nodes and pods.",
     "verify": "Test whether the cluster works.",

@@ -85,6 +85,11 @@ class Workspace:
         """Return the file that says which snapshot command is running."""
         return self.state / "journal.json"
 
+    @property
+    def start_record(self) -> Path:
+        """Return the file that says what the next start of the lab has to know."""
+        return self.state / "start.json"
+
     def machine_id_file(self, node: str, provider: str) -> Path:
         """Return the file in which Vagrant keeps the hypervisor's id of `node`."""
         return self.root / ".vagrant" / "machines" / node / provider / "id"

@@ -8,7 +8,7 @@ import click
 
 from provision.commands.common import Options, common_options
 from provision.commands.completing import paths
-from provision.commands.openssh import hand_over
+from provision.commands.openssh import Words, hand_over
 
 if TYPE_CHECKING:
     from provision.config.inventory import Inventory
@@ -31,14 +31,14 @@ def command(options: Options, recursive: bool, source: str, target: str) -> None
     ./FILE.
     """
 
-    def words(inventory: Inventory) -> list[str]:
-        remote = [_is_remote(path, inventory) for path in (source, target)]
-        if not any(remote):
+    def words(inventory: Inventory) -> Words:
+        remote = [path.partition(":")[0] for path in (source, target) if _is_remote(path, inventory)]
+        if not remote:
             raise click.UsageError("neither SOURCE nor TARGET is on a node: write NODE:PATH")
         # By SFTP, in which no shell of the node reads the path; between nodes by way of this host, as they
         # do not let each other in.
-        flags = ["-s", *(["-3"] if all(remote) else []), *(["-r"] if recursive else [])]
-        return [*flags, "--", source, target]
+        flags = ["-s", *(["-3"] if len(remote) > 1 else []), *(["-r"] if recursive else [])]
+        return Words([*flags, "--", source, target], remote)
 
     hand_over(options, "scp", words)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from provision.commands.common import Options, recover_interrupted, reporting
 
@@ -12,30 +12,39 @@ if TYPE_CHECKING:
     from provision.config.inventory import Inventory
 
 
-def hand_over(options: Options, program: str, words: Callable[[Inventory], Sequence[str]]) -> None:
-    """Become `program` with the lab's own configuration; `words` returns its arguments after that.
+class Words(NamedTuple):
+    """The arguments of a program, and the nodes that it goes to."""
 
-    What `words` raises is reported. So is a lab without machines, and a program that is not installed.
+    arguments: Sequence[str]
+    nodes: Collection[str]
+
+
+def hand_over(options: Options, program: str, words: Callable[[Inventory], Words]) -> None:
+    """Become `program` with the lab's own configuration; `words` returns what comes after that.
+
+    What `words` raises is reported. So are machines that do not run, and a program that is not installed.
     """
     from provision.config.inventory import inventory_of
     from provision.errors import LabError, MissingTool
     from provision.host.files import PRIVATE, write_atomic
+    from provision.lab.halted import refuse_halted
     from provision.lab.opening import open_lab, read_lab
     from provision.ssh.host_keys import ssh_config
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)
         inventory = inventory_of(config)
-        arguments = words(inventory)
+        wanted = words(inventory)
         if not workspace.ssh_config.exists():
             raise LabError(f"the lab {config.name} has no machines yet", hint="kubelab up")
-        if workspace.journal.exists():
-            recover_interrupted(open_lab(config, workspace, report, options.cancel))
+        lab = open_lab(config, workspace, report, options.cancel)
+        recover_interrupted(lab)
+        refuse_halted(lab, wanted.nodes)
         # Such a file can name programs to run here: it is made anew, whoever wrote the one in this folder.
         write_atomic(workspace.ssh_config, ssh_config(workspace, inventory), mode=PRIVATE)
         report.close()
         try:
-            os.execvp(program, [program, "-F", str(workspace.ssh_config), *arguments])
+            os.execvp(program, [program, "-F", str(workspace.ssh_config), *wanted.arguments])
         except FileNotFoundError:
             raise MissingTool(
                 f"the program `{program}` is not installed", hint="kubelab doctor --fix"

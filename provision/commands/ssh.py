@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from provision.commands.common import Options, common_options
 from provision.commands.completing import nodes
-from provision.commands.openssh import hand_over
+from provision.commands.openssh import Words, hand_over
+
+if TYPE_CHECKING:
+    from provision.config.inventory import Inventory
 
 
 @click.command(
@@ -26,7 +30,12 @@ def command(options: Options, node: str, arguments: tuple[str, ...]) -> None:
     All that follows NODE is the command. One argument is a line for the node's shell, as with ssh itself;
     several are the words of a command, which reach it as they are.
     """
-    hand_over(options, "ssh", lambda inventory: [inventory.node(node).name, *_remote(arguments)])
+
+    def words(inventory: Inventory) -> Words:
+        name = inventory.node(node).name
+        return Words([name, *_remote(arguments)], [name])
+
+    hand_over(options, "ssh", words)
 
 
 def _remote(arguments: Sequence[str]) -> list[str]:

@@ -23,6 +23,7 @@ def command(options: Options, from_id: str | None, until_id: str | None, dry_run
     """
     from provision.host.facts import gather
     from provision.lab.opening import open_lab, read_lab
+    from provision.lifecycle.start import go_on
     from provision.lifecycle.up import dry_run as plan
     from provision.lifecycle.up import up
     from provision.snapshots.recovery import recover
@@ -39,4 +40,5 @@ def command(options: Options, from_id: str | None, until_id: str | None, dry_run
             else:
                 with workspace.lock():
                     recover(lab)
+                    go_on(lab, options.file)
                     up(lab, report, options.file, from_id, until_id)

@@ -73,7 +73,7 @@ def _forget(ctx: Context) -> None:
     space = ctx.workspace
     public_key = space.ssh_key.with_name(f"{space.ssh_key.name}.pub")
     made = (space.ssh_key, public_key, space.known_hosts, space.ssh_config, space.kubeconfig)
-    for file in (*made, space.journal, space.decision):
+    for file in (*made, space.journal, space.start_record, space.decision):
         remove_with_leftovers(file)
     record.forget(space)
     shutil.rmtree(space.snapshots, ignore_errors=True)

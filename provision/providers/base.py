@@ -13,6 +13,8 @@ from provision.config.schema import ClusterConfig
 from provision.host.facts import HostFacts
 
 RUNNING, PAUSED, STOPPED = "running", "paused", "stopped"
+# Off, with its memory kept: it runs on from there when it is started.
+SAVED = "saved"
 # Of a machine that does not exist; no provider returns it.
 MISSING = "missing"
 # Held by every `up`, so that no box image is deleted while machines are made of it.
@@ -47,10 +49,25 @@ class Provider(Protocol):
         """Refuse a host, or a use, that this provider cannot serve; raises LabError."""
 
     def states(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Return id -> "running", "paused" or "stopped", without the ids that do not exist."""
+        """Return id -> "running", "paused", "stopped" or "saved", without the ids that do not exist."""
 
     def resume(self, ids: Sequence[str]) -> None:
         """Let paused machines run on."""
+
+    def start(self, machine: str) -> None:
+        """Start a machine that is off; a saved one may be left paused, for `resume` to let it run.
+
+        Raises MachineBusy while the hypervisor is still at work on it.
+        """
+
+    def shut_down(self, machine: str) -> None:
+        """Press the power button of a machine, and return at once; one that is off stays so."""
+
+    def power_off(self, machine: str) -> None:
+        """Switch a machine off, as if its plug were pulled; one that is off stays so."""
+
+    def save_memory(self, machine: str) -> None:
+        """Keep a paused machine's memory on the host's disk, and switch it off; `start` goes on there."""
 
     def network_ready(self, config: ClusterConfig, inventory: Inventory) -> bool:
         """Return whether the lab's own network is up and knows every node's address."""
@@ -109,7 +126,7 @@ class SnapshotBackend(Protocol):
     """
 
     def states(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Return id -> "running", "paused" or "stopped", without the ids that do not exist."""
+        """Return id -> "running", "paused", "stopped" or "saved", without the ids that do not exist."""
 
     def can_save(self, ids: Sequence[str]) -> None:
         """Raise SnapshotError for a machine whose disks or firmware allow no snapshot."""
@@ -124,7 +141,10 @@ class SnapshotBackend(Protocol):
         """Take a snapshot of a paused machine with its memory, of a stopped one without."""
 
     def revert(self, machine: str, name: str, *, live: bool) -> None:
-        """Put a machine back; a `live` snapshot leaves it standing still, for `resume` to let it run."""
+        """Put a machine back; a `live` snapshot leaves it standing still, for `resume` to let it run.
+
+        What was saved of its memory is forgotten: it belongs to another point in time.
+        """
 
     def resume(self, ids: Sequence[str]) -> None:
         """Let machines run that are paused or were put back, all at once."""

@@ -40,7 +40,7 @@ class Machines(Protocol):
         """Return machine name -> id as `ids` does, and of nodes too that lab.yaml has no more."""
 
     def states(self) -> Mapping[str, str]:
-        """Return node name -> "running", "paused" or "stopped", of the machines that exist."""
+        """Return node name -> "running", "paused", "stopped" or "saved", of the machines that exist."""
 
     def up(self) -> None:
         """Make and start every machine that is not running; returns once SSH answers."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from provision.config.inventory import Node
 from provision.engine.parallel import on_all
 from provision.errors import SnapshotError
+from provision.lab import start_record
 from provision.lab.context import Context
 from provision.providers.base import RUNNING, SnapshotBackend
 from provision.snapshots import journal as snapshot_journal
@@ -18,6 +19,8 @@ def revert(ctx: Context, backend: SnapshotBackend, journal: Journal, manifest: M
     """Restore all machines, and resume them if they ran when saved; the journal records the progress."""
     snapshot_journal.write(ctx.workspace, journal.model_copy(update={"phase": "reverting"}))
     name, live = manifest.name, manifest.live
+    # It tells of another point in time.
+    start_record.remove(ctx.workspace)
     _stand_still(backend, manifest)
     on_machines(ctx, manifest.ids, lambda machine: backend.revert(machine, name, live=live))
     if live:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from provision.config.inventory import Node
 from provision.errors import ResourceError, SnapshotError
 from provision.lab.context import Context
-from provision.providers.base import MISSING, PAUSED, RUNNING, SnapshotBackend, Space
+from provision.lab.halted import next_command
+from provision.providers.base import MISSING, RUNNING, STOPPED, SnapshotBackend, Space
 from provision.snapshots.manifests import Manifest, Manifests
 
 MIB = 2**20
@@ -76,13 +77,18 @@ def holders(ctx: Context, backend: SnapshotBackend, name: str) -> dict[str, str]
 
 
 def all_running(ctx: Context, backend: SnapshotBackend, ids: Mapping[str, str]) -> bool:
-    """Return whether all machines run (true) or are powered off (false); raises SnapshotError otherwise."""
+    """Return whether all machines run (true) or are powered off (false); raises SnapshotError otherwise.
+
+    One whose memory is kept is neither: its disk alone would be of no use.
+    """
     states = backend.states(list(ids.values()))
-    found = {node: states.get(machine, MISSING) for node, machine in ids.items()}
-    if len(set(found.values())) > 1 or PAUSED in found.values() or MISSING in found.values():
+    there = {node: states[machine] for node, machine in ids.items() if machine in states}
+    found = {node: there.get(node, MISSING) for node in ids}
+    if set(found.values()) not in ({RUNNING}, {STOPPED}):
         listed = ", ".join(f"{node} is {state}" for node, state in found.items())
         raise SnapshotError(
-            f"to be saved, all machines must run or all be powered off: {listed}", hint="kubelab up"
+            f"to be saved, all machines must run or all be powered off: {listed}",
+            hint=next_command(there, ids),
         )
     return RUNNING in found.values()
 

@@ -13,6 +13,7 @@ from provision.cluster.kubectl import Kubectl
 from provision.engine.parallel import Jobs
 from provision.errors import Cancelled, LabError, ToolFailed, in_one_line
 from provision.lab.context import Context
+from provision.lab.halted import halted
 from provision.lab.readiness import KINDS
 from provision.node.certificates import Expiry, expiries
 from provision.providers.base import MISSING, RUNNING
@@ -71,6 +72,8 @@ def _blocked(ctx: Context, states: Mapping[str, str] | None) -> str:
     if not ctx.workspace.kubeconfig.exists():
         return "the lab has no cluster yet"
     if states is not None and states.get(first) != RUNNING:
+        if text := halted(states, [node.name for node in ctx.inventory.nodes]):
+            return text
         return f"machine {first} is {states.get(first, MISSING)}"
     return ""
 

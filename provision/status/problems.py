@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from provision.cluster.health import COMPONENTS, KUBE_SYSTEM, Object, problems
 from provision.config.inventory import Inventory
+from provision.lab.halted import halted
 from provision.providers.base import MISSING, RUNNING
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def _machine_problems(found: Status, inventory: Inventory) -> list[str]:
     if not found.states:
         return [] if found.states is not None else [found.unknown["machines"]]
     # A node stays Ready for a while after its machine stopped, so the machines are checked too.
+    if text := halted(found.states, [node.name for node in inventory.nodes]):
+        return [text]
     states = {node.name: found.states.get(node.name, MISSING) for node in inventory.nodes}
     return [f"machine {name} is {state}" for name, state in states.items() if state != RUNNING]
 

@@ -10,7 +10,8 @@ import click
 
 from provision.cluster.health import pod_problem
 from provision.lab.context import Context
-from provision.providers.base import RUNNING
+from provision.lab.halted import START
+from provision.providers.base import MISSING, PAUSED, RUNNING
 from provision.report.text import age
 from provision.snapshots.journal import report_unfinished
 from provision.status.data import data
@@ -136,8 +137,16 @@ def _age(time: str | None, now: dt.datetime) -> str:
     return age(dt.datetime.fromisoformat(time), now) if time else ""
 
 
+def _start_is_unfinished(ctx: Context, known: Data) -> bool:
+    """Return whether `start` or `stop --save` was interrupted, and nothing goes on with it now."""
+    on = any(node["machine"] in (RUNNING, PAUSED) for node in known["nodes"])
+    return on and ctx.workspace.start_record.exists() and not ctx.workspace.busy()
+
+
 def _tell_problems(ctx: Context, known: Data, texts: Sequence[str]) -> None:
     """Warn of the problems `texts`, which no table shows, and print the next command."""
+    if _start_is_unfinished(ctx, known):
+        ctx.report.warn(f"the lab was not stopped or started to the end: {START} goes on")
     for text in texts[:SHOWN]:
         ctx.report.warn(text)
     if len(texts) > SHOWN:
@@ -149,8 +158,10 @@ def _tell_problems(ctx: Context, known: Data, texts: Sequence[str]) -> None:
         )
     if known["healthy"]:
         ctx.report.info(f"the cluster is healthy: Kubernetes {known['kubernetes']}, every node and pod Ready")
-    halted = any(node["machine"] not in (RUNNING, None) for node in known["nodes"])
-    if halted or not ctx.workspace.kubeconfig.exists():
+    states = {node["name"]: node["machine"] for node in known["nodes"] if node["machine"]}
+    if not ctx.workspace.kubeconfig.exists() or MISSING in states.values():
         ctx.report.next_commands(["kubelab up"])
+    elif any(state != RUNNING for state in states.values()) or _start_is_unfinished(ctx, known):
+        ctx.report.next_commands([START])
     elif known["verify"] and not known["verify"]["green"]:
         ctx.report.next_commands(["kubelab verify"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from provision.errors import Cancelled, LabError
 from provision.lab.context import Context
-from provision.providers.base import MISSING, RUNNING
+from provision.lab.halted import require_running
 from provision.verify import record
 from provision.verify.outcome import Outcome
 from provision.verify.record import VerifyRecord
@@ -92,8 +92,4 @@ def _require_running(ctx: Context) -> None:
     """Raise LabError unless the lab has a cluster and all its machines run."""
     if not ctx.workspace.kubeconfig.exists():
         raise LabError(f"the lab {ctx.config.name} has no cluster yet", hint="kubelab up")
-    states = ctx.machines.states()
-    for node in ctx.inventory.nodes:
-        state = states.get(node.name, MISSING)
-        if state != RUNNING:
-            raise LabError(f"the machine {node.name} is {state}", hint="kubelab up")
+    require_running(ctx, [node.name for node in ctx.inventory.nodes])

@@ -68,6 +68,8 @@ def mended(world: World, fault: Fault, seen: Seen, others: Others) -> Iterator[s
     yield from _none_paused(world)
     if fault.mends and (world.lab / ".kubelab" / "lab" / "journal.json").exists():
         yield "a journal is left"
+    if settled and (world.lab / ".kubelab" / "lab" / "start.json").exists():
+        yield "a record of an unfinished start is left"
     if not (world.lab / VICTIM).exists():
         yield f"the user's {VICTIM} is gone"
     if settled and fault.then == "destroy":

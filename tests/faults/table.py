@@ -20,6 +20,11 @@ COMMANDS = {
     "snapshot restore old": ("snapshot list", "saved"),
     "snapshot delete old": ("snapshot list", "saved"),
     "reset": ("snapshot list", "saved"),
+    "stop": ("start", "saved"),
+    "stop --save": ("start", "saved"),
+    "start": ("start", "stopped"),
+    # The same with memory that was kept: the words tell the two apart.
+    "start --file lab.yaml": ("up", "kept"),
     "destroy": ("destroy", "saved"),
 }
 
@@ -82,6 +87,33 @@ BOUNDARIES = {
         virsh suspend #2
         virsh qemu-monitor-command
         virsh resume #2
+        """,
+    "stop": """
+        virsh list --all --uuid
+        virsh shutdown
+        virsh shutdown #2
+        """,
+    "stop --save": """
+        ssh lab-cp1: prepare to be saved
+        virsh suspend
+        virsh managedsave
+        virsh managedsave #2
+        """,
+    "start": """
+        virsh net-list
+        virsh start
+        virsh start #2
+        ssh lab-w1: greet
+        ssh lab-cp1: probe
+        kubectl get nodes,pods
+        kubectl get nodes,leases
+        """,
+    "start --file lab.yaml": """
+        virsh start
+        virsh start #2
+        virsh resume
+        virsh resume #2
+        kubectl get nodes,leases
         """,
     "destroy": """
         virsh snapshot-delete
@@ -154,6 +186,10 @@ FILES = """
     snapshot delete old  | write  | lock              | EROFS  | 0
     reset                | write  | journal.json      | ENOSPC | 2
     reset                | read   | id_ed25519        | EACCES | 0
+    stop --save          | write  | start.json        | ENOSPC | 0
+    start                | write  | start.json        | ENOSPC | 1
+    start                | remove | start.json        | EIO    | 1
+    start                | write  | run.log           | ENOSPC | 0
     destroy              | remove | id_ed25519        | EACCES | 1
     destroy              | remove | journal.json      | EIO    | 1
     destroy              | write  | run.log           | EROFS  | 0

@@ -186,7 +186,7 @@ class World:
 
 @contextlib.contextmanager
 def made(root: Path) -> Iterator[World]:
-    """Give a world, with the states `nothing` and `ready`, the latter made by `kubelab up` itself."""
+    """Give a world, with the states that rows begin with, all made by kubelab itself."""
     world = World(root)
     context = world.context
     context.set_forkserver_preload(["tests.faults.kubelab"])
@@ -200,6 +200,10 @@ def made(root: Path) -> Iterator[World]:
         world.keep("ready")
         _must(world, "snapshot save old")
         world.keep("saved")
+        for name, words in (("stopped", "stop"), ("kept", "stop --save")):
+            world.reset("saved")
+            _must(world, words)
+            world.keep(name)
         yield world
 
 

@@ -20,7 +20,7 @@ from provision.config.inventory import (
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, ConfigError
 from provision.host.facts import HostFacts
-from provision.providers.base import LabMachine
+from provision.providers.base import SAVED, LabMachine
 from provision.providers.libvirt.storage import Storage, disk_files
 from provision.providers.libvirt.virsh import Virsh, attributes
 from provision.providers.vagrantfile import network_xml
@@ -60,6 +60,23 @@ class Libvirt:
         """Let paused machines run on."""
         for machine in ids:
             self.virsh("resume", machine)
+
+    def start(self, machine: str) -> None:
+        """Start a domain; one whose memory is saved is loaded, and stays paused until all run on together."""
+        saved = self.states([machine]).get(machine) == SAVED
+        self.virsh.copy("start", machine, *(["--paused"] if saved else []))
+
+    def shut_down(self, machine: str) -> None:
+        """Send the ACPI event of a power button, which a node's systemd follows."""
+        self.virsh.quietly("shutdown", machine, "--mode", "acpi")
+
+    def power_off(self, machine: str) -> None:
+        """End the domain's QEMU."""
+        self.virsh.quietly("destroy", machine)
+
+    def save_memory(self, machine: str) -> None:
+        """Save the domain's memory where libvirt keeps it, from where the next start loads it."""
+        self.virsh.copy("managedsave", machine)
 
     def network_ready(self, config: ClusterConfig, inventory: Inventory) -> bool:
         """Return whether the network is active and hands out exactly the nodes' addresses."""

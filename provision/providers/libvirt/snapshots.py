@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from provision.errors import MachineBusy, SnapshotError, ToolFailed
-from provision.providers.base import PAUSED, RUNNING, Held, Space
+from provision.errors import SnapshotError, ToolFailed
+from provision.providers.base import PAUSED, RUNNING, SAVED, Held, Space
 from provision.providers.libvirt.cpu_pins import ALL_CPUS, cpu_of_each, host_cpus, resident_kib
 from provision.providers.libvirt.dialogue import Answer, Dialogue, ask_all
-from provision.providers.libvirt.virsh import HINT, URI, Virsh
+from provision.providers.libvirt.virsh import HINT, URI, Virsh, busy
 
-# For as long as several GiB of memory take to reach a slow disk, or the other way.
-COPY_DEADLINE = 900.0
 ANSWER_DEADLINE = 60.0
 BLOCK = 512
-LOCKED = "cannot acquire state change lock"
 # virsh repeats what it is sent: the quotes keep the mark out of that.
 MARK, ECHO_MARK = "=answered=", 'echo "=answered"='
 
@@ -83,7 +80,7 @@ class LibvirtSnapshots:
 
     def save(self, machine: str, name: str) -> None:
         """Save into the qcow2 file; the machine is paused or stopped, and stays so."""
-        self._run("snapshot-create-as", "--domain", machine, "--name", name)
+        self.virsh.copy("snapshot-create-as", "--domain", machine, "--name", name)
 
     def revert(self, machine: str, name: str, *, live: bool) -> None:
         """Revert to the snapshot; a machine that runs is loaded in place, and is paused or runs as before.
@@ -91,18 +88,20 @@ class LibvirtSnapshots:
         libvirt itself always starts a new QEMU, which takes some seconds, and in which an emulated CPU has
         to translate everything again: that is left for machines that are off, or cannot be loaded.
         """
-        runs = self.states([machine]).get(machine) in (RUNNING, PAUSED)
-        if live and runs and self._load(machine, name):
+        state_now = self.states([machine]).get(machine)
+        if live and state_now in (RUNNING, PAUSED) and self._load(machine, name):
             return
+        if state_now == SAVED:
+            self._forget_memory(machine)
         state = ["--paused"] if live else []
-        self._run("snapshot-revert", machine, name, *state, "--force")
+        self.virsh.copy("snapshot-revert", machine, name, *state, "--force")
 
     def _load(self, machine: str, name: str) -> bool:
         """Load a snapshot in the machine's own QEMU; return whether that was possible."""
         # QEMU's monitor says nothing when it did as told, and ends with exit code 0 when not.
-        if self._run("qemu-monitor-command", machine, "--hmp", f"loadvm {name}").strip():
+        if self.virsh.copy("qemu-monitor-command", machine, "--hmp", f"loadvm {name}").strip():
             return False
-        self._run("snapshot-current", machine, name)
+        self.virsh.copy("snapshot-current", machine, name)
         return True
 
     def resume(self, ids: Sequence[str]) -> None:
@@ -113,11 +112,14 @@ class LibvirtSnapshots:
 
     def delete(self, machine: str, name: str) -> None:
         """Delete a snapshot; its children become those of its parent."""
-        self._run("snapshot-delete", machine, name)
+        self.virsh.copy("snapshot-delete", machine, name)
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Remove what libvirt knows of the snapshots; their data goes with the disks."""
-        for machine, held in self.list(list(self.states(ids))).items():
+        """Remove saved memory, and what libvirt knows of the snapshots; their data goes with the disks."""
+        states = self.states(ids)
+        for machine, held in self.list(list(states)).items():
+            if states[machine] == SAVED:
+                self._forget_memory(machine)
             for name in held.names:
                 self.virsh("snapshot-delete", machine, name, "--metadata")
 
@@ -131,11 +133,9 @@ class LibvirtSnapshots:
             found[machine] = Held(tuple(names), current[0] if current else None)
         return found
 
-    def _run(self, *arguments: str) -> str:
-        try:
-            return self.virsh(*arguments, deadline=COPY_DEADLINE)
-        except ToolFailed as error:
-            raise _busy(error) or error from None
+    def _forget_memory(self, machine: str) -> None:
+        """Delete the memory that a machine was stopped with: libvirt would start it from there."""
+        self.virsh("managedsave-remove", machine)
 
     def _definition(self, machine: str) -> ET.Element:
         root = self.virsh.xml("dumpxml", machine)
@@ -163,9 +163,9 @@ class LibvirtSnapshots:
             if "error: " in answer.text:
                 words = command.format(machine).split()
                 error = ToolFailed(["virsh", *words], 1, _errors(answer.text), hint=HINT)
-                busy = _busy(error)
-                if busy or needed:
-                    raise busy or error
+                at_work = busy(error)
+                if at_work or needed:
+                    raise at_work or error
         return answers
 
 
@@ -176,13 +176,6 @@ def _disks(root: ET.Element) -> Sequence[ET.Element]:
 def _attribute(root: ET.Element, path: str, name: str) -> str:
     element = root.find(path)
     return element.get(name, "") if element is not None else ""
-
-
-def _busy(error: ToolFailed) -> MachineBusy | None:
-    """Return what an error is when the machine is at work on something else."""
-    if LOCKED not in error.output:
-        return None
-    return MachineBusy(f"libvirt is still at work: {error.details}", hint="run this again in a minute")
 
 
 def _errors(text: str) -> str:

@@ -8,15 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
-from provision.errors import ToolFailed, UnknownAnswer
+from provision.errors import MachineBusy, ToolFailed, UnknownAnswer
 from provision.host.process import run_tool
-from provision.providers.base import PAUSED, RUNNING, STOPPED
+from provision.providers.base import PAUSED, RUNNING, SAVED, STOPPED
 
 URI = "qemu:///system"
 HINT = "kubelab doctor --fix"
 # virsh has one exit code for every failure. Of a missing domain it says no more than the last of these.
 MISSING = ("not found", "failed to get domain")
 IDLE = ("is not running", "is not active")
+LOCKED = "cannot acquire state change lock"
+# For as long as several GiB of memory take to reach a slow disk, or the other way.
+COPY_DEADLINE = 900.0
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,14 @@ class Virsh:
 
     def states(self, ids: Sequence[str]) -> dict[str, str]:
         """Return domain UUID -> state, of those of `ids` that exist."""
-        every, running, paused = self.lists(
-            "list --all --uuid", "list --state-running --uuid", "list --state-paused --uuid"
+        every, saved, running, paused = self.lists(
+            "list --all --uuid",
+            "list --all --with-managed-save --uuid",
+            "list --state-running --uuid",
+            "list --state-paused --uuid",
         )
-        states = dict.fromkeys(every, STOPPED) | dict.fromkeys(running, RUNNING)
+        states = dict.fromkeys(every, STOPPED) | dict.fromkeys(saved, SAVED)
+        states |= dict.fromkeys(running, RUNNING)
         states |= dict.fromkeys(paused, PAUSED)
         return {machine: states[machine] for machine in ids if machine in states}
 
@@ -91,6 +98,13 @@ class Virsh:
         (ids,) = self.lists("list --all --uuid")
         return list(self.definitions(ids).values())
 
+    def copy(self, *arguments: str) -> str:
+        """Run a command that moves a machine's memory; raises MachineBusy, ToolFailed."""
+        try:
+            return self(*arguments, deadline=COPY_DEADLINE)
+        except ToolFailed as error:
+            raise busy(error) or error from None
+
     def quietly(self, *arguments: str) -> bool:
         """Run a command unless there is nothing for it to do; return whether there was."""
         try:
@@ -100,6 +114,13 @@ class Virsh:
                 return False
             raise
         return True
+
+
+def busy(error: ToolFailed) -> MachineBusy | None:
+    """Return what an error is when the machine is at work on something else."""
+    if LOCKED not in error.output:
+        return None
+    return MachineBusy(f"libvirt is still at work: {error.details}", hint="run this again in a minute")
 
 
 def _separator() -> str:

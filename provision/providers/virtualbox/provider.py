@@ -67,13 +67,29 @@ class VirtualBox:
         self.vbox("--version")
 
     def states(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Return the state of each machine that exists; saved, aborted and stuck ones are stopped."""
+        """Return the state of each machine that exists; aborted and stuck ones are stopped."""
         return self.vbox.states(ids)
 
     def resume(self, ids: Sequence[str]) -> None:
         """Let paused machines run on."""
         for machine in ids:
             self.vbox("controlvm", machine, "resume")
+
+    def start(self, machine: str) -> None:
+        """Start a machine without a window; one whose memory is saved runs on from there."""
+        self.vbox.copy("startvm", machine, "--type", "headless")
+
+    def shut_down(self, machine: str) -> None:
+        """Press the machine's ACPI power button."""
+        self.vbox.quietly("controlvm", machine, "acpipowerbutton")
+
+    def power_off(self, machine: str) -> None:
+        """Switch the machine off."""
+        self.vbox.quietly("controlvm", machine, "poweroff")
+
+    def save_memory(self, machine: str) -> None:
+        """Save the machine's memory beside its disk."""
+        self.vbox.copy("controlvm", machine, "savestate")
 
     def network_ready(self, config: ClusterConfig, inventory: Inventory) -> bool:
         """Return whether the host-only interface is there; the nodes' addresses are static, from Vagrant.

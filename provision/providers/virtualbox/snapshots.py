@@ -20,10 +20,8 @@ from provision.errors import MachineBusy, SnapshotError, ToolFailed
 from provision.providers.base import PAUSED, RUNNING, Held, Space
 from provision.providers.virtualbox.vboxmanage import VBoxManage
 
-COPY_DEADLINE = 900.0
 UNLOCK_SECONDS = 30.0
 NO_SNAPSHOTS = "does not have any snapshots"
-LOCKED = ("is already locked", "being locked or unlocked", "has an active process")
 
 T = TypeVar("T")
 
@@ -65,19 +63,19 @@ class VirtualBoxSnapshots:
         """Pause all machines at once."""
 
         def pause(machine: str) -> float:
-            self._run("controlvm", machine, "pause")
+            self.vbox.copy("controlvm", machine, "pause")
             return time.monotonic()
 
         return self._at_once(ids, pause)
 
     def save(self, machine: str, name: str) -> None:
         """Take a snapshot; a paused machine stays paused."""
-        self._run("snapshot", machine, "take", name)
+        self.vbox.copy("snapshot", machine, "take", name)
 
     def revert(self, machine: str, name: str, *, live: bool) -> None:
         """Power a machine off and put it back; a `live` snapshot leaves it "saved"."""
         if self.states([machine]).get(machine) in (RUNNING, PAUSED):
-            self._run("controlvm", machine, "poweroff")
+            self.vbox.copy("controlvm", machine, "poweroff")
         poll_until(
             partial(self._unlocked, "snapshot", machine, "restore", name),
             what=f"the end of {machine}",
@@ -93,15 +91,15 @@ class VirtualBoxSnapshots:
 
         def resume(machine: str) -> None:
             if self._info(machine)["VMState"] == PAUSED:
-                self._run("controlvm", machine, "resume")
+                self.vbox.copy("controlvm", machine, "resume")
             else:
-                self._run("startvm", machine, "--type", "headless")
+                self.vbox.copy("startvm", machine, "--type", "headless")
 
         self._at_once(ids, resume)
 
     def delete(self, machine: str, name: str) -> None:
         """Delete a snapshot; VirtualBox refuses one with several children."""
-        self._run("snapshot", machine, "delete", name)
+        self.vbox.copy("snapshot", machine, "delete", name)
 
     def forget(self, ids: Sequence[str]) -> None:
         """Do nothing: a machine's snapshots go with it."""
@@ -129,18 +127,8 @@ class VirtualBoxSnapshots:
             raise SnapshotError(f"VirtualBox has no machine {machine}", hint="kubelab status")
         return info
 
-    def _run(self, *arguments: str) -> None:
-        try:
-            self.vbox(*arguments, deadline=COPY_DEADLINE)
-        except ToolFailed as error:
-            if any(text in error.output for text in LOCKED):
-                raise MachineBusy(
-                    f"VirtualBox is still at work: {error.details}", hint="run this again in a minute"
-                ) from None
-            raise
-
     def _unlocked(self, *arguments: str) -> bool:
-        self._run(*arguments)
+        self.vbox.copy(*arguments)
         return True
 
     def _at_once(self, ids: Sequence[str], work: Callable[[str], T]) -> Mapping[str, T]:

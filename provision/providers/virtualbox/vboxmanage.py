@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Interface, NetmaskValueError
 from threading import Event
 
-from provision.errors import MissingTool, ToolFailed
+from provision.errors import MachineBusy, MissingTool, ToolFailed
 from provision.host.process import run_tool
-from provision.providers.base import PAUSED, RUNNING, STOPPED
+from provision.providers.base import PAUSED, RUNNING, SAVED, STOPPED
 
 HINT = "`VBoxManage list hostinfo` shows whether VirtualBox works on this host"
 STATES = {
@@ -20,7 +20,12 @@ STATES = {
     "deletingsnapshotlive": RUNNING,
     "paused": PAUSED,
     "deletingsnapshotlivepaused": PAUSED,
+    "saved": SAVED,
+    "aborted-saved": SAVED,
 }
+# For as long as several GiB of memory take to reach a slow disk, or the other way.
+COPY_DEADLINE = 900.0
+LOCKED = ("is already locked", "being locked or unlocked", "has an active process")
 NOT_FOUND = "VBOX_E_OBJECT_NOT_FOUND"
 _MACHINE = re.compile(r'"(?P<name>.*)" \{(?P<id>[0-9a-fA-F-]+)\}')
 _CREATED = re.compile(r"Interface '(?P<name>.+)' was successfully created")
@@ -50,13 +55,24 @@ class VBoxManage:
         except ToolFailed:
             return
 
+    def copy(self, *arguments: str) -> None:
+        """Run a command that moves a machine's memory; raises MachineBusy, ToolFailed."""
+        try:
+            self(*arguments, deadline=COPY_DEADLINE)
+        except ToolFailed as error:
+            if any(text in error.output for text in LOCKED):
+                raise MachineBusy(
+                    f"VirtualBox is still at work: {error.details}", hint="run this again in a minute"
+                ) from None
+            raise
+
     def machines(self) -> Mapping[str, str]:
         """Return id -> name of every machine this user has."""
         found = map(_MACHINE.fullmatch, self("list", "vms").splitlines())
         return {match["id"]: match["name"] for match in found if match}
 
     def states(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Return the state of each machine that exists; saved, aborted and stuck ones are stopped."""
+        """Return the state of each machine that exists; aborted and stuck ones are stopped."""
         infos = {machine: self.info(machine) for machine in ids}
         return {
             machine: STATES.get(info.get("VMState", ""), STOPPED)

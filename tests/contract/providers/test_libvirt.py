@@ -15,7 +15,7 @@ import pytest
 from provision.box.reference import BoxReference
 from provision.config.inventory import bridge_name, inventory_of
 from provision.config.schema import ClusterConfig
-from provision.errors import Cancelled, ConfigDrift, ConfigError, MissingTool, ToolFailed
+from provision.errors import Cancelled, ConfigDrift, ConfigError, MachineBusy, MissingTool, ToolFailed
 from provision.host.locks import host_lock, try_lock
 from provision.providers.base import BOXES_LOCK, LabMachine
 from provision.providers.libvirt.provider import Libvirt
@@ -110,6 +110,7 @@ def test_states_of_the_machines_that_exist(host: Host) -> None:
         host.domain("lab-w1", "paused"),
         host.domain("lab-w2", "shutoff"),
         host.domain("lab-w3", "crashed"),
+        host.domain("lab-w4", "shutoff", memory="running"),
     ]
     host.domain("other")
     assert PROVIDER.states([*ids, "gone"]) == {
@@ -117,9 +118,58 @@ def test_states_of_the_machines_that_exist(host: Host) -> None:
         "id-of-lab-w1": "paused",
         "id-of-lab-w2": "stopped",
         "id-of-lab-w3": "stopped",
+        "id-of-lab-w4": "saved",
     }
     PROVIDER.resume([ids[1]])
     assert PROVIDER.states([ids[1]]) == {ids[1]: "running"}
+
+
+def test_a_machine_goes_off_by_its_power_button_and_is_started_again(host: Host) -> None:
+    machine = host.domain("lab-cp1", heeds=2)
+    PROVIDER.shut_down(machine)
+    assert PROVIDER.states([machine]) == {machine: "running"}
+    PROVIDER.shut_down(machine)
+    assert PROVIDER.states([machine]) == {machine: "stopped"}
+    # It may go off between the question whether it runs and the press of its button.
+    PROVIDER.shut_down(machine)
+    PROVIDER.power_off(machine)
+    PROVIDER.start(machine)
+    assert PROVIDER.states([machine]) == {machine: "running"}
+    PROVIDER.power_off(machine)
+    assert PROVIDER.states([machine]) == {machine: "stopped"}
+
+
+@pytest.mark.parametrize("state", ["running", "paused"])
+def test_a_machine_whose_memory_is_kept_comes_back_standing_still(host: Host, state: str) -> None:
+    # libvirt-guests, which saves machines as the host goes down, saves them as they run.
+    machine = host.domain("lab-cp1", state)
+    PROVIDER.save_memory(machine)
+    assert PROVIDER.states([machine]) == {machine: "saved"}
+    PROVIDER.start(machine)
+    assert PROVIDER.states([machine]) == {machine: "paused"}
+
+
+@pytest.mark.parametrize("work", ["start", "save_memory"])
+def test_a_machine_that_a_killed_command_left_at_work_is_busy(host: Host, work: str) -> None:
+    machine = host.domain("lab-cp1", "shutoff" if work == "start" else "paused", busy=1)
+    with pytest.raises(MachineBusy, match="still at work"):
+        getattr(PROVIDER, work)(machine)
+    getattr(PROVIDER, work)(machine)
+
+
+@pytest.mark.parametrize("work", ["start", "shut_down", "power_off", "save_memory"])
+def test_a_machine_that_libvirt_does_not_obey_is_an_error(host: Host, work: str) -> None:
+    machine = host.domain("lab-cp1", "shutoff" if work == "start" else "running")
+    command = {
+        "start": "start",
+        "shut_down": "shutdown",
+        "power_off": "destroy",
+        "save_memory": "managedsave",
+    }
+    host.change(fail={command[work]: "internal error: no room"})
+    with pytest.raises(ToolFailed) as caught:
+        getattr(PROVIDER, work)(machine)
+    assert "no room" in caught.value.details
 
 
 def test_a_network_is_made_once(host: Host) -> None:

@@ -116,6 +116,25 @@ def test_machines_about_to_go_forget_their_snapshots(host: Host, backend: Libvir
     assert all(call.endswith("--metadata") for call in host.calls("snapshot-delete"))
 
 
+def test_memory_that_was_kept_is_forgotten_when_the_machine_is_put_back(
+    host: Host, backend: LibvirtSnapshots
+) -> None:
+    # libvirt would start it from there, with the disk of another time.
+    host.domain("lab-cp1", "shutoff", memory="paused", snapshots={"a": "shutoff"}, current="a")
+    backend.revert(CP1, "a", live=False)
+    assert backend.states([CP1]) == {CP1: "stopped"}
+    words = [call.split()[0] for call in host.state["calls"]]
+    assert words.index("managedsave-remove") < words.index("snapshot-revert")
+
+
+def test_machines_about_to_go_forget_their_memory(host: Host, backend: LibvirtSnapshots) -> None:
+    host.domain("lab-cp1", "shutoff", memory="paused")
+    host.domain("lab-w1", "shutoff")
+    backend.forget([CP1, W1])
+    assert backend.states([CP1, W1]) == {CP1: "stopped", W1: "stopped"}
+    assert len(host.calls("managedsave-remove")) == 1
+
+
 def test_the_same_name_twice_is_an_error(host: Host, backend: LibvirtSnapshots) -> None:
     host.domain("lab-cp1", "paused", snapshots={"a": "running"}, current="a")
     with pytest.raises(ToolFailed) as caught:

@@ -16,7 +16,15 @@ from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory, inventory_of
 from provision.config.schema import ClusterConfig, parse_config
 from provision.engine.waiting import Clock
-from provision.errors import ConfigDrift, ConfigError, MissingTool, ResourceError, ToolFailed, WaitTimeout
+from provision.errors import (
+    ConfigDrift,
+    ConfigError,
+    MachineBusy,
+    MissingTool,
+    ResourceError,
+    ToolFailed,
+    WaitTimeout,
+)
 from provision.extensions import PROVIDERS
 from provision.host.facts import HostFacts
 from provision.providers.base import LabMachine, Provider
@@ -126,8 +134,43 @@ def test_the_registry_knows_it() -> None:
 def test_states_are_told_by_id_and_what_is_gone_is_left_out(stub: Stub, provider: VirtualBox) -> None:
     stub.machines(a="running", b="paused", c="poweroff", d="saved", e="aborted", f="gurumeditation")
     states = provider.states([*IDS.values(), "99999999-0000-4000-8000-000000000000"])
-    assert [states[IDS[name]] for name in "abcdef"] == ["running", "paused", *["stopped"] * 4]
+    told = ["running", "paused", "stopped", "saved", "stopped", "stopped"]
+    assert [states[IDS[name]] for name in "abcdef"] == told
     assert len(states) == 6
+
+
+def test_a_machine_goes_off_by_its_power_button_and_is_started_again(
+    stub: Stub, provider: VirtualBox
+) -> None:
+    stub.has(machines=[{"name": "a", "id": IDS["a"], "state": "running", "heeds": False}])
+    provider.shut_down(IDS["a"])
+    assert provider.states([IDS["a"]]) == {IDS["a"]: "running"}
+    provider.power_off(IDS["a"])
+    assert provider.states([IDS["a"]]) == {IDS["a"]: "stopped"}
+    provider.start(IDS["a"])
+    assert provider.states([IDS["a"]]) == {IDS["a"]: "running"}
+    stub.machines(a="running")
+    provider.shut_down(IDS["a"])
+    # It may go off between the question whether it runs and the press of its button.
+    provider.shut_down(IDS["a"])
+    provider.power_off(IDS["a"])
+    assert provider.states([IDS["a"]]) == {IDS["a"]: "stopped"}
+
+
+def test_a_machine_whose_memory_is_kept_runs_on_from_there(stub: Stub, provider: VirtualBox) -> None:
+    stub.machines(a="paused")
+    provider.save_memory(IDS["a"])
+    assert provider.states([IDS["a"]]) == {IDS["a"]: "saved"}
+    provider.start(IDS["a"])
+    assert provider.states([IDS["a"]]) == {IDS["a"]: "running"}
+
+
+def test_a_machine_that_was_just_switched_off_is_busy_for_a_moment(stub: Stub, provider: VirtualBox) -> None:
+    stub.has(machines=[{"name": "a", "id": IDS["a"], "state": "poweroff", "locked": 1}])
+    with pytest.raises(MachineBusy):
+        provider.start(IDS["a"])
+    provider.start(IDS["a"])
+    assert provider.states([IDS["a"]]) == {IDS["a"]: "running"}
 
 
 def test_a_description_does_not_speak_for_the_machine(stub: Stub, provider: VirtualBox) -> None:

@@ -11,13 +11,14 @@ from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory
 from provision.config.schema import ClusterConfig
 from provision.errors import LabError
-from provision.providers.base import LabMachine
+from provision.providers.base import PAUSED, RUNNING, SAVED, STOPPED, LabMachine
 
 
 class FakeProvider:
     """A hypervisor in memory: `calls` lists what changed it.
 
     `stray` are the names of machines made from the lab in `folder`, `others` name -> Vagrantfile of others.
+    `deaf` are the ids of machines that do not heed their power button.
     """
 
     name = "libvirt"
@@ -29,6 +30,7 @@ class FakeProvider:
 
     def __init__(self, report: object = None, cancel: threading.Event | None = None) -> None:
         self.machines: dict[str, str] = {}
+        self.deaf: set[str] = set()
         self.stray: list[str] = []
         self.others: dict[str, str | None] = {}
         self.folder = Path("/lab")
@@ -43,6 +45,28 @@ class FakeProvider:
 
     def resume(self, ids: Sequence[str]) -> None:
         self.calls.append(("resume", list(ids)))
+
+    def start(self, machine: str) -> None:
+        self.calls.append(("start", machine))
+        self.machines[machine] = self._once_started(machine)
+
+    def shut_down(self, machine: str) -> None:
+        self.calls.append(("shut_down", machine))
+        if machine not in self.deaf:
+            self.machines[machine] = STOPPED
+
+    def power_off(self, machine: str) -> None:
+        self.calls.append(("power_off", machine))
+        self.machines[machine] = STOPPED
+
+    def save_memory(self, machine: str) -> None:
+        self.calls.append(("save_memory", machine))
+        assert self.machines[machine] == PAUSED
+        self.machines[machine] = SAVED
+
+    def _once_started(self, machine: str) -> str:
+        assert self.machines[machine] in (STOPPED, SAVED)
+        return PAUSED if self.machines[machine] == SAVED else RUNNING
 
     def network_ready(self, config: ClusterConfig, inventory: Inventory) -> bool:
         return self.network

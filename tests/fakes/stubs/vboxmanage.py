@@ -53,9 +53,9 @@ def show_link(link: dict[str, Any]) -> None:
     print(f"MediumType:      Ethernet\nStatus:          Up\nVBoxNetworkName: Host-{link['name']}\n")
 
 
-def control(machine: dict[str, Any], verb: str) -> None:
+def control(state: dict[str, Any], machine: dict[str, Any], verb: str) -> None:
     if verb == "startvm":
-        start(machine)
+        start(state, machine)
         return
     if machine["state"] not in ("running", "paused"):
         fail(f"Machine '{machine['name']}' is not currently running.", "VBOX_E_INVALID_VM_STATE")
@@ -63,13 +63,20 @@ def control(machine: dict[str, Any], verb: str) -> None:
         fail("VM not paused", "VBOX_E_INVALID_VM_STATE (0x80bb0002)")
     if verb == "pause" and machine["state"] != "running":
         fail("Invalid machine state: Paused", "VBOX_E_INVALID_VM_STATE (0x80bb0002)")
-    if verb == "poweroff":
+    if verb in ("poweroff", "savestate"):
         machine["locked"] = machine.get("slow", machine.get("locked", 0))
-    machine["state"] = {"pause": "paused", "resume": "running", "poweroff": "poweroff"}[verb]
+    after = {"pause": "paused", "resume": "running", "poweroff": "poweroff", "savestate": "saved"}
+    # A guest may be deaf to its power button.
+    after["acpipowerbutton"] = "poweroff" if machine.get("heeds", True) else machine["state"]
+    machine["state"] = after[verb]
 
 
-def start(machine: dict[str, Any]) -> None:
-    if machine["state"] in ("running", "paused"):
+def start(state: dict[str, Any], machine: dict[str, Any]) -> None:
+    locked = machine.get("locked", 0)
+    if locked:
+        machine["locked"] -= 1
+        keep(state)
+    if locked or machine["state"] in ("running", "paused"):
         fail(
             f"The machine '{machine['name']}' is already locked by a session (or being locked or unlocked)",
             "VBOX_E_INVALID_OBJECT_STATE (0x80bb0007)",
@@ -191,7 +198,7 @@ def answer(arguments: list[str]) -> None:
         case ["showvminfo", wanted, "--machinereadable"]:
             show_machine(find(state, wanted))
         case ["controlvm", wanted, verb] | ["startvm" as verb, wanted, "--type", "headless"]:
-            control(find(state, wanted), verb)
+            control(state, find(state, wanted), verb)
         case ["snapshot", wanted, verb, name]:
             snapshot(state, find(state, wanted), verb, name)
         case ["unregistervm", wanted, "--delete"]:

@@ -1,7 +1,8 @@
 """A `virsh` that keeps its state in the file beside it, and speaks as libvirt 9 does.
 
 State: networks name -> {xml, active}; domains name -> {uuid, state, network, disk (file and format),
-loader, folder, snapshots (name -> state it was saved in), current, busy (calls it refuses), rss, emulator
+loader, folder, memory (the state it was saved in), heeds (how often its power button has to be pressed),
+snapshots (name -> state it was saved in), current, busy (calls it refuses), rss, emulator
 (the CPUs of QEMU's own threads)}; volumes
 name -> {size, backing, pool}; `fail` command -> message; `calls` is what was asked, `unknown` what it could
 not understand. Without a command it takes one a line from standard input, as virsh does.
@@ -119,6 +120,8 @@ class Virsh:
     def list(self, *flags: str) -> None:
         wanted = [flag.removeprefix("--state-") for flag in flags if flag.startswith("--state-")]
         for name, domain in self.domains.items():
+            if "--with-managed-save" in flags and "memory" not in domain:
+                continue
             if not wanted or domain["state"] in wanted:
                 print(domain["uuid"] if "--uuid" in flags else name)
         print()
@@ -239,6 +242,33 @@ class Virsh:
             reason = "Requested operation is not valid: domain is not running"
             raise Refused(f"Failed to destroy domain '{name}'\n{reason}")
         domain["state"] = "shutoff"
+
+    def start(self, name: str, *flags: str) -> None:
+        domain = self.change(name)
+        if domain["state"] != "shutoff":
+            raise Refused(f"Failed to start domain '{name}'\nDomain is already active")
+        memory = domain.pop("memory", "running")
+        domain["state"] = "paused" if "--paused" in flags else memory
+
+    def shutdown(self, name: str, _: str, mode: str) -> None:
+        assert mode == "acpi"
+        domain = self.change(name)
+        if domain["state"] == "shutoff":
+            reason = "Requested operation is not valid: domain is not running"
+            raise Refused(f"Failed to shutdown domain '{name}'\n{reason}")
+        domain["heeds"] = domain.get("heeds", 1) - 1
+        if domain["heeds"] == 0:
+            domain["state"] = "shutoff"
+
+    def managedsave(self, name: str) -> None:
+        domain = self.change(name)
+        if domain["state"] == "shutoff":
+            reason = "Requested operation is not valid: domain is not running"
+            raise Refused(f"Failed to save domain '{name}' state\n{reason}")
+        domain |= {"memory": domain["state"], "state": "shutoff"}
+
+    def managedsave_remove(self, name: str) -> None:
+        self.change(name).pop("memory", None)
 
     def undefine(self, name: str, *flags: str) -> None:
         domain = self.find("dom", name)

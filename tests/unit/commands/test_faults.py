@@ -42,6 +42,8 @@ CALLED = {
     "inventory": READ_LAB,
     "kubectl": READ_LAB,
     "kubeconfig": READ_LAB,
+    "stop": READ_LAB,
+    "start": READ_LAB,
     "destroy": READ_LAB,
     "bundle create": READ_LAB,
     "bundle show": READ_LAB,

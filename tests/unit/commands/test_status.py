@@ -48,8 +48,10 @@ def test_a_lab_that_is_off_is_shown_as_far_as_it_is_known(host: Host) -> None:
     assert shown.exit_code == 1
     lines = [line.split() for line in shown.stdout.splitlines()]
     assert ["lab-w1", "worker", "192.168.60.21", "stopped", "unknown"] in lines
-    assert "machine lab-cp1 is stopped" in shown.stderr
+    assert "the lab is stopped: all its machines are off" in shown.stderr
     assert "next: kubelab up" in shown.stdout
+    Path(".kubelab/lab/kubeconfig").write_text("a kubeconfig\n")
+    assert "next: kubelab start" in kubelab("status").stdout
     told = kubelab("status", "--json")
     assert (told.exit_code, told.stderr) == (1, "")
     assert known(told)["snapshot"]["name"] == "a"

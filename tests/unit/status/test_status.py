@@ -14,6 +14,8 @@ import pytest
 from provision.cluster.health import COMPONENTS
 from provision.config.inventory import Node
 from provision.errors import Cancelled, ConfigError, ConnectFailed, Result, ToolFailed
+from provision.lab import start_record
+from provision.lab.start_record import UNKNOWN
 from provision.lifecycle.up import show_cluster
 from provision.providers.base import SnapshotBackend
 from provision.snapshots import journal as snapshot_journal
@@ -174,7 +176,28 @@ def test_a_machine_that_does_not_run_is_a_problem_before_its_node_is(lab: Lab, s
         lab.machines.state["lab-w1"] = state
     assert told(lab)["problems"] == [f"machine lab-w1 is {state or 'missing'}"]
     assert table(lab, "Nodes")[1][3:5] == [state or "missing", "Ready"]
-    assert lab.report.of("next_commands")[-1]["commands"] == ["kubelab up"]
+    following = "kubelab start" if state else "kubelab up"
+    assert lab.report.of("next_commands")[-1]["commands"] == [following]
+
+
+@pytest.mark.parametrize(("state", "word"), [("stopped", "stopped"), ("saved", "saved")])
+def test_a_lab_that_is_off_is_told_as_one_and_start_is_next(lab: Lab, state: str, word: str) -> None:
+    lab.machines.state["lab-cp1"], lab.machines.state["lab-w1"] = state, "stopped"
+    (problem,) = told(lab)["problems"]
+    assert problem.startswith(f"the lab is {word}: ")
+    assert facts(lab)["API server"] == problem
+    assert lab.report.of("next_commands")[-1]["commands"] == ["kubelab start"]
+    assert lab.kubectl.calls == []
+
+
+def test_an_interrupted_start_is_told_while_nothing_goes_on_with_it(lab: Lab) -> None:
+    start_record.write(lab.ctx.workspace, UNKNOWN)
+    assert told(lab)["healthy"]
+    assert lab.report.of("warn")[-1]["text"].endswith("kubelab start goes on")
+    assert lab.report.of("next_commands")[-1]["commands"] == ["kubelab start"]
+    with lab.ctx.workspace.lock():
+        told(lab)
+    assert len(lab.report.of("next_commands")) == 1
 
 
 def test_an_api_server_whose_machine_is_off_is_not_waited_for(lab: Lab) -> None:

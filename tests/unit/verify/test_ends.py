@@ -79,7 +79,7 @@ def test_a_machine_that_does_not_run_is_told_before_anything_is_tried(
         suite.lab.machines.state["lab-w1"] = state
     with pytest.raises(LabError, match=f"lab-w1 is {state or 'missing'}") as caught:
         suite.run()
-    assert (caught.value.exit_code, caught.value.hint) == (1, "kubelab up")
+    assert (caught.value.exit_code, caught.value.hint) == (1, "kubelab start" if state else "kubelab up")
 
 
 class Impatient(RecordingReporter):
