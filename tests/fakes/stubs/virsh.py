@@ -2,9 +2,9 @@
 
 State: networks name -> {xml, active}; domains name -> {uuid, state, network, disk (file and format),
 loader, folder, snapshots (name -> state it was saved in), current, busy (calls it refuses), rss, emulator
-(the CPUs of QEMU's own threads)}; volumes
-name -> {size, backing, pool}; `fail` command -> message; `calls` is what was asked, `unknown` what it could
-not understand. Without a command it takes one a line from standard input, as virsh does.
+(the CPUs of QEMU's own threads), vcpu (its element), memory (in KiB)}; volumes name ->
+{size, backing, pool, gib (what it can hold)}; `fail` command -> message; `calls` is what was asked, `unknown`
+what it could not understand. Without a command it takes one a line from standard input, as virsh does.
 """
 
 from __future__ import annotations
@@ -140,7 +140,9 @@ class Virsh:
         description = f"Source: {source}" if source else domain.get("description", "")
         loader += f"<description>{description}</description>" if description else ""
         head = f"<name>{name}</name><uuid>{domain['uuid']}</uuid>{loader}"
-        print(f"<domain>{head}<devices>{devices}</devices></domain>")
+        vcpu, kib = domain.get("vcpu", ""), domain.get("memory", 0)
+        size = f"<memory unit='KiB'>{kib}</memory>{vcpu}" if kib else ""
+        print(f"<domain>{head}{size}<devices>{devices}</devices></domain>")
 
     def dommemstat(self, name: str) -> None:
         domain = self.find("dom", name)
@@ -265,7 +267,9 @@ class Virsh:
         volume = self.find("vol", name)
         backing = volume.get("backing")
         chain = f"<backingStore><path>{POOL_FOLDER}/{backing}</path></backingStore>" if backing else ""
-        print(f"<volume><physical unit='bytes'>{volume['size']}</physical>{chain}</volume>")
+        gib = volume.get("gib")
+        capacity = f"<capacity unit='bytes'>{gib * 2**30}</capacity>" if gib else ""
+        print(f"<volume>{capacity}<physical unit='bytes'>{volume['size']}</physical>{chain}</volume>")
 
     def vol_delete(self, _: str, pool: str, name: str) -> None:
         self.pool(pool)
