@@ -13,7 +13,16 @@ from provision.extensions import PROVIDERS, SNAPSHOTS
 from provision.host.facts import HostFacts, acceleration, gather
 from provision.host.fit import check_host
 from provision.lab.context import Context
-from provision.lab.refusals import refuse_impossible
+from provision.lab.differences import compare, tell
+from provision.lab.identity import another_lab
+from provision.lab.reality import ANSWER_SECONDS, look
+from provision.lab.refusals import (
+    SET_BACK,
+    refuse_another_lab,
+    refuse_drift,
+    refuse_impossible,
+    refuse_without_box,
+)
 from provision.lab.software import Software, SoftwareOf
 from provision.node.runner import Runner
 from provision.providers.base import Provider, SnapshotBackend
@@ -62,6 +71,8 @@ def open_lab(
     With the `facts` of the host the lab is to be made: what this host cannot do is refused, and its software
     is chosen at once. Without, that is found once it is needed.
     """
+    if facts is not None:
+        refuse_drift(another_lab(config, workspace), SET_BACK)
     inventory = inventory_of(config)
     for secret in config.proxy.secrets():
         report.secret(secret)
@@ -72,8 +83,22 @@ def open_lab(
     provider: Provider = PROVIDERS.make(config.provider, Provider, report, cancel)
     machines = VagrantMachines(workspace, inventory, provider, report)
     if facts is not None:
-        workspace.refuse_foreign_vagrantfile()
         # Before the network is asked for anything, which may take its time.
+        workspace.refuse_foreign_vagrantfile()
+        refuse_without_box(provider)
+        refuse_another_lab(config, workspace.root, provider, machines)
+        reality = look(
+            config,
+            inventory,
+            workspace,
+            provider,
+            machines,
+            seconds=ANSWER_SECONDS * acceleration(facts).factor,
+            cancel=cancel,
+        )
+        comparison = compare(config, inventory, reality)
+        refuse_drift(comparison.differences)
+        tell(comparison, report)
         refuse_impossible(config, inventory, workspace.root, provider, machines)
     software_of = SoftwareOf(config, workspace, report, cancel)
     if facts is None:
