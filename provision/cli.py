@@ -21,6 +21,7 @@ COMMANDS = {
     "render": "Write the Vagrantfile that `up` would use.",
     "up": "Create the cluster, or continue creating it.",
     "list": "List all your labs on this host.",
+    "diff": "Show where lab.yaml and the lab differ.",
     "status": "Show machines, nodes and pods.",
     "verify": "Test whether the cluster works.",
     "snapshot": "Save the whole lab at one point in time, and restore it.",

@@ -43,6 +43,7 @@ CALLED = {
     "kubectl": READ_LAB,
     "kubeconfig": READ_LAB,
     "destroy": READ_LAB,
+    "diff": READ_LAB,
     "bundle create": READ_LAB,
     "bundle show": READ_LAB,
     "box build": READ_LAB,
