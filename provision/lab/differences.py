@@ -168,19 +168,20 @@ def _made(reality: Reality) -> Made:
 
 
 def _tell_silence(found: Comparison, reality: Reality) -> None:
-    """Note of each key that only the cluster knows with what it was compared, where the cluster is silent."""
+    """Note what a cluster does not say, and of one that is silent with what else each key was compared."""
+    if not reality.has_cluster:
+        return
     made, decision = _made(reality), reality.decision
-    known = {
-        "kubernetes": made.kubernetes,
-        "network.pods": made.pods,
-        "network.services": made.services,
-        "cni": decision.cni if decision is not None and reality.has_cluster else "",
-    }
+    known = {"kubernetes": made.kubernetes, "network.pods": made.pods, "network.services": made.services}
+    if reality.cluster is not None:
+        found.unknown.update({key: UNSAID for key, value in known.items() if not value})
+        return
+    known["cni"] = decision.cni if decision is not None else ""
     for key in OF_CLUSTER:
-        if reality.cluster is None and known.get(key):
+        if known.get(key):
             found.kept.append(key)
-        elif reality.cluster is None or (key in known and key != "cni" and not known[key]):
-            found.unknown[key] = f"the cluster was not asked: {reality.silent}" if reality.silent else UNSAID
+        else:
+            found.unknown[key] = f"the cluster was not asked: {reality.silent}"
 
 
 def _cni(config: ClusterConfig, reality: Reality) -> Iterator[Difference]:

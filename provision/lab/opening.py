@@ -13,7 +13,7 @@ from provision.extensions import PROVIDERS, SNAPSHOTS
 from provision.host.facts import HostFacts, acceleration, gather
 from provision.host.fit import check_host
 from provision.lab.context import Context
-from provision.lab.differences import compare, tell
+from provision.lab.differences import compare
 from provision.lab.identity import another_lab
 from provision.lab.reality import ANSWER_SECONDS, look
 from provision.lab.refusals import (
@@ -21,6 +21,7 @@ from provision.lab.refusals import (
     refuse_another_lab,
     refuse_drift,
     refuse_impossible,
+    refuse_or_tell,
     refuse_without_box,
 )
 from provision.lab.software import Software, SoftwareOf
@@ -37,7 +38,8 @@ DEFAULT_PROVIDER = "libvirt"
 def read_lab(file: Path, *, facts: HostFacts | None = None) -> tuple[ClusterConfig, Workspace]:
     """Return the validated config of `file`, with its provider resolved, and its workspace.
 
-    With `facts` it is also checked against this host. Raises ConfigError.
+    With `facts` it is for `up`, and also checked against this host and the lab that is in its folder. Raises
+    ConfigError.
     """
     config = load_config(file)
     if facts is not None:
@@ -47,7 +49,10 @@ def read_lab(file: Path, *, facts: HostFacts | None = None) -> tuple[ClusterConf
     folder = file.resolve().parent
     if not _is_utf8(folder):
         raise ConfigError(f"the path of the lab's folder, {folder}, is not UTF-8", hint="rename the folder")
-    return decided, Workspace(folder, config.name)
+    workspace = Workspace(folder, config.name)
+    if facts is not None:
+        refuse_drift(another_lab(decided, workspace), SET_BACK)
+    return decided, workspace
 
 
 def _is_utf8(path: Path) -> bool:
@@ -71,8 +76,6 @@ def open_lab(
     With the `facts` of the host the lab is to be made: what this host cannot do is refused, and its software
     is chosen at once. Without, that is found once it is needed.
     """
-    if facts is not None:
-        refuse_drift(another_lab(config, workspace), SET_BACK)
     inventory = inventory_of(config)
     for secret in config.proxy.secrets():
         report.secret(secret)
@@ -87,18 +90,9 @@ def open_lab(
         workspace.refuse_foreign_vagrantfile()
         refuse_without_box(provider)
         refuse_another_lab(config, workspace.root, provider, machines)
-        reality = look(
-            config,
-            inventory,
-            workspace,
-            provider,
-            machines,
-            seconds=ANSWER_SECONDS * acceleration(facts).factor,
-            cancel=cancel,
-        )
-        comparison = compare(config, inventory, reality)
-        refuse_drift(comparison.differences)
-        tell(comparison, report)
+        seconds = ANSWER_SECONDS * acceleration(facts).factor
+        reality = look(config, inventory, workspace, provider, machines, seconds=seconds, cancel=cancel)
+        refuse_or_tell(compare(config, inventory, reality), report)
         refuse_impossible(config, inventory, workspace.root, provider, machines)
     software_of = SoftwareOf(config, workspace, report, cancel)
     if facts is None:

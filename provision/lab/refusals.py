@@ -10,9 +10,10 @@ from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, ConfigError
 from provision.lab import ownership
 from provision.lab.context import Context
-from provision.lab.differences import Difference
+from provision.lab.differences import Comparison, Difference, tell
 from provision.providers.base import STOPPED, LabMachine, Provider
 from provision.providers.vagrant import Machines
+from provision.report.base import Reporter
 
 WAYS = "let lab.yaml say what the lab has, or start over: kubelab destroy, then kubelab up"
 # `destroy` finds the lab by these keys.
@@ -54,6 +55,12 @@ def refuse_drift(differences: Sequence[Difference], hint: str = WAYS) -> None:
         first, *others = refused
         lines = [first.text, *(f"{other.key}: {other.text}" for other in others)]
         raise ConfigDrift("\n".join(lines), key=first.key, hint=hint)
+
+
+def refuse_or_tell(comparison: Comparison, report: Reporter) -> None:
+    """Raise ConfigDrift where lab.yaml asks for what the lab cannot follow, else tell what it will follow."""
+    refuse_drift(comparison.differences)
+    tell(comparison, report)
 
 
 def refuse_anothers_machines(ctx: Context) -> None:

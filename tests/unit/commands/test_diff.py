@@ -138,7 +138,17 @@ def test_up_refuses_what_the_lab_cannot_follow_before_it_writes_or_fetches_anyth
     error = json.loads(told.stdout.splitlines()[-1])
     assert error["message"].startswith(f"{key}: the lab has ")
     assert "kubelab destroy" in error["hint"]
-    assert {name: text for name, text in written().items() if ".kubelab/other" not in name} == before
+    assert written() == before
+
+
+def test_a_dry_run_tells_what_up_will_bring_into_the_lab(
+    kubectl: StubKubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provision.lab.opening.check_host", lambda *_: None)
+    edit("", "workers: {count: 3, cpus: 2, memory: 2GiB}\n")
+    told = kubelab("up", "--dry-run", "--from", "decision", "--until", "decision")
+    assert told.exit_code == 0
+    assert "workers.count: the lab has 2, lab.yaml says 3" in told.stdout
 
 
 @pytest.mark.parametrize("key", EDITS)
