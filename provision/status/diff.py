@@ -18,6 +18,7 @@ from provision.providers.base import RUNNING
 from provision.steps.nodes import proxy_exempt
 
 PROXY = "proxy"
+IN_WORDS = {"refused": "refuses it", "applied": "applies it"}
 
 
 def find(ctx: Context, config: ClusterConfig) -> Comparison:
@@ -48,12 +49,13 @@ def show(ctx: Context, found: Comparison) -> None:
     """Show the differences, and what could not be compared."""
     if found.differences:
         rows = [
-            [each.key, each.lab, each.file, _answer(each), ", ".join(each.machines)]
+            [each.key, each.lab, each.file, IN_WORDS[_answer(each)], ", ".join(each.machines)]
             for each in found.differences
         ]
         ctx.report.table("lab.yaml and the lab", ["key", "lab", "lab.yaml", "`up`", "machines"], rows)
     else:
-        ctx.report.info(f"the lab {ctx.config.name} is as lab.yaml says")
+        limit = ", as far as it was compared" if found.unknown else ""
+        ctx.report.info(f"the lab {ctx.config.name} is as lab.yaml says{limit}")
     tell_rest(found, ctx.report)
     differences = [
         {
@@ -69,7 +71,7 @@ def show(ctx: Context, found: Comparison) -> None:
 
 
 def _answer(difference: Difference) -> str:
-    return "refuses it" if difference.refused else "applies it"
+    return "refused" if difference.refused else "applied"
 
 
 def _compare_proxy(found: Comparison, ctx: Context) -> None:

@@ -157,7 +157,7 @@ def test_diff_says_the_same_and_that_up_refuses_it(kubectl: StubKubectl, key: st
     told = kubelab("diff", "--json")
     assert told.exit_code == 1
     (difference,) = data(told)["differences"]
-    assert (difference["key"], difference["answer"]) == (key, "refuses it")
+    assert (difference["key"], difference["answer"]) == (key, "refused")
 
 
 def test_a_lab_as_lab_yaml_says_has_no_difference_and_is_asked_little(
