@@ -23,6 +23,7 @@ COMMANDS = {
     "stop": "Shut all machines down, or save their memory.",
     "start": "Let a stopped lab run again.",
     "list": "List all your labs on this host.",
+    "diff": "Show where lab.yaml and the lab differ.",
     "status": "Show machines, nodes and pods.",
     "verify": "Test whether the cluster works.",
     "snapshot": "Save the whole lab at one point in time, and restore it.",

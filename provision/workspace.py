@@ -100,12 +100,24 @@ class Workspace:
 
     def machines_made(self) -> list[str]:
         """Return the names of the lab's machines that Vagrant keeps an id of."""
+        return sorted(filter(self._is_ours, self.every_machine()))
+
+    def every_machine(self) -> set[str]:
+        """Return the names of the machines in this folder, of any lab, that Vagrant keeps an id of."""
+        return {file.parents[1].name for file in self._id_files()}
+
+    def providers_used(self) -> list[str]:
+        """Return the providers that the lab's machines were made with."""
+        return sorted({file.parent.name for file in self._id_files() if self._is_ours(file.parents[1].name)})
+
+    def _id_files(self) -> Iterator[Path]:
+        return (self.root / ".vagrant" / "machines").glob("*/*/id")
+
+    def _is_ours(self, machine: str) -> bool:
         # The commands know this module, and their --help must not wait for what that one imports.
         from provision.config.inventory import machine_names
 
-        ours = machine_names(self.name)
-        files = (self.root / ".vagrant" / "machines").glob("*/*/id")
-        return sorted({name for file in files if ours.fullmatch(name := file.parents[1].name)})
+        return machine_names(self.name).fullmatch(machine) is not None
 
     def prepare(self) -> None:
         """Make the private state folder."""

@@ -14,6 +14,7 @@ from provision.errors import ConfigDrift
 NAMESPACE, NAME = "kube-system", "kubelab"
 KUBEADM = "kubeadm-config"
 KINDS = "configmaps,daemonsets,deployments"
+WORKLOADS = ("DaemonSet", "Deployment")
 START_OVER = "or start over: kubelab destroy, then kubelab up"
 # DaemonSets by which a CNI is known that kubelab did not install, or before it could write that down.
 KNOWN = {
@@ -67,15 +68,31 @@ class Installed:
         return self.workloads >= set(workloads)
 
 
+@dataclass(frozen=True)
+class Change:
+    """The key by which lab.yaml asks for another CNI than the cluster has, and what each of them says."""
+
+    key: str
+    cluster: str
+    wanted: str
+
+
 def look(kubectl: Kubectl) -> Installed:
     """Ask the cluster what it has, in one request; raises ToolFailed."""
+    return found_in(kubectl.items(KINDS, "--all-namespaces"))
+
+
+def found_in(objects: Iterable[dict[str, Any]]) -> Installed:
+    """Return what the objects of a cluster say, of those of KINDS."""
     record, made, bridge = None, False, False
     workloads = set()
-    for item in kubectl.items(KINDS, "--all-namespaces"):
+    for item in objects:
         kind, name = item["kind"], item["metadata"]["name"]
-        namespace = item["metadata"]["namespace"]
-        if kind != "ConfigMap":
+        namespace = item["metadata"].get("namespace", "")
+        if kind in WORKLOADS:
             workloads.add(f"{namespace}/{kind}/{name}")
+        elif kind != "ConfigMap":
+            continue
         elif namespace == NAMESPACE and name == KUBEADM:
             made = True
             bridge = "allocate-node-cidrs" in str((item.get("data") or {}).get("ClusterConfiguration"))
@@ -84,29 +101,29 @@ def look(kubectl: Kubectl) -> Installed:
     return Installed(record, frozenset(workloads), made, bridge)
 
 
-def refuse_change(wanted: CniConfig, found: Installed) -> None:
-    """Raise ConfigDrift if the cluster has another CNI than `wanted`, or the same in another form."""
+def change_of(wanted: CniConfig, found: Installed) -> Change | None:
+    """Return how a cluster's CNI differs from `wanted` in what it keeps as long as it lives, else None."""
     if wanted.name != found.name and not _may_follow(wanted.name, found):
-        raise ConfigDrift(
-            f"the cluster has {found.name or 'no CNI'}, lab.yaml asks for {wanted.name}:"
-            " a living cluster keeps its CNI",
-            key="cni",
-            hint=f"set cni: {found.name or 'none'} again, {START_OVER}",
-        )
+        return Change("cni", found.name or "no CNI", wanted.name)
     record = found.record
     if record is None or record.name != wanted.name:
-        return
+        return None
     if wanted.version and wanted.version.removeprefix("v") != record.version.removeprefix("v"):
-        raise ConfigDrift(
-            f"the cluster has {record.name} {record.version}, lab.yaml asks for {wanted.version}",
-            key="cni.version",
-            hint=f"set it back to {record.version}, {START_OVER}",
-        )
+        return Change("cni.version", record.version, wanted.version)
     if wanted.values != record.values:
+        return Change("cni.values", json.dumps(record.values), json.dumps(wanted.values))
+    return None
+
+
+def refuse_change(wanted: CniConfig, found: Installed) -> None:
+    """Raise ConfigDrift if the cluster has another CNI than `wanted`, or the same in another form."""
+    change = change_of(wanted, found)
+    if change is not None:
         raise ConfigDrift(
-            f"the cluster's {record.name} was made with other values: {json.dumps(record.values)}",
-            key="cni.values",
-            hint=f"set them back, {START_OVER}",
+            f"the cluster has {change.cluster}, lab.yaml asks for {change.wanted}:"
+            " a living cluster keeps its CNI",
+            key=change.key,
+            hint=f"set it back, {START_OVER}",
         )
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from provision.artifacts.base import Artifacts
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
-from provision.config.schema import ClusterConfig
+from provision.config.schema import ClusterConfig, Network
 from provision.errors import LabError
 from provision.extensions import CNIS
 from provision.host.files import write_atomic
@@ -22,12 +22,17 @@ from provision.host.records import read_record
 
 # A bundle that the user gives may be of a release candidate.
 VERSION = r"^[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,4}([-+][0-9A-Za-z.+-]{1,40})?$"
+RANGE = r"^([0-9.]{7,15}/[0-9]{1,2})?$"
 # Where a bundle comes from that `artifacts: auto` may choose.
 BY_AUTO = ("release", "source")
 
 
 class Decision(BaseModel):
-    """The exact version, where its bundle comes from and which it is (its key), and the CNI's name."""
+    """The exact version, where its bundle comes from and which it is (its key), and the CNI's name.
+
+    The ranges of pods and services are kept for a lab that is off: only its cluster knows them else. They are
+    empty where an older kubelab decided.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -36,16 +41,20 @@ class Decision(BaseModel):
     artifacts: Literal["release", "source", "mirror", "bundle"]
     bundle: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     cni: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][-a-z0-9]{0,39}$")]
+    pods: Annotated[str, StringConstraints(pattern=RANGE)] = ""
+    services: Annotated[str, StringConstraints(pattern=RANGE)] = ""
 
     @classmethod
-    def of(cls, artifacts: Artifacts, cni: str) -> Decision:
-        """Return the decision for a bundle and a CNI."""
+    def of(cls, artifacts: Artifacts, cni: str, network: Network) -> Decision:
+        """Return the decision for a bundle, a CNI and the ranges of a lab."""
         return cls.model_validate(
             {
                 "kubernetes": artifacts.kubernetes,
                 "artifacts": artifacts.kind,
                 "bundle": artifacts.key,
                 "cni": cni,
+                "pods": str(network.pods),
+                "services": str(network.services),
             }
         )
 

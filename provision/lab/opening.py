@@ -13,7 +13,17 @@ from provision.extensions import PROVIDERS, SNAPSHOTS
 from provision.host.facts import HostFacts, acceleration, gather
 from provision.host.fit import check_host
 from provision.lab.context import Context
-from provision.lab.refusals import refuse_impossible
+from provision.lab.differences import compare
+from provision.lab.identity import another_lab
+from provision.lab.reality import ANSWER_SECONDS, look
+from provision.lab.refusals import (
+    SET_BACK,
+    refuse_another_lab,
+    refuse_drift,
+    refuse_impossible,
+    refuse_or_tell,
+    refuse_without_box,
+)
 from provision.lab.software import Software, SoftwareOf
 from provision.node.runner import Runner
 from provision.providers.base import Provider, SnapshotBackend
@@ -28,7 +38,8 @@ DEFAULT_PROVIDER = "libvirt"
 def read_lab(file: Path, *, facts: HostFacts | None = None) -> tuple[ClusterConfig, Workspace]:
     """Return the validated config of `file`, with its provider resolved, and its workspace.
 
-    With `facts` it is also checked against this host. Raises ConfigError.
+    With `facts` it is for `up`, and also checked against this host and the lab that is in its folder. Raises
+    ConfigError.
     """
     config = load_config(file)
     if facts is not None:
@@ -38,7 +49,10 @@ def read_lab(file: Path, *, facts: HostFacts | None = None) -> tuple[ClusterConf
     folder = file.resolve().parent
     if not _is_utf8(folder):
         raise ConfigError(f"the path of the lab's folder, {folder}, is not UTF-8", hint="rename the folder")
-    return decided, Workspace(folder, config.name)
+    workspace = Workspace(folder, config.name)
+    if facts is not None:
+        refuse_drift(another_lab(decided, workspace), SET_BACK)
+    return decided, workspace
 
 
 def _is_utf8(path: Path) -> bool:
@@ -72,8 +86,13 @@ def open_lab(
     provider: Provider = PROVIDERS.make(config.provider, Provider, report, cancel)
     machines = VagrantMachines(workspace, inventory, provider, report)
     if facts is not None:
-        workspace.refuse_foreign_vagrantfile()
         # Before the network is asked for anything, which may take its time.
+        workspace.refuse_foreign_vagrantfile()
+        refuse_without_box(provider)
+        refuse_another_lab(config, workspace.root, provider, machines)
+        seconds = ANSWER_SECONDS * acceleration(facts).factor
+        reality = look(config, inventory, workspace, provider, machines, seconds=seconds, cancel=cancel)
+        refuse_or_tell(compare(config, inventory, reality), report)
         refuse_impossible(config, inventory, workspace.root, provider, machines)
     software_of = SoftwareOf(config, workspace, report, cancel)
     if facts is None:

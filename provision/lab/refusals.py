@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from provision.config.inventory import Inventory, machine_names
@@ -9,8 +10,24 @@ from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, ConfigError
 from provision.lab import ownership
 from provision.lab.context import Context
+from provision.lab.differences import Comparison, Difference, tell
 from provision.providers.base import STOPPED, LabMachine, Provider
 from provision.providers.vagrant import Machines
+from provision.report.base import Reporter
+
+WAYS = "let lab.yaml say what the lab has, or start over: kubelab destroy, then kubelab up"
+# `destroy` finds the lab by these keys.
+SET_BACK = "set it back; to start over: kubelab destroy, then change lab.yaml, then kubelab up"
+
+
+def refuse_without_box(provider: Provider) -> None:
+    """Raise ConfigError for a provider whose machines have nothing to start from."""
+    if not provider.builds_boxes:
+        raise ConfigError(
+            f"a box for {provider.name} is not there yet",
+            key="provider",
+            hint="kubelab render writes its Vagrantfile; provider: libvirt makes clusters",
+        )
 
 
 def refuse_impossible(
@@ -18,15 +35,8 @@ def refuse_impossible(
 ) -> None:
     """Raise ConfigError where a lab of `folder` cannot be made, whatever is tried.
 
-    Raises MissingTool where the hypervisor cannot be asked.
+    Whose the machines are was asked before. Raises MissingTool where the hypervisor cannot be asked.
     """
-    if not provider.builds_boxes:
-        raise ConfigError(
-            f"a box for {provider.name} is not there yet",
-            key="provider",
-            hint="kubelab render writes its Vagrantfile; provider: libvirt makes clusters",
-        )
-    refuse_another_lab(config, folder, provider, machines)
     taken = provider.taken(config, inventory, machines.ids())
     if taken:
         raise ConfigError(
@@ -36,6 +46,21 @@ def refuse_impossible(
         )
     refuse_unknown_machines(config, inventory, folder, provider, machines)
     provider.refuse_network(config, inventory)
+
+
+def refuse_drift(differences: Sequence[Difference], hint: str = WAYS) -> None:
+    """Raise one ConfigDrift for all of `differences` that cannot be brought into the lab that is there."""
+    refused = [difference for difference in differences if difference.refused]
+    if refused:
+        first, *others = refused
+        lines = [first.text, *(f"{other.key}: {other.text}" for other in others)]
+        raise ConfigDrift("\n".join(lines), key=first.key, hint=hint)
+
+
+def refuse_or_tell(comparison: Comparison, report: Reporter) -> None:
+    """Raise ConfigDrift where lab.yaml asks for what the lab cannot follow, else tell what it will follow."""
+    refuse_drift(comparison.differences)
+    tell(comparison, report)
 
 
 def refuse_anothers_machines(ctx: Context) -> None:

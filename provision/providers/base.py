@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +29,27 @@ class LabMachine:
     name: str
     id: str
     source: Path | None = None
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a machine has: memory in MiB, disk in whole GiB; None for what the hypervisor does not say."""
+
+    cpus: int | None = None
+    memory: int | None = None
+    disk: int | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a hypervisor has of a lab: machine name -> its size, and the range and MTU of the lab's network.
+
+    None stands for a network that is not there or not the lab's own, and for an MTU that it does not say.
+    """
+
+    machines: Mapping[str, Size]
+    nodes: IPv4Network | None = None
+    mtu: int | None = None
 
 
 class Provider(Protocol):
@@ -86,6 +108,12 @@ class Provider(Protocol):
 
     def lab_machines(self, config: ClusterConfig, ids: Collection[str] = ()) -> Sequence[LabMachine]:
         """Return the machines of every lab of this name, whichever folder made them, and those with `ids`."""
+
+    def made(self, config: ClusterConfig, ids: Mapping[str, str]) -> Made:
+        """Return what there is of the lab, whatever lab.yaml says now; `ids` is machine name -> id.
+
+        Machines that do not exist are left out. It is asked at the start of every `up`: in few calls.
+        """
 
     def machines_of_labs(self) -> Sequence[LabMachine]:
         """Return the machines of all labs, whichever folders and users made them."""

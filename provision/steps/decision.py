@@ -1,8 +1,8 @@
-"""What lab.yaml leaves open, decided: kept with the lab, and held to where the lab is there already."""
+"""What lab.yaml leaves open, decided, and kept with the lab."""
 
 from __future__ import annotations
 
-from provision.errors import ConfigDrift, LabError
+from provision.errors import LabError
 from provision.lab.context import Context
 from provision.lab.decision import read_decision
 
@@ -18,13 +18,6 @@ class DecisionStep:
             kept = read_decision(ctx.workspace.decision)
         except LabError:
             return False
-        if kept is not None and kept.kubernetes != ctx.version and ctx.workspace.has_machines():
-            raise ConfigDrift(
-                f"the lab was made with Kubernetes {kept.kubernetes}, and lab.yaml asks for"
-                f" {ctx.config.kubernetes}: a lab that is there keeps its version",
-                key="kubernetes",
-                hint="set it back, or start over: kubelab destroy, then kubelab up",
-            )
         return kept == ctx.decision
 
     def apply(self, ctx: Context) -> None:

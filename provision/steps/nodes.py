@@ -71,7 +71,7 @@ def node_files(ctx: Context, node: Node) -> dict[str, File]:
     }
     files |= {path: File(text) for path, text in ctx.cni.node_files(ctx.config, ctx.inventory, node).items()}
     files |= emulation_files(ctx.acceleration)
-    files |= proxy_files(ctx.config.proxy, _inside(ctx))
+    files |= proxy_files(ctx.config.proxy, proxy_exempt(ctx))
     if node.role == "control-plane":
         files |= {f"{PATCHES}/{name}": File(text) for name, text in patches(ctx.acceleration).items()}
     return files
@@ -111,7 +111,7 @@ if [ -f /etc/kubelab/network.sh ]; then systemctl restart lab-network; fi
 """
 
 
-def _inside(ctx: Context) -> list[object]:
+def proxy_exempt(ctx: Context) -> list[object]:
     """Return what nodes reach without a proxy: themselves, the lab's ranges and its names."""
     names = [node.name for node in ctx.inventory.nodes]
     return [*LOOPBACK, *ctx.config.network.ranges().values(), ".svc", ".cluster.local", *names]

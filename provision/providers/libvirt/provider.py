@@ -12,7 +12,6 @@ from threading import Event
 from provision.box.reference import BoxReference
 from provision.config.inventory import (
     Inventory,
-    bridge_name,
     lab_of_machine,
     machine_names,
     network_name,
@@ -20,7 +19,8 @@ from provision.config.inventory import (
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, ConfigError
 from provision.host.facts import HostFacts
-from provision.providers.base import SAVED, LabMachine
+from provision.providers.base import SAVED, LabMachine, Made
+from provision.providers.libvirt.made import ask, is_own
 from provision.providers.libvirt.storage import Storage, disk_files
 from provision.providers.libvirt.virsh import Virsh, attributes
 from provision.providers.vagrantfile import network_xml
@@ -85,7 +85,7 @@ class Libvirt:
         if name not in active:
             return False
         root = self.virsh.xml("net-dumpxml", name)
-        if root is None or not _is_own(root, config.name) or _drift(root, config, inventory):
+        if root is None or not is_own(root, config.name) or _drift(root, config, inventory):
             return False
         return attributes(root, "ip/dhcp/host", HOST_KEYS) == _hosts(inventory)
 
@@ -130,6 +130,10 @@ class Libvirt:
         found = [_machine(root) for _, root in self._domains(config)]
         rest = sorted(set(ids) - {machine.id for machine in found})
         return found + [_machine(root) for root in self.virsh.definitions(rest).values()]
+
+    def made(self, config: ClusterConfig, ids: Mapping[str, str]) -> Made:
+        """Return the sizes of the domains `ids`, and the lab's network, in one call."""
+        return ask(self.virsh, config.name, ids)
 
     def machines_of_labs(self) -> list[LabMachine]:
         """Return the domains that have the name and the network of a lab."""
@@ -182,7 +186,7 @@ class Libvirt:
         root = self.virsh.xml("net-dumpxml", name)
         if root is None:
             return
-        if not _is_own(root, config.name):
+        if not is_own(root, config.name):
             self.report.info(f"the network {name} stays: kubelab did not make it")
             return
         users = [domain.findtext("name", "") for domain in self.virsh.domains() if _is_on(domain, name)]
@@ -204,14 +208,9 @@ def _is_on(root: ET.Element, network: str) -> bool:
     return (network,) in attributes(root, "devices/interface/source", ["network"])
 
 
-def _is_own(network: ET.Element, lab: str) -> bool:
-    """Return whether a network is the one that kubelab makes for `lab`: nobody else calls its bridge so."""
-    return attributes(network, "bridge", ["name"]) == {(bridge_name(lab),)}
-
-
 def _refuse(found: ET.Element, config: ClusterConfig, inventory: Inventory) -> None:
     """Raise ConfigError for a network that is not the lab's, or of another range than lab.yaml has."""
-    if not _is_own(found, config.name):
+    if not is_own(found, config.name):
         raise ConfigError(
             f"this host has a network {network_name(config.name)} that kubelab did not make",
             key="name",

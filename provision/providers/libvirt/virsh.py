@@ -83,6 +83,16 @@ class Virsh:
                 found[machine] = root
         return found
 
+    def documents(self, commands: Sequence[str]) -> list[ET.Element | None]:
+        """Return the XML that each dump command prints, None where it fails; all in one process."""
+        separator = _separator()
+        text = self("; ".join(f"{command}; echo {separator}" for command in commands))
+        parts = [part.strip() for part in text.split(separator)[: len(commands)]]
+        return [
+            _parsed(command.split(), part) if part else None
+            for command, part in zip(commands, parts, strict=True)
+        ]
+
     def xml(self, *arguments: str) -> ET.Element | None:
         """Return the XML that a dump command prints, or None when the object does not exist."""
         try:

@@ -28,6 +28,12 @@ class HostOnly:
         """Return whether an interface has the host's address in the nodes' network."""
         return _address(config, inventory) in self.vbox.host_only().values()
 
+    def made(self, config: ClusterConfig) -> IPv4Network | None:
+        """Return the range of the interface that was made for the lab, None without one."""
+        links = self.vbox.host_only()
+        own = self._own(config, links)
+        return links[own].network if own else None
+
     def make(self, config: ClusterConfig, inventory: Inventory) -> None:
         """Make the lab's interface, unless one of the same range is there.
 

@@ -6,6 +6,7 @@ is tested against a stand-in for VBoxManage, and has not brought up a cluster.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,11 +20,14 @@ from provision.config.values import SMALLEST_DISK
 from provision.engine.waiting import Clock, RealClock, poll_until
 from provision.errors import ConfigError, ResourceError, ToolFailed
 from provision.host.facts import VIRTUALISATION_FLAGS, HostFacts
-from provision.providers.base import LabMachine
+from provision.providers.base import LabMachine, Made, Size
 from provision.providers.virtualbox.hostonly import NETWORKS_FILE, HostOnly
 from provision.providers.virtualbox.vboxmanage import NOT_FOUND, VBoxManage
 from provision.report.base import Reporter
 
+# The key of the first disk of a machine: the controller has the name that the box gave it.
+DISK = re.compile(r".+-0-0")
+MIB_A_GIB = 1024
 DELETE_DEADLINE = 120.0
 UNLOCK_SECONDS = 30.0
 # What the Vagrantfile writes before its own path, as each machine's description.
@@ -124,6 +128,12 @@ class VirtualBox:
                 found.append(LabMachine(name, machine, _source(info)))
         return found
 
+    def made(self, config: ClusterConfig, ids: Mapping[str, str]) -> Made:
+        """Return the sizes of the machines `ids`, and the range of the lab's own interface."""
+        infos = {name: self.vbox.info(machine) for name, machine in ids.items()}
+        sizes = {name: self._size(info) for name, info in infos.items() if info is not None}
+        return Made(sizes, self.network.made(config))
+
     def machines_of_labs(self) -> list[LabMachine]:
         """Return the machines that have the name of a lab and are in its group."""
         found = []
@@ -162,6 +172,12 @@ class VirtualBox:
         """Remove the lab's host-only interface; the machine that Vagrant clones from belongs to the box."""
         self.network.remove(config)
 
+    def _size(self, info: Mapping[str, str]) -> Size:
+        disks = (value for key, value in info.items() if DISK.fullmatch(key) and Path(value).is_absolute())
+        disk = next(disks, None)
+        mib = self.vbox.capacity(disk) if disk else None
+        return Size(_number(info, "cpus"), _number(info, "memory"), mib // MIB_A_GIB if mib else None)
+
     def _unregister(self, machine: str) -> bool:
         try:
             self.vbox("unregistervm", machine, "--delete", deadline=DELETE_DEADLINE)
@@ -178,6 +194,11 @@ class VirtualBox:
                     f"VirtualBox cannot change the size of the box's disk; allowed: {SMALLEST_DISK}GiB",
                     key=f"{key}.disk",
                 )
+
+
+def _number(info: Mapping[str, str], key: str) -> int | None:
+    text = info.get(key, "")
+    return int(text) if text.isdecimal() else None
 
 
 def _is_in_group(info: Mapping[str, str], lab: str) -> bool:

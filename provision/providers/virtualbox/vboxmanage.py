@@ -28,6 +28,7 @@ COPY_DEADLINE = 900.0
 LOCKED = ("is already locked", "being locked or unlocked", "has an active process")
 NOT_FOUND = "VBOX_E_OBJECT_NOT_FOUND"
 _MACHINE = re.compile(r'"(?P<name>.*)" \{(?P<id>[0-9a-fA-F-]+)\}')
+_CAPACITY = re.compile(r"^Capacity:\s+(?P<mib>\d+) MBytes", re.M)
 _CREATED = re.compile(r"Interface '(?P<name>.+)' was successfully created")
 
 
@@ -94,6 +95,14 @@ class VBoxManage:
             # The description is the user's own text, and comes last: its lines are not to be believed.
             values.setdefault(key.strip('"'), value.strip('"'))
         return values
+
+    def capacity(self, disk: str) -> int | None:
+        """Return the MiB that a disk can hold, None where VirtualBox does not say."""
+        try:
+            found = _CAPACITY.search(self("showmediuminfo", "disk", disk))
+        except ToolFailed:
+            return None
+        return int(found["mib"]) if found else None
 
     def host_only(self) -> Mapping[str, IPv4Interface]:
         """Return name -> the host's address and network, of each host-only interface that has one."""

@@ -6,6 +6,7 @@ import contextlib
 import marshal
 import os
 from collections.abc import Callable
+from ipaddress import IPv4Network
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -17,7 +18,7 @@ from provision.config.inventory import bridge_name, inventory_of
 from provision.config.schema import ClusterConfig
 from provision.errors import Cancelled, ConfigDrift, ConfigError, MachineBusy, MissingTool, ToolFailed
 from provision.host.locks import host_lock, try_lock
-from provision.providers.base import BOXES_LOCK, LabMachine
+from provision.providers.base import BOXES_LOCK, LabMachine, Made, Size
 from provision.providers.libvirt.provider import Libvirt
 from provision.providers.vagrantfile import network_xml
 from provision.report.base import RecordingReporter
@@ -110,7 +111,7 @@ def test_states_of_the_machines_that_exist(host: Host) -> None:
         host.domain("lab-w1", "paused"),
         host.domain("lab-w2", "shutoff"),
         host.domain("lab-w3", "crashed"),
-        host.domain("lab-w4", "shutoff", memory="running"),
+        host.domain("lab-w4", "shutoff", saved="running"),
     ]
     host.domain("other")
     assert PROVIDER.states([*ids, "gone"]) == {
@@ -329,6 +330,33 @@ def test_a_machine_is_found_by_its_id_whatever_it_is_called(host: Host) -> None:
 def test_a_description_of_the_users_own_names_no_vagrantfile(host: Host) -> None:
     host.domain("lab-cp1", description="my control plane")
     assert [machine.source for machine in PROVIDER.lab_machines(CONFIG)] == [None]
+
+
+GIB = 1024 * 1024
+
+
+def test_what_there_is_of_a_lab_is_read_in_one_call(host: Host) -> None:
+    make_network(make_config(network={"nodes": "192.168.61.0/24", "mtu": 1400}))
+    host.machine("lab-cp1", memory=3 * GIB, vcpu="<vcpu placement='static'>2</vcpu>")
+    host.machine("lab-w1", state="shutoff", memory=2 * GIB, vcpu="<vcpu current='1'>4</vcpu>")
+    host.volumes(**{"lab-cp1.img": {"size": 1, "gib": 12}, "lab-w1.img": {"size": 1, "gib": 20}})
+    before = len(host.state["calls"])
+    ids = {"lab-cp1": "id-of-lab-cp1", "lab-w1": "id-of-lab-w1", "lab-w2": "id-of-nothing"}
+    assert PROVIDER.made(CONFIG, ids) == Made(
+        {"lab-cp1": Size(2, 3072, 12), "lab-w1": Size(1, 2048, 20)}, IPv4Network("192.168.61.0/24"), 1400
+    )
+    asked = [call.split()[0] for call in host.state["calls"][before:]]
+    assert asked == ["dumpxml"] * 3 + ["vol-dumpxml"] * 3 + ["net-dumpxml"]
+
+
+def test_what_libvirt_does_not_say_of_a_lab_is_not_known(host: Host) -> None:
+    # A disk elsewhere than where Vagrant puts it, no memory told, and somebody else's network.
+    host.machine("lab-cp1", disk="other.img")
+    host.volumes(**{"lab-cp1.img": {"size": 1, "gib": 12}})
+    xml = "<network><bridge name='virbr7'/><ip address='192.168.60.1' netmask='255.255.255.0'/></network>"
+    host.change(networks={"kubelab-lab": {"xml": xml, "active": True}})
+    assert PROVIDER.made(CONFIG, {"lab-cp1": "id-of-lab-cp1"}) == Made({"lab-cp1": Size()})
+    assert PROVIDER.made(CONFIG, {}) == Made({})
 
 
 def test_names_that_other_machines_have_are_taken(host: Host) -> None:

@@ -120,7 +120,7 @@ def test_memory_that_was_kept_is_forgotten_when_the_machine_is_put_back(
     host: Host, backend: LibvirtSnapshots
 ) -> None:
     # libvirt would start it from there, with the disk of another time.
-    host.domain("lab-cp1", "shutoff", memory="paused", snapshots={"a": "shutoff"}, current="a")
+    host.domain("lab-cp1", "shutoff", saved="paused", snapshots={"a": "shutoff"}, current="a")
     backend.revert(CP1, "a", live=False)
     assert backend.states([CP1]) == {CP1: "stopped"}
     words = [call.split()[0] for call in host.state["calls"]]
@@ -128,7 +128,7 @@ def test_memory_that_was_kept_is_forgotten_when_the_machine_is_put_back(
 
 
 def test_machines_about_to_go_forget_their_memory(host: Host, backend: LibvirtSnapshots) -> None:
-    host.domain("lab-cp1", "shutoff", memory="paused")
+    host.domain("lab-cp1", "shutoff", saved="paused")
     host.domain("lab-w1", "shutoff")
     backend.forget([CP1, W1])
     assert backend.states([CP1, W1]) == {CP1: "stopped", W1: "stopped"}

@@ -6,6 +6,7 @@ import dataclasses
 import marshal
 import threading
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from provision.errors import (
 )
 from provision.extensions import PROVIDERS
 from provision.host.facts import HostFacts
-from provision.providers.base import LabMachine, Provider
+from provision.providers.base import LabMachine, Made, Provider, Size
 from provision.providers.virtualbox.provider import VirtualBox
 from provision.report.base import RecordingReporter
 from tests.fakes import stubs
@@ -228,6 +229,21 @@ def test_the_same_address_in_another_range_is_another_network(stub: Stub, provid
     with pytest.raises(ConfigError, match=r"overlaps VirtualBox's vboxnet0 \(192\.168\.60\.0/25\)") as caught:
         provider.make_network(*lab())
     assert caught.value.key == "network.nodes"
+
+
+def test_what_there_is_of_a_lab_is_read_from_its_machines_and_its_own_interface(
+    stub: Stub, provider: VirtualBox
+) -> None:
+    config, inventory = lab()
+    stub.machines(a="running", b="poweroff")
+    ids = {"lab-cp1": IDS["a"], "lab-w1": IDS["b"], "lab-w2": IDS["c"]}
+    stub.has(links=[link("vboxnet0", "192.168.60.1")])
+    assert provider.made(config, ids) == Made(dict.fromkeys(["lab-cp1", "lab-w1"], Size(2, 2048, 12)))
+    stub.has(links=[])
+    provider.make_network(config, inventory)
+    assert provider.made(lab(network={"nodes": "192.168.61.0/24"})[0], {}).nodes == IPv4Network(
+        "192.168.60.0/24"
+    )
 
 
 def test_another_range_under_a_living_lab_is_drift(stub: Stub, provider: VirtualBox) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from provision.box.reference import BoxReference
 from provision.config.inventory import Inventory
 from provision.config.schema import ClusterConfig
 from provision.errors import LabError
-from provision.providers.base import PAUSED, RUNNING, SAVED, STOPPED, LabMachine
+from provision.providers.base import PAUSED, RUNNING, SAVED, STOPPED, LabMachine, Made, Size
 
 
 class FakeProvider:
@@ -37,6 +38,9 @@ class FakeProvider:
         self.foreign: list[str] = []
         self.drift: LabError | None = None
         self.network = False
+        self.sizes: dict[str, Size] = {}
+        self.nodes: IPv4Network | None = None
+        self.mtu: int | None = None
         self.boxes: set[str] = set()
         self.calls: list[tuple[str, Any]] = []
 
@@ -85,6 +89,9 @@ class FakeProvider:
             LabMachine(name, f"other-{name}", Path(file) if file else None)
             for name, file in self.others.items()
         ]
+
+    def made(self, config: ClusterConfig, ids: Mapping[str, str]) -> Made:
+        return Made({name: self.sizes.get(name, Size()) for name in ids}, self.nodes, self.mtu)
 
     def machines_of_labs(self) -> list[LabMachine]:
         return self.lab_machines(None)

@@ -46,6 +46,22 @@ def show_machine(machine: dict[str, Any]) -> None:
         print(f'description="{machine["description"]}"')
 
 
+def show_disk(path: str) -> None:
+    if path != "/vms/disk.vdi":
+        fail(f"Could not find file for the medium '{path}'", "VBOX_E_FILE_ERROR (0x80bb0004)")
+    print("UUID:           uuid-of-disk\nParent UUID:    base\nState:          locked write")
+    print(f"Location:       {path}\nCapacity:       12288 MBytes\nSize on disk:   2 MBytes")
+
+
+def show_all(state: dict[str, Any], kind: str) -> None:
+    if kind == "hostonlyifs":
+        for link in state["links"]:
+            show_link(link)
+    else:
+        for machine in state["machines"]:
+            print(f'"{machine["name"]}" {{{machine["id"]}}}')
+
+
 def show_link(link: dict[str, Any]) -> None:
     print(f"Name:            {link['name']}\nGUID:            786f6276-656e-4074-8000-0a0027000000")
     print(f"DHCP:            Disabled\nIPAddress:       {link['ip']}\nNetworkMask:     {link['mask']}")
@@ -189,14 +205,12 @@ def answer(arguments: list[str]) -> None:
     match arguments:
         case ["--version"]:
             print("7.0.26r168464")
-        case ["list", "vms"]:
-            for machine in state["machines"]:
-                print(f'"{machine["name"]}" {{{machine["id"]}}}')
-        case ["list", "hostonlyifs"]:
-            for link in state["links"]:
-                show_link(link)
+        case ["list", "vms" | "hostonlyifs" as kind]:
+            show_all(state, kind)
         case ["showvminfo", wanted, "--machinereadable"]:
             show_machine(find(state, wanted))
+        case ["showmediuminfo", "disk", path]:
+            show_disk(path)
         case ["controlvm", wanted, verb] | ["startvm" as verb, wanted, "--type", "headless"]:
             control(state, find(state, wanted), verb)
         case ["snapshot", wanted, verb, name]:

@@ -1,11 +1,11 @@
 """A `virsh` that keeps its state in the file beside it, and speaks as libvirt 9 does.
 
 State: networks name -> {xml, active}; domains name -> {uuid, state, network, disk (file and format),
-loader, folder, memory (the state it was saved in), heeds (how often its power button has to be pressed),
+loader, folder, saved (the state it was saved in), heeds (how often its power button has to be pressed),
 snapshots (name -> state it was saved in), current, busy (calls it refuses), rss, emulator
-(the CPUs of QEMU's own threads)}; volumes
-name -> {size, backing, pool}; `fail` command -> message; `calls` is what was asked, `unknown` what it could
-not understand. Without a command it takes one a line from standard input, as virsh does.
+(the CPUs of QEMU's own threads), vcpu (its element), memory (in KiB)}; volumes name ->
+{size, backing, pool, gib (what it can hold)}; `fail` command -> message; `calls` is what was asked, `unknown`
+what it could not understand. Without a command it takes one a line from standard input, as virsh does.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Virsh:
     def list(self, *flags: str) -> None:
         wanted = [flag.removeprefix("--state-") for flag in flags if flag.startswith("--state-")]
         for name, domain in self.domains.items():
-            if "--with-managed-save" in flags and "memory" not in domain:
+            if "--with-managed-save" in flags and "saved" not in domain:
                 continue
             if not wanted or domain["state"] in wanted:
                 print(domain["uuid"] if "--uuid" in flags else name)
@@ -143,7 +143,9 @@ class Virsh:
         description = f"Source: {source}" if source else domain.get("description", "")
         loader += f"<description>{description}</description>" if description else ""
         head = f"<name>{name}</name><uuid>{domain['uuid']}</uuid>{loader}"
-        print(f"<domain>{head}<devices>{devices}</devices></domain>")
+        vcpu, kib = domain.get("vcpu", ""), domain.get("memory", 0)
+        size = f"<memory unit='KiB'>{kib}</memory>{vcpu}" if kib else ""
+        print(f"<domain>{head}{size}<devices>{devices}</devices></domain>")
 
     def dommemstat(self, name: str) -> None:
         domain = self.find("dom", name)
@@ -247,7 +249,7 @@ class Virsh:
         domain = self.change(name)
         if domain["state"] != "shutoff":
             raise Refused(f"Failed to start domain '{name}'\nDomain is already active")
-        memory = domain.pop("memory", "running")
+        memory = domain.pop("saved", "running")
         domain["state"] = "paused" if "--paused" in flags else memory
 
     def shutdown(self, name: str, _: str, mode: str) -> None:
@@ -265,10 +267,10 @@ class Virsh:
         if domain["state"] == "shutoff":
             reason = "Requested operation is not valid: domain is not running"
             raise Refused(f"Failed to save domain '{name}' state\n{reason}")
-        domain |= {"memory": domain["state"], "state": "shutoff"}
+        domain |= {"saved": domain["state"], "state": "shutoff"}
 
     def managedsave_remove(self, name: str) -> None:
-        self.change(name).pop("memory", None)
+        self.change(name).pop("saved", None)
 
     def undefine(self, name: str, *flags: str) -> None:
         domain = self.find("dom", name)
@@ -295,7 +297,9 @@ class Virsh:
         volume = self.find("vol", name)
         backing = volume.get("backing")
         chain = f"<backingStore><path>{POOL_FOLDER}/{backing}</path></backingStore>" if backing else ""
-        print(f"<volume><physical unit='bytes'>{volume['size']}</physical>{chain}</volume>")
+        gib = volume.get("gib")
+        capacity = f"<capacity unit='bytes'>{gib * 2**30}</capacity>" if gib else ""
+        print(f"<volume>{capacity}<physical unit='bytes'>{volume['size']}</physical>{chain}</volume>")
 
     def vol_delete(self, _: str, pool: str, name: str) -> None:
         self.pool(pool)

@@ -45,6 +45,7 @@ CALLED = {
     "stop": READ_LAB,
     "start": READ_LAB,
     "destroy": READ_LAB,
+    "diff": READ_LAB,
     "bundle create": READ_LAB,
     "bundle show": READ_LAB,
     "box build": READ_LAB,

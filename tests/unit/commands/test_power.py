@@ -65,7 +65,7 @@ def test_what_needs_the_machines_says_that_the_lab_is_off(
     host: Host, kubelab: Kubelab, arguments: tuple[str, ...], memory: str
 ) -> None:
     for node in NODES:
-        host.domain(node, "shutoff", **({"memory": memory} if memory else {}))
+        host.domain(node, "shutoff", **({"saved": memory} if memory else {}))
     result = kubelab(*arguments)
     assert result.exit_code == 1
     assert f"the lab is {'saved' if memory else 'stopped'}: " in result.stderr
@@ -81,7 +81,7 @@ def test_ssh_to_a_machine_that_is_off_by_itself_names_it(host: Host, kubelab: Ku
 
 def test_a_saved_lab_is_not_saved_without_its_memory(host: Host, kubelab: Kubelab) -> None:
     for node in NODES:
-        host.domain(node, "shutoff", memory="paused")
+        host.domain(node, "shutoff", saved="paused")
     result = kubelab("snapshot", "save", "a")
     assert result.exit_code == 1
     assert "lab-cp1 is saved" in result.stderr
@@ -93,11 +93,11 @@ def test_a_restore_leaves_a_saved_lab_as_the_snapshot_was(host: Host, kubelab: K
     for node in NODES:
         host.domain(node, "shutoff")
     kubelab("snapshot", "save", "a")
-    domains = {name: {**domain, "memory": "paused"} for name, domain in host.state["domains"].items()}
+    domains = {name: {**domain, "saved": "paused"} for name, domain in host.state["domains"].items()}
     host.write({**host.state, "domains": domains})
     Path(".kubelab/lab/start.json").write_text("{}")
     assert kubelab("snapshot", "restore", "a").exit_code == 0
-    assert not any("memory" in domain for domain in host.state["domains"].values())
+    assert not any("saved" in domain for domain in host.state["domains"].values())
     assert not Path(".kubelab/lab/start.json").exists()
 
 

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import click
 import pytest
-from pydantic import BaseModel
-from pydantic.alias_generators import to_camel
 
 from provision import cli, errors
-from provision.config.artifacts import PLAIN, ArtifactsConfig
-from provision.config.schema import ClusterConfig
+from provision.config.artifacts import PLAIN
 from provision.engine.steps import Together
+from provision.lab.answers import ANSWERS
 from provision.report.base import EventReporter
 from provision.steps import UP
+from tests.fakes.config import every_key
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
@@ -47,17 +46,6 @@ def commands() -> Iterator[tuple[str, click.Command]]:
             yield from ((f"{name} {child}", sub) for child, sub in command.commands.items())
         else:
             yield name, command
-
-
-def keys(model: type[BaseModel], path: str = "") -> Iterator[str]:
-    """Yield the path of every key of lab.yaml."""
-    for field, info in model.model_fields.items():
-        key = f"{path}{to_camel(field)}"
-        yield key
-        inner = info.annotation
-        # The fields of `artifacts` are not its keys: they hold what its short forms mean.
-        if isinstance(inner, type) and issubclass(inner, BaseModel) and inner is not ArtifactsConfig:
-            yield from keys(inner, f"{key}.")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)
@@ -114,9 +102,16 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
 
 def test_every_key_of_lab_yaml_is_described() -> None:
     page = text("lab-yaml.md")
-    assert [key for key in keys(ClusterConfig) if f"| `{key}` |" not in page] == []
+    assert [key for key in every_key() if f"| `{key}` |" not in page] == []
     forms = [f"| `{name}` |" for name in PLAIN] + ["| `{bundle:", "| `{mirror:"]
     assert [form for form in forms if form not in page] == []
+
+
+def test_the_page_says_of_every_key_what_becomes_of_its_edit() -> None:
+    section = text("lab-yaml.md").partition("## On a lab that is there")[2].partition("\n## ")[0]
+    said = dict(re.findall(r"^\| `([\w.]+)` \| ([^|]+) \|", section, re.M))
+    words = {"grows": "more: applied, fewer: refused"}
+    assert said == {key: words.get(answer, answer) for key, answer in ANSWERS.items()}
 
 
 def test_every_step_of_up_is_described_in_its_order() -> None:

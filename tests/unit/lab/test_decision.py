@@ -14,7 +14,7 @@ from provision.artifacts.wanted import NOTHING, Wanted
 from provision.cni.choose import wanted_of
 from provision.config.cni import CniConfig
 from provision.config.schema import ClusterConfig, parse_config
-from provision.errors import ConfigDrift, ConfigError, LabError, MadeByNewer, StepFailed
+from provision.errors import LabError, MadeByNewer
 from provision.lab.artifacts import Chosen, choose_for
 from provision.lab.decision import Decision, read_decision
 from provision.report.base import RecordingReporter
@@ -165,6 +165,8 @@ def test_the_file_holds_what_was_decided(cache: Path, space: Workspace) -> None:
         "artifacts": "source",
         "bundle": BUILT.key,
         "cni": "bridge",
+        "pods": "10.244.0.0/16",
+        "services": "10.96.0.0/12",
     }
     assert read_decision(space.decision) == decision
     assert [path.name for path in space.state.iterdir()] == ["decision.json"]
@@ -196,6 +198,8 @@ def test_what_a_newer_kubelab_decided_is_left_to_it(
         {"bundle": "A" * 64},
         {"cni": "../x"},
         {"cni": 3},
+        {"pods": "10.244.0.0/16\n"},
+        {"services": "all"},
         None,
     ],
 )
@@ -213,6 +217,14 @@ def test_a_file_that_was_changed_is_not_believed(
     assert choose_for(lab(), space, report).cni.name == "calico"
     (told,) = report.of("warn")
     assert "decided anew" in told["text"]
+
+
+def test_an_older_kubelab_decided_without_the_ranges(cache: Path, space: Workspace) -> None:
+    put(cache, BUILT)
+    decision = settle(space)
+    kept = json.loads(space.decision.read_text())
+    space.decision.write_text(json.dumps({key: kept[key] for key in kept if key not in ("pods", "services")}))
+    assert read_decision(space.decision) == decision.model_copy(update={"pods": "", "services": ""})
 
 
 def test_a_given_bundle_may_be_of_a_release_candidate(tmp_path: Path, space: Workspace) -> None:
@@ -239,21 +251,6 @@ def test_up_writes_it_down_once(tmp_path: Path) -> None:
     assert made.run(DecisionStep()) == []
     made.ctx.workspace.decision.write_text("{")
     assert made.run(DecisionStep()) == ["decision"]
-
-
-def test_up_refuses_another_version_for_machines_that_are_there(tmp_path: Path) -> None:
-    made = make_lab(tmp_path)
-    older = made.ctx.decision.model_copy(update={"kubernetes": "1.35.4"})
-    older.write(made.ctx.workspace.decision)
-    assert made.run(DecisionStep()) == ["decision"]
-    older.write(made.ctx.workspace.decision)
-    file = made.ctx.workspace.machine_id_file("lab-w1", "libvirt")
-    file.parent.mkdir(parents=True)
-    file.write_text("id")
-    with pytest.raises((ConfigDrift, StepFailed), match=r"made with Kubernetes 1\.35\.4") as caught:
-        made.run(DecisionStep())
-    assert caught.value.exit_code == ConfigError.exit_code
-    assert read_decision(made.ctx.workspace.decision) == older
 
 
 def test_machines_of_another_lab_in_the_folder_are_not_counted(space: Workspace) -> None:

@@ -12,7 +12,7 @@ from provision.config.inventory import inventory_of
 from provision.errors import ConfigDrift, ConfigError
 from provision.host.facts import gather
 from provision.lab import opening
-from provision.lab.refusals import refuse_impossible
+from provision.lab.refusals import refuse_another_lab, refuse_impossible, refuse_without_box
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
 from tests.fakes.config import make_config
@@ -29,7 +29,10 @@ def provider() -> FakeProvider:
 
 
 def refuse(provider: FakeProvider, folder: Path = Path("/lab")) -> None:
-    refuse_impossible(CONFIG, inventory_of(CONFIG), folder, provider, FakeMachines(NAMES, running=NAMES))
+    machines = FakeMachines(NAMES, running=NAMES)
+    refuse_without_box(provider)
+    refuse_another_lab(CONFIG, folder, provider, machines)
+    refuse_impossible(CONFIG, inventory_of(CONFIG), folder, provider, machines)
 
 
 def test_a_lab_that_can_be_made_is_not_refused(provider: FakeProvider) -> None:

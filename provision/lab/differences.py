@@ -1,0 +1,214 @@
+"""Where lab.yaml and the lab differ. Pure: what the lab is was read before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from provision.cluster.kubeadm_config import Made
+from provision.cni.choose import cni_of
+from provision.cni.custom import Custom
+from provision.cni.installed import change_of
+from provision.config.cni import CniConfig
+from provision.config.inventory import Inventory, Node
+from provision.config.schema import ClusterConfig, NodePool
+from provision.extensions import CNIS
+from provision.lab.answers import ANSWERS
+from provision.lab.reality import Reality
+from provision.report.base import Reporter
+
+MIB_A_GIB = 1024
+SHOWN = 4
+UNSAID = "the lab does not say it"
+# What only the cluster knows.
+OF_CLUSTER = ("kubernetes", "runtime", "cni", "network.pods", "network.services")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key by which lab.yaml asks for something else than the lab has; `machines` are those that differ."""
+
+    key: str
+    lab: str
+    file: str
+    refused: bool
+    machines: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Return both values in words."""
+        names = ", ".join(self.machines[:SHOWN]) + (", ..." if self.machines[SHOWN:] else "")
+        where = f" ({names})" if names else ""
+        return f"the lab has {self.lab}{where}, lab.yaml says {self.file}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All differences, in the order of lab.yaml's keys; `unknown` is key -> why it could not be compared.
+
+    `kept` are the keys that were compared with what `up` wrote down, as the cluster did not answer.
+    """
+
+    differences: list[Difference] = field(default_factory=list)
+    unknown: dict[str, str] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    silent: str = ""
+    is_there: bool = True
+
+
+def compare(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Comparison:
+    """Compare lab.yaml, its open values undecided, with what the lab is."""
+    found = Comparison(silent=reality.silent, is_there=reality.is_there)
+    found.differences.extend(_counts(config, inventory, reality))
+    if reality.is_there:
+        for key, pool, nodes in _pools(config, inventory):
+            _compare_sizes(found, key, pool, nodes, reality)
+        _compare_network(found, config, reality)
+        _compare_cluster(found, config, reality)
+        _tell_silence(found, reality)
+        found.differences.extend(_artifacts(config, reality))
+    order = list(ANSWERS)
+    found.differences.sort(key=lambda difference: order.index(difference.key))
+    return found
+
+
+def tell(comparison: Comparison, report: Reporter) -> None:
+    """Tell what `up` will bring into a lab that is there, and what could not be compared with it."""
+    if comparison.is_there:
+        for difference in comparison.differences:
+            report.info(f"{difference.key}: {difference.text}")
+        tell_rest(comparison, report)
+
+
+def tell_rest(comparison: Comparison, report: Reporter) -> None:
+    """Tell what was compared with what `up` kept, and what was not compared."""
+    if comparison.kept:
+        keys = ", ".join(comparison.kept)
+        report.info(f"the cluster was not asked ({comparison.silent}): {keys} compared with what `up` kept")
+    for why in dict.fromkeys(comparison.unknown.values()):
+        keys = ", ".join(key for key, reason in comparison.unknown.items() if reason == why)
+        report.info(f"not compared with the lab: {keys} ({why})")
+
+
+def _difference(key: str, lab: object, file: object, machines: Sequence[str] = ()) -> Difference:
+    return Difference(key, str(lab), str(file), ANSWERS[key] == "refused", tuple(machines))
+
+
+def _pools(config: ClusterConfig, inventory: Inventory) -> Iterator[tuple[str, NodePool, tuple[Node, ...]]]:
+    yield "controlPlanes", config.control_planes, inventory.control_planes
+    yield "workers", config.workers, inventory.workers
+
+
+def _counts(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Iterator[Difference]:
+    """Yield where machines are missing, which `up` makes, or are too many, which it does not remove."""
+    for key, begin in (("controlPlanes", f"{config.name}-cp"), ("workers", f"{config.name}-w")):
+        wanted = {node.name for node in inventory.nodes if node.name.startswith(begin)}
+        there = {name for name in reality.made.machines if name.startswith(begin)}
+        if wanted != there:
+            removed = tuple(sorted(there - wanted))
+            refused = bool(removed) or ANSWERS[f"{key}.count"] == "refused"
+            yield Difference(f"{key}.count", str(len(there)), str(len(wanted)), refused, removed)
+
+
+def _compare_sizes(
+    found: Comparison, key: str, pool: NodePool, nodes: Sequence[Node], reality: Reality
+) -> None:
+    sizes = {node.name: reality.made.machines.get(node.name) for node in nodes}
+    for name, wanted in (("cpus", pool.cpus), ("memory", pool.memory), ("disk", pool.disk)):
+        values = {node: getattr(size, name) for node, size in sizes.items() if size is not None}
+        for value in dict.fromkeys(values.values()):
+            machines = [node for node, other in values.items() if other == value]
+            if value is None:
+                found.unknown[f"{key}.{name}"] = f"the hypervisor does not say it of {', '.join(machines)}"
+            elif value != wanted:
+                texts = _in_words(name, value), _in_words(name, wanted)
+                found.differences.append(_difference(f"{key}.{name}", *texts, machines))
+
+
+def _in_words(name: str, value: int) -> str:
+    if name == "memory":
+        return f"{value // MIB_A_GIB}GiB" if value % MIB_A_GIB == 0 else f"{value}MiB"
+    return f"{value}GiB" if name == "disk" else str(value)
+
+
+def _compare_network(found: Comparison, config: ClusterConfig, reality: Reality) -> None:
+    pairs = {
+        "network.nodes": (reality.made.nodes, config.network.nodes),
+        "network.mtu": (reality.made.mtu, config.network.mtu),
+    }
+    for key, (lab, file) in pairs.items():
+        if lab is None:
+            found.unknown[key] = UNSAID
+        elif lab != file:
+            found.differences.append(_difference(key, lab, file))
+
+
+def _compare_cluster(found: Comparison, config: ClusterConfig, reality: Reality) -> None:
+    made, wanted = _made(reality), config.kubernetes
+    if made.kubernetes and not f"{made.kubernetes}.".startswith(f"{wanted}."):
+        found.differences.append(_difference("kubernetes", made.kubernetes, wanted))
+    for key, lab, file in (
+        ("network.pods", made.pods, str(config.network.pods)),
+        ("network.services", made.services, str(config.network.services)),
+    ):
+        if lab and lab != file:
+            found.differences.append(_difference(key, lab, file))
+    for runtime in sorted(reality.cluster.runtimes if reality.cluster is not None else ()):
+        if runtime != config.runtime:
+            found.differences.append(_difference("runtime", runtime, config.runtime))
+    found.differences.extend(_cni(config, reality))
+
+
+def _made(reality: Reality) -> Made:
+    """Return what the cluster says it was made with; where it is silent, what was decided for it."""
+    decision = reality.decision
+    if reality.cluster is not None:
+        return reality.cluster.made
+    return Made() if decision is None else Made(decision.kubernetes, decision.pods, decision.services)
+
+
+def _tell_silence(found: Comparison, reality: Reality) -> None:
+    """Note what a cluster does not say, and of one that is silent with what else each key was compared."""
+    if not reality.has_cluster:
+        return
+    made, decision = _made(reality), reality.decision
+    known = {"kubernetes": made.kubernetes, "network.pods": made.pods, "network.services": made.services}
+    if reality.cluster is not None:
+        found.unknown.update({key: UNSAID for key, value in known.items() if not value})
+        return
+    known["cni"] = decision.cni if decision is not None else ""
+    for key in OF_CLUSTER:
+        if known.get(key):
+            found.kept.append(key)
+        else:
+            found.unknown[key] = f"the cluster was not asked: {reality.silent}"
+
+
+def _cni(config: ClusterConfig, reality: Reality) -> Iterator[Difference]:
+    wanted, decision = config.cni, reality.decision
+    if wanted.name == "auto":
+        if decision is None:
+            return
+        if decision.cni not in CNIS:
+            yield _difference("cni", decision.cni, wanted.name)
+            return
+        wanted = CniConfig(name=decision.cni)
+    if reality.cluster is None:
+        # Whoever asked for none may have brought one.
+        if reality.has_cluster and decision is not None and decision.cni not in (wanted.name, "none"):
+            yield _difference("cni", decision.cni, wanted.name)
+        return
+    change = change_of(wanted, reality.cluster.cni)
+    if change is not None:
+        yield _difference(change.key, change.cluster, change.wanted)
+        return
+    record, own = reality.cluster.cni.record, cni_of(wanted) if wanted.is_own else None
+    if isinstance(own, Custom) and record is not None and record.digest != own.digest():
+        yield _difference("cni.manifest", "another one", wanted.manifest)
+
+
+def _artifacts(config: ClusterConfig, reality: Reality) -> Iterator[Difference]:
+    """Yield where the bundle came from, if lab.yaml names another place for what is made from now on."""
+    decision = reality.decision
+    if decision is not None and config.artifacts.kind not in ("auto", decision.artifacts):
+        yield _difference("artifacts", decision.artifacts, config.artifacts.kind)

@@ -1,0 +1,65 @@
+"""What libvirt has of a lab: asked in one call, and read from its definitions."""
+
+from __future__ import annotations
+
+import contextlib
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from ipaddress import IPv4Interface, IPv4Network
+from pathlib import Path
+
+from provision.config.inventory import bridge_name, network_name
+from provision.providers.base import Made, Size
+from provision.providers.libvirt.storage import POOL, disk_files
+from provision.providers.libvirt.virsh import Virsh, attributes
+
+KIB_A_MIB, BYTES_A_GIB = 1024, 2**30
+
+
+def ask(virsh: Virsh, lab: str, ids: Mapping[str, str]) -> Made:
+    """Return the sizes of the machines `ids` (name -> id) that exist, and the lab's network."""
+    commands = [f"dumpxml {machine}" for machine in ids.values()]
+    commands += [f"vol-dumpxml --pool {POOL} {_volume(name)}" for name in ids]
+    *found, network = virsh.documents([*commands, f"net-dumpxml {network_name(lab)}"])
+    pairs = zip(ids, found[: len(ids)], found[len(ids) :], strict=True)
+    machines = {name: _size(name, root, disk) for name, root, disk in pairs if root is not None}
+    if network is None or not is_own(network, lab):
+        return Made(machines)
+    return Made(machines, _range(network), _number(network.find("mtu"), "size"))
+
+
+def is_own(network: ET.Element, lab: str) -> bool:
+    """Return whether a network is the one that kubelab makes for `lab`: nobody else calls its bridge so."""
+    return attributes(network, "bridge", ["name"]) == {(bridge_name(lab),)}
+
+
+def _size(name: str, root: ET.Element, disk: ET.Element | None) -> Size:
+    cpus = root.find("vcpu")
+    # Of a machine that some were taken from, `current` says how many it has.
+    vcpus = _number(cpus, "current") or _number(cpus)
+    kib = _number(root.find("memory"))
+    memory = kib // KIB_A_MIB if kib else None
+    ours = any(Path(file).name == _volume(name) for file in disk_files(root))
+    capacity = _number(disk.find("capacity")) if disk is not None and ours else None
+    return Size(vcpus, memory, capacity // BYTES_A_GIB if capacity else None)
+
+
+def _range(network: ET.Element) -> IPv4Network | None:
+    found = network.find("ip")
+    if found is not None:
+        with contextlib.suppress(ValueError):
+            return IPv4Interface(f"{found.get('address')}/{found.get('netmask')}").network
+    return None
+
+
+def _number(element: ET.Element | None, attribute: str = "") -> int | None:
+    """Return the number in an element, or in its attribute; None without one."""
+    if element is None:
+        return None
+    text = (element.get(attribute) if attribute else element.text) or ""
+    return int(text) if text.strip().isdecimal() else None
+
+
+def _volume(machine: str) -> str:
+    """Return the name that Vagrant's plugin gives to a machine's disk in the pool."""
+    return f"{machine}.img"

@@ -1,0 +1,99 @@
+"""What `kubelab diff` shows: where lab.yaml and the lab differ, the nodes' proxy included."""
+
+from __future__ import annotations
+
+from provision.config.inventory import Node
+from provision.config.schema import ClusterConfig
+from provision.engine.parallel import on_all
+from provision.errors import Cancelled, LabError, in_one_line
+from provision.lab.answers import ANSWERS
+from provision.lab.context import Context
+from provision.lab.differences import Comparison, Difference, compare, tell_rest
+from provision.lab.identity import another_lab
+from provision.lab.reality import ANSWER_SECONDS, look
+from provision.lab.refusals import refuse_anothers_machines
+from provision.node.files import same_files_script
+from provision.node.proxy import probe_script, proxy_files
+from provision.providers.base import RUNNING
+from provision.steps.nodes import proxy_exempt
+
+PROXY = "proxy"
+IN_WORDS = {"refused": "refuses it", "applied": "applies it"}
+
+
+def find(ctx: Context, config: ClusterConfig) -> Comparison:
+    """Compare `config`, which is lab.yaml with its open values undecided, with the lab; changes nothing.
+
+    Raises ConfigError where the machines are those of another folder, and what the hypervisor raises.
+    """
+    elsewhere = another_lab(config, ctx.workspace)
+    if elsewhere:
+        return Comparison(elsewhere)
+    refuse_anothers_machines(ctx)
+    reality = look(
+        config,
+        ctx.inventory,
+        ctx.workspace,
+        ctx.provider,
+        ctx.machines,
+        seconds=ctx.scaled(ANSWER_SECONDS),
+        cancel=ctx.cancel,
+    )
+    found = compare(config, ctx.inventory, reality)
+    if found.is_there:
+        _compare_proxy(found, ctx)
+    return found
+
+
+def show(ctx: Context, found: Comparison) -> None:
+    """Show the differences, and what could not be compared."""
+    if found.differences:
+        rows = [
+            [each.key, each.lab, each.file, IN_WORDS[_answer(each)], ", ".join(each.machines)]
+            for each in found.differences
+        ]
+        ctx.report.table("lab.yaml and the lab", ["key", "lab", "lab.yaml", "`up`", "machines"], rows)
+    else:
+        limit = ", as far as it was compared" if found.unknown else ""
+        ctx.report.info(f"the lab {ctx.config.name} is as lab.yaml says{limit}")
+    tell_rest(found, ctx.report)
+    differences = [
+        {
+            "key": each.key,
+            "lab": each.lab,
+            "file": each.file,
+            "answer": _answer(each),
+            "machines": list(each.machines),
+        }
+        for each in found.differences
+    ]
+    ctx.report.result({"differences": differences, "unknown": found.unknown, "kept": found.kept})
+
+
+def _answer(difference: Difference) -> str:
+    return "refused" if difference.refused else "applied"
+
+
+def _compare_proxy(found: Comparison, ctx: Context) -> None:
+    """Ask the nodes that run whether they have lab.yaml's proxy; no value is shown, it may be a secret."""
+    states = ctx.machines.states()
+    nodes = [node for node in ctx.inventory.nodes if states.get(node.name) == RUNNING]
+    files = proxy_files(ctx.config.proxy, proxy_exempt(ctx))
+    script = f"{same_files_script(files)}\n{probe_script(files)}"
+
+    def has_it(node: Node) -> bool:
+        deadline = ctx.scaled(ANSWER_SECONDS)
+        return ctx.connect(node).run(script, deadline=deadline, check=False, what="look for the proxy").ok
+
+    try:
+        others = tuple(name for name, same in on_all(nodes, has_it, ctx.cancel).items() if not same)
+    except Cancelled:
+        raise
+    except LabError as error:
+        found.unknown[PROXY] = in_one_line(error)
+        return
+    if not nodes:
+        found.unknown[PROXY] = "no machine runs"
+    if others:
+        said = "one" if ctx.config.proxy else "none"
+        found.differences.append(Difference(PROXY, "another", said, ANSWERS[PROXY] == "refused", others))

@@ -1,0 +1,221 @@
+"""lab.yaml against a lab that is there, from the command line, with stubs of `virsh` and `kubectl`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from provision.artifacts.bundle import write_index
+from provision.cli import group
+from provision.config.inventory import inventory_of
+from provision.lab.decision import Decision
+from provision.lab.opening import SoftwareOf
+from provision.providers.vagrantfile import network_xml
+from provision.workspace import WRITTEN_BY, Workspace
+from tests.fakes.cluster.kubectl import StubKubectl
+from tests.fakes.config import make_config
+from tests.fakes.providers.virsh import Host, install
+
+KEY = "a" * 64
+LAB = "name: lab\nprovider: libvirt\ncni: bridge\nnetwork: {nodes: 198.18.7.0/24}\n"
+GIB = 1024 * 1024
+CLUSTER = """
+kubernetesVersion: v1.36.3
+networking: {podSubnet: 10.244.0.0/16, serviceSubnet: 10.96.0.0/12}
+controllerManager: {extraArgs: [{name: allocate-node-cidrs, value: 'false'}]}
+"""
+ASKED = "get configmaps,daemonsets,deployments,nodes --all-namespaces *"
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    """A hypervisor with a lab that runs: one control plane and two workers, as LAB says."""
+    host = install(tmp_path / "bin", monkeypatch)
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("KUBELAB_CACHE", str(tmp_path / "cache"))
+    Path("lab.yaml").write_text(LAB)
+    Path("Vagrantfile").write_text(f"# {WRITTEN_BY}\n# name: 'lab-cp1'\n")
+    config = make_config(network={"nodes": "198.18.7.0/24"})
+    network = {"xml": network_xml(config, inventory_of(config)), "active": True}
+    volumes = {f"{node.name}.img": {"size": 1, "gib": 12} for node in inventory_of(config).nodes}
+    host.write({**host.state, "networks": {"kubelab-lab": network}, "volumes": volumes, "pools": ["default"]})
+    space = Workspace(folder, "lab")
+    space.prepare()
+    for node in inventory_of(config).nodes:
+        file = space.machine_id_file(node.name, "libvirt")
+        file.parent.mkdir(parents=True)
+        source, vcpu = str(folder / "Vagrantfile"), f"<vcpu>{node.cpus}</vcpu>"
+        more = {"network": "kubelab-lab", "source": source, "memory": node.memory * 1024, "vcpu": vcpu}
+        file.write_text(host.domain(node.name, **more))
+    decision = Decision(kubernetes="1.36.3", artifacts="source", bundle=KEY, cni="bridge")
+    decision.write(space.decision)
+    yield host
+    assert host.state["unknown"] == []
+
+
+@pytest.fixture
+def kubectl(host: Host, tmp_path: Path) -> StubKubectl:
+    """The lab's cluster, which answers."""
+    bundle = tmp_path / "cache/bundles" / KEY
+    bundle.mkdir(parents=True)
+    write_index(bundle, kubernetes="1.36.3", source="source", recipe=KEY, entries=[])
+    stub = StubKubectl(bundle)
+    metadata = {"name": "kubeadm-config", "namespace": "kube-system"}
+    objects: list[dict[str, Any]] = [
+        {"kind": "ConfigMap", "metadata": metadata, "data": {"ClusterConfiguration": CLUSTER}},
+        {
+            "kind": "Node",
+            "metadata": {"name": "lab-cp1"},
+            "status": {"nodeInfo": {"containerRuntimeVersion": "containerd://1.7.24"}},
+        },
+    ]
+    stub.answer(ASKED, json.dumps({"items": objects}))
+    Path(".kubelab/lab/kubeconfig").write_text("{}")
+    return stub
+
+
+def kubelab(*arguments: str) -> Result:
+    return CliRunner().invoke(group, list(arguments))
+
+
+def edit(old: str, new: str) -> None:
+    """Write lab.yaml with a change, or with a further line for an empty `old`."""
+    assert old in LAB
+    Path("lab.yaml").write_text(LAB.replace(old, new) if old else LAB + new)
+
+
+def data(told: Result) -> dict[str, Any]:
+    events = [json.loads(line) for line in told.stdout.splitlines()]
+    found: dict[str, Any] = next(event["data"] for event in events if event["event"] == "result")
+    return found
+
+
+def written() -> dict[str, bytes]:
+    """Return every file of the lab but the run log and the lock."""
+    files = (file for file in Path().rglob("*") if file.is_file())
+    return {
+        str(file): file.read_bytes() for file in files if file.name not in ("run.log", "lock", "lab.yaml")
+    }
+
+
+EDITS = {
+    "workers.memory": ("", "workers: {memory: 3GiB}\n"),
+    "controlPlanes.cpus": ("", "controlPlanes: {cpus: 3}\n"),
+    "workers.disk": ("", "workers: {disk: 13GiB}\n"),
+    "workers.count": ("", "workers: {count: 1}\n"),
+    "network.nodes": ("198.18.7.0/24", "198.18.8.0/24"),
+    "network.pods": ("/24}", "/24, pods: 10.245.0.0/16}"),
+    "network.services": ("/24}", "/24, services: 10.112.0.0/12}"),
+    "network.mtu": ("/24}", "/24, mtu: 1400}"),
+    "kubernetes": ("", 'kubernetes: "1.35"\n'),
+    "cni": ("cni: bridge", "cni: flannel"),
+    "provider": ("libvirt", "virtualbox"),
+    "name": ("name: lab", "name: other"),
+}
+
+
+@pytest.mark.parametrize("key", EDITS)
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["up", "dry"])
+def test_up_refuses_what_the_lab_cannot_follow_before_it_writes_or_fetches_anything(
+    kubectl: StubKubectl, key: str, more: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chosen(_: object) -> None:
+        raise AssertionError("a site may have been asked")
+
+    monkeypatch.setattr(SoftwareOf, "chosen", chosen)
+    monkeypatch.setattr("provision.lab.opening.check_host", lambda *_: None)
+    edit(*EDITS[key])
+    before = written()
+    told = kubelab("up", "--json", *more)
+    assert told.exit_code == 2
+    error = json.loads(told.stdout.splitlines()[-1])
+    assert error["message"].startswith(f"{key}: the lab has ")
+    assert "kubelab destroy" in error["hint"]
+    assert written() == before
+
+
+def test_a_dry_run_tells_what_up_will_bring_into_the_lab(
+    kubectl: StubKubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provision.lab.opening.check_host", lambda *_: None)
+    edit("", "workers: {count: 3, cpus: 2, memory: 2GiB}\n")
+    told = kubelab("up", "--dry-run", "--from", "decision", "--until", "decision")
+    assert told.exit_code == 0
+    assert "workers.count: the lab has 2, lab.yaml says 3" in told.stdout
+
+
+@pytest.mark.parametrize("key", EDITS)
+def test_diff_says_the_same_and_that_up_refuses_it(kubectl: StubKubectl, key: str) -> None:
+    edit(*EDITS[key])
+    told = kubelab("diff", "--json")
+    assert told.exit_code == 1
+    (difference,) = data(told)["differences"]
+    assert (difference["key"], difference["answer"]) == (key, "refused")
+
+
+def test_a_lab_as_lab_yaml_says_has_no_difference_and_is_asked_little(
+    host: Host, kubectl: StubKubectl
+) -> None:
+    told = kubelab("diff", "--json")
+    # No node is reached by SSH here.
+    assert list(data(told)["unknown"]) == ["proxy"]
+    assert (data(told)["differences"], told.exit_code) == ([], 0)
+    assert len(kubectl.calls) == 1
+    assert "the lab lab is as lab.yaml says" in kubelab("diff").stdout
+
+
+def test_diff_shows_both_values_in_a_table(kubectl: StubKubectl) -> None:
+    edit("", "workers: {count: 3, memory: 3GiB}\n")
+    told = kubelab("diff")
+    assert told.exit_code == 1
+    lines = [line.split() for line in told.stdout.splitlines()]
+    assert ["workers.count", "2", "3", "applies", "it"] in lines
+    assert ["workers.memory", "2GiB", "3GiB", "refuses", "it", "lab-w1,", "lab-w2"] in lines
+
+
+def test_a_lab_that_is_off_is_compared_as_far_as_it_goes(host: Host, kubectl: StubKubectl) -> None:
+    domains = {name: {**each, "state": "shutoff"} for name, each in host.state["domains"].items()}
+    host.write({**host.state, "domains": domains})
+    edit("", 'kubernetes: "1.35"\nworkers: {cpus: 4}\n')
+    told = data(kubelab("diff", "--json"))
+    assert [each["key"] for each in told["differences"]] == ["kubernetes", "workers.cpus"]
+    assert told["kept"] == ["kubernetes", "cni"]
+    assert "machine lab-cp1 is stopped" in told["unknown"]["network.pods"]
+    assert kubectl.calls == []
+
+
+def test_an_api_server_that_does_not_answer_is_told(host: Host, kubectl: StubKubectl) -> None:
+    kubectl.answer(ASKED, stderr="The connection to the server was refused", code=1)
+    told = data(kubelab("diff", "--json"))
+    assert (told["differences"], told["kept"]) == ([], ["kubernetes", "cni"])
+    assert "was refused" in told["unknown"]["network.services"]
+
+
+def test_a_bundle_that_is_gone_from_the_cache_is_told(host: Host) -> None:
+    Path(".kubelab/lab/kubeconfig").write_text("{}")
+    assert "not in the cache" in data(kubelab("diff", "--json"))["unknown"]["network.pods"]
+
+
+def test_a_wrong_file_ends_with_2(host: Host) -> None:
+    edit("", "workers: {cpus: many}\n")
+    assert kubelab("diff").exit_code == 2
+
+
+def test_a_copied_folder_is_not_compared_with_anothers_machines(host: Host, tmp_path: Path) -> None:
+    domains = {
+        name: {**each, "source": str(tmp_path / "bin/Vagrantfile")}
+        for name, each in host.state["domains"].items()
+    }
+    host.write({**host.state, "domains": domains})
+    (tmp_path / "bin/Vagrantfile").write_text("theirs")
+    edit("", "workers: {cpus: 4}\n")
+    told = kubelab("diff")
+    assert told.exit_code == 2
+    assert "a lab called lab is there already" in told.stderr

@@ -1,0 +1,272 @@
+"""Every key of lab.yaml has an answer on a lab that is there, and gets it."""
+
+from __future__ import annotations
+
+import dataclasses
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision.cluster import kubeadm_config
+from provision.cni.installed import Installed, Record
+from provision.config.inventory import inventory_of
+from provision.errors import ConfigDrift
+from provision.lab.answers import ANSWERS
+from provision.lab.decision import Decision
+from provision.lab.differences import Comparison, compare, tell
+from provision.lab.identity import another_lab
+from provision.lab.reality import Cluster, Reality
+from provision.lab.refusals import refuse_drift
+from provision.providers.base import Made, Size
+from provision.report.base import RecordingReporter
+from provision.workspace import Workspace
+from tests.fakes.config import every_key, make_config
+
+BUNDLE = "a" * 64
+DECISION = Decision(
+    kubernetes="1.36.3",
+    artifacts="source",
+    bundle=BUNDLE,
+    cni="calico",
+    pods="10.244.0.0/16",
+    services="10.96.0.0/12",
+)
+RECORD = Record("calico", "v3.33.1", "", {"encapsulation": "vxlan"})
+CLUSTER = Cluster(
+    kubeadm_config.Made("1.36.3", "10.244.0.0/16", "10.96.0.0/12"),
+    Installed(RECORD, frozenset(), made=True, bridge=False),
+    frozenset({"containerd"}),
+)
+MACHINES = {"lab-cp1": Size(2, 3072, 12), "lab-w1": Size(2, 2048, 12), "lab-w2": Size(2, 2048, 12)}
+LAB = Reality(Made(MACHINES, IPv4Network("192.168.60.0/24"), 1500), DECISION, CLUSTER)
+OFF = dataclasses.replace(LAB, cluster=None, silent="machine lab-cp1 is stopped")
+CALICO = {"name": "calico", "version": "v3.33.1", "values": {"encapsulation": "vxlan"}}
+
+# Key -> what lab.yaml says after the edit.
+EDITS: dict[str, dict[str, Any]] = {
+    "kubernetes": {"kubernetes": "1.35"},
+    "cni.name": {"cni": "flannel"},
+    "cni.version": {"cni": {**CALICO, "version": "v3.32.0"}},
+    "cni.values": {"cni": {**CALICO, "values": {"encapsulation": "ipip"}}},
+    "controlPlanes.cpus": {"controlPlanes": {"cpus": 3}},
+    "controlPlanes.memory": {"controlPlanes": {"memory": "4GiB"}},
+    "controlPlanes.disk": {"controlPlanes": {"disk": "20GiB"}},
+    "workers.cpus": {"workers": {"cpus": 1}},
+    "workers.memory": {"workers": {"memory": "1700MiB"}},
+    "workers.disk": {"workers": {"disk": "20GiB"}},
+    "network.nodes": {"network": {"nodes": "192.168.61.0/24"}},
+    "network.pods": {"network": {"pods": "10.245.0.0/16"}},
+    "network.services": {"network": {"services": "10.112.0.0/12"}},
+    "network.mtu": {"network": {"mtu": 1400}},
+    "artifacts": {"artifacts": "release"},
+}
+# Not in lab.yaml's hands alone, or no part of the lab. What can differ has a test of its own.
+ELSEWHERE = {
+    "runtime",
+    "cni.sha256",
+    "name",
+    "provider",
+    "controlPlanes.count",
+    "workers.count",
+    "cni.manifest",
+    "cni.images",
+    "proxy.http",
+    "proxy.https",
+    "proxy.noProxy",
+}
+GROUPS = {"cni", "controlPlanes", "workers", "network", "proxy"}
+
+
+def compared(reality: Reality = LAB, **keys: Any) -> Comparison:
+    config = make_config(**{"cni": CALICO, **keys})
+    return compare(config, inventory_of(config), reality)
+
+
+def told(found: Comparison) -> list[tuple[str, str, str, bool]]:
+    return [(each.key, each.lab, each.file, each.refused) for each in found.differences]
+
+
+def test_every_key_has_an_answer() -> None:
+    assert sorted(ANSWERS) == sorted(every_key())
+    assert set(ANSWERS) == EDITS.keys() | ELSEWHERE | GROUPS
+
+
+def test_a_lab_that_is_as_lab_yaml_says_has_no_difference() -> None:
+    assert compared() == Comparison()
+    # With `auto` and a minor, too: they were decided.
+    cluster = dataclasses.replace(
+        CLUSTER, cni=dataclasses.replace(CLUSTER.cni, record=dataclasses.replace(RECORD, values={}))
+    )
+    lab = dataclasses.replace(LAB, cluster=cluster)
+    assert compared(lab, cni="auto", kubernetes="1.36", artifacts="auto") == Comparison()
+
+
+@pytest.mark.parametrize("key", EDITS)
+def test_every_edit_gets_its_answer(key: str) -> None:
+    (difference,) = compared(**EDITS[key]).differences
+    assert difference.key == ("cni" if key == "cni.name" else key)
+    assert difference.refused == (ANSWERS[key] == "refused")
+    assert difference.lab != difference.file
+
+
+def test_values_are_told_as_lab_yaml_has_them() -> None:
+    found = compared(workers={"memory": "1700MiB", "disk": "20GiB"}, network={"pods": "10.245.0.0/16"})
+    assert told(found) == [
+        ("workers.memory", "2GiB", "1700MiB", True),
+        ("workers.disk", "12GiB", "20GiB", True),
+        ("network.pods", "10.244.0.0/16", "10.245.0.0/16", True),
+    ]
+    assert found.differences[0].text == "the lab has 2GiB (lab-w1, lab-w2), lab.yaml says 1700MiB"
+
+
+def test_machines_of_one_kind_may_differ() -> None:
+    sizes = {**MACHINES, "lab-w2": Size(2, 4096, None)}
+    found = compared(dataclasses.replace(LAB, made=dataclasses.replace(LAB.made, machines=sizes)))
+    assert [(each.text, each.machines) for each in found.differences] == [
+        ("the lab has 4GiB (lab-w2), lab.yaml says 2GiB", ("lab-w2",))
+    ]
+    assert list(found.unknown) == ["workers.disk"]
+    assert "lab-w2" in found.unknown["workers.disk"]
+
+
+def test_more_workers_are_made_and_fewer_are_refused() -> None:
+    assert told(compared(workers={"count": 3})) == [("workers.count", "2", "3", False)]
+    (fewer,) = compared(workers={"count": 1}).differences
+    assert (fewer.refused, fewer.machines) == (True, ("lab-w2",))
+    assert fewer.text == "the lab has 2 (lab-w2), lab.yaml says 1"
+
+
+def test_a_machine_that_is_gone_is_made_again() -> None:
+    left = {name: size for name, size in MACHINES.items() if name != "lab-cp1"}
+    found = compared(dataclasses.replace(LAB, made=dataclasses.replace(LAB.made, machines=left)))
+    assert told(found) == [("controlPlanes.count", "0", "1", False)]
+
+
+def test_a_lab_that_is_not_there_lacks_its_machines_and_nothing_is_told_of_it() -> None:
+    found = compared(Reality(Made({})), network={"pods": "10.245.0.0/16"})
+    assert [each.key for each in found.differences] == ["controlPlanes.count", "workers.count"]
+    report = RecordingReporter()
+    tell(found, report)
+    refuse_drift(found.differences)
+    assert report.events == []
+
+
+def test_another_runtime_on_a_node_is_refused() -> None:
+    cluster = dataclasses.replace(CLUSTER, runtimes=frozenset({"containerd", "cri-o"}))
+    found = compared(dataclasses.replace(LAB, cluster=cluster))
+    assert told(found) == [("runtime", "cri-o", "containerd", True)]
+
+
+def test_a_cluster_that_was_upgraded_by_hand_may_be_what_lab_yaml_says() -> None:
+    made = dataclasses.replace(CLUSTER.made, kubernetes="1.37.1")
+    upgraded = dataclasses.replace(LAB, cluster=dataclasses.replace(CLUSTER, made=made))
+    assert told(compared(upgraded, kubernetes="1.36")) == [("kubernetes", "1.37.1", "1.36", True)]
+    assert told(compared(upgraded, kubernetes="1.37")) == []
+    # 1.3 is no prefix of 1.37 that counts.
+    assert compared(kubernetes="1.36.3").differences == []
+
+
+@pytest.mark.parametrize("key", ["kubernetes", "cni.name", "network.pods", "network.services"])
+def test_a_cluster_that_is_off_is_compared_with_what_was_kept(key: str) -> None:
+    (difference,) = compared(OFF, **EDITS[key]).differences
+    assert (difference.key, difference.refused) == ("cni" if key == "cni.name" else key, True)
+
+
+def test_what_was_and_was_not_compared_is_told_once() -> None:
+    older = dataclasses.replace(OFF, decision=DECISION.model_copy(update={"pods": "", "services": ""}))
+    found = compared(older, network={"pods": "10.245.0.0/16"}, workers={"count": 3})
+    assert (found.kept, list(found.unknown)) == (
+        ["kubernetes", "cni"],
+        ["runtime", "network.pods", "network.services"],
+    )
+    report = RecordingReporter()
+    tell(found, report)
+    assert [event["text"] for event in report.of("info")] == [
+        "workers.count: the lab has 2, lab.yaml says 3",
+        "the cluster was not asked (machine lab-cp1 is stopped):"
+        " kubernetes, cni compared with what `up` kept",
+        "not compared with the lab: runtime, network.pods, network.services"
+        " (the cluster was not asked: machine lab-cp1 is stopped)",
+    ]
+
+
+def test_without_a_decision_only_the_machines_are_compared() -> None:
+    found = compared(dataclasses.replace(OFF, decision=None), kubernetes="1.35", workers={"cpus": 3})
+    assert [each.key for each in found.differences] == ["workers.cpus"]
+    assert set(found.unknown) >= {"kubernetes", "cni", "network.pods"}
+
+
+def test_before_there_is_a_cluster_another_pod_network_may_be_chosen() -> None:
+    early = dataclasses.replace(OFF, silent="it is not made yet", has_cluster=False)
+    assert compared(early, cni="bridge").differences == []
+    assert [each.key for each in compared(early, kubernetes="1.35").differences] == ["kubernetes"]
+
+
+def test_who_asked_for_no_pod_network_may_have_brought_one() -> None:
+    bare = dataclasses.replace(OFF, decision=DECISION.model_copy(update={"cni": "none"}))
+    assert compared(bare, cni="calico").differences == []
+    own = dataclasses.replace(OFF, decision=DECISION.model_copy(update={"cni": "my-own"}))
+    assert told(compared(own, cni="auto")) == [("cni", "my-own", "auto", True)]
+
+
+def test_another_manifest_of_ones_own_is_applied() -> None:
+    record = Record("own", "", "digest of the old one")
+    own = dataclasses.replace(CLUSTER, cni=Installed(record, frozenset(), made=True, bridge=False))
+    found = compared(
+        dataclasses.replace(LAB, cluster=own), cni={"name": "own", "manifest": "http://a.test/own.yaml"}
+    )
+    assert told(found) == [("cni.manifest", "another one", "http://a.test/own.yaml", False)]
+
+
+def test_all_that_is_refused_is_named_in_one_error() -> None:
+    found = compared(kubernetes="1.35", workers={"cpus": 4, "count": 3}, network={"mtu": 1400})
+    with pytest.raises(ConfigDrift) as caught:
+        refuse_drift(found.differences)
+    assert (caught.value.exit_code, caught.value.key) == (2, "kubernetes")
+    assert str(caught.value).splitlines() == [
+        "kubernetes: the lab has 1.36.3, lab.yaml says 1.35",
+        "workers.cpus: the lab has 2 (lab-w1, lab-w2), lab.yaml says 4",
+        "network.mtu: the lab has 1500, lab.yaml says 1400",
+    ]
+    assert "kubelab destroy, then kubelab up" in caught.value.hint
+
+
+# Which lab it is
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of a lab with a machine."""
+    file = Workspace(tmp_path, "lab").machine_id_file("lab-cp1", "libvirt")
+    file.parent.mkdir(parents=True)
+    file.write_text("id")
+    return tmp_path
+
+
+def elsewhere(folder: Path, **keys: Any) -> list[tuple[str, str, str]]:
+    config = make_config(**keys)
+    return [
+        (each.key, each.lab, each.file)
+        for each in another_lab(config, Workspace(folder, config.name))
+        if each.refused
+    ]
+
+
+def test_another_provider_is_refused(folder: Path) -> None:
+    assert elsewhere(folder) == []
+    assert elsewhere(folder, provider="virtualbox") == [("provider", "libvirt", "virtualbox")]
+
+
+def test_a_lab_that_was_renamed_in_its_file_is_refused(folder: Path) -> None:
+    (folder / "lab.yaml").write_text("name: new")
+    (folder / "Vagrantfile").write_text("{ name: 'lab-cp1' }")
+    assert elsewhere(folder, name="new") == [("name", "lab", "new")]
+
+
+@pytest.mark.parametrize("text", ["name: lab\n", "{cni: none, 'name': \"lab\"}", "# lab\nname:  'lab'"])
+def test_a_second_lab_with_its_own_file_is_none_that_was_renamed(folder: Path, text: str) -> None:
+    (folder / "green.yaml").write_text("name: green")
+    (folder / "blue").write_text(text)
+    assert elsewhere(folder, name="green") == []
