@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shlex
 import socket
 import threading
@@ -23,6 +24,8 @@ from provision.ssh.shell import RootShell
 SHELL = ("/bin/sh", "-eu")
 # For the TCP connection only: a running machine accepts it at once, however slow its sshd is.
 TCP_SECONDS = 10.0
+# Its thread logs a traceback of what the caller gets as an error; unheard, Python would print it.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 # What paramiko and cryptography raise of a key file that is not whole.
 DAMAGED_KEY = (
     ValueError,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import socket
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -167,6 +170,42 @@ def test_a_node_that_never_speaks_is_given_up_in_time(server: SshServer) -> None
     server.reluctance = 60
     with pytest.raises(ConnectFailed, match=r"lab-cp1: no SSH connection .* no answer within 0.3 s"):
         ParamikoRunner(server.endpoint(), timeout=0.3).run(["true"])
+
+
+CONNECT = """
+import sys
+from pathlib import Path
+from provision.errors import ConnectFailed
+from provision.ssh.runner import Endpoint, ParamikoRunner
+port, key, known = sys.argv[1:]
+endpoint = Endpoint("lab-cp1", "127.0.0.1", int(port), "vagrant", Path(key), Path(known))
+try:
+    ParamikoRunner(endpoint, timeout=0.5).run(["true"])
+except ConnectFailed as error:
+    print(error)
+"""
+
+
+def test_paramikos_own_thread_prints_no_traceback(server: SshServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+
+        def hang_up() -> None:
+            mute.accept()[0].close()
+
+        accept = threading.Thread(target=hang_up)
+        accept.start()
+        known = server.endpoint()
+        arguments = [str(mute.getsockname()[1]), str(known.key_file), str(known.known_hosts)]
+        ended = subprocess.run(
+            [sys.executable, "-c", CONNECT, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        accept.join()
+    assert "lab-cp1" in ended.stdout
+    assert ended.stderr == ""
 
 
 def test_a_connection_that_breaks_after_the_output_ended_is_no_exit_code(

@@ -64,6 +64,10 @@ def test_the_same_files_are_known_again(node: Sandbox) -> None:
     node.run(files.same_files_script(FILES))
 
 
+def test_no_files_differ_from_nothing(node: Sandbox) -> None:
+    node.run(files.same_files_script({}))
+
+
 @pytest.mark.parametrize("path", FILES)
 @pytest.mark.parametrize("damage", ["change", "remove"])
 def test_one_other_file_is_enough_to_differ(node: Sandbox, path: str, damage: str) -> None:
