@@ -12,22 +12,47 @@ Object = dict[str, Any]
 # kubeadm runs each of these on every control plane, as a pod that is called COMPONENT-NODE.
 COMPONENTS = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler")
 KUBE_SYSTEM = "kube-system"
+# The namespaces that Kubernetes keeps for itself, and the priority classes that it comes with.
+_SYSTEM_NAMESPACE, _SYSTEM_PRIORITY = "kube-", "system-"
+
+
+def is_own(item: Object) -> bool:
+    """Return whether an object is the user's own, and nothing that the cluster lives by.
+
+    It lives by its Nodes, by what is in Kubernetes' own namespaces, and by what has Kubernetes' own priority
+    anywhere: a pod network in calico-system, for one.
+    """
+    namespace = item["metadata"].get("namespace")
+    if namespace is None:
+        return False
+    spec = item.get("spec", {})
+    priority = spec.get("template", {}).get("spec", spec).get("priorityClassName") or ""
+    return not namespace.startswith(_SYSTEM_NAMESPACE) and not priority.startswith(_SYSTEM_PRIORITY)
 
 
 def problems(objects: Sequence[Object], inventory: Inventory, *, network: bool = True) -> list[str]:
     """Return what keeps the cluster from being ready, an empty list when it is.
 
-    `objects` are all Nodes, Pods, Deployments and DaemonSets. Without a pod `network` (the user
-    brings one) nodes need not be Ready, and nothing that waits for it is a problem.
+    `objects` are all Nodes, Pods, Deployments and DaemonSets; those of the user's own do not count. Without a
+    pod `network` (the user brings one) nodes need not be Ready, and nothing that waits for it is a problem.
     """
-    kinds: dict[str, list[Object]] = {"Node": [], "Pod": [], "Deployment": [], "DaemonSet": []}
+    vital = [item for item in objects if not is_own(item)]
+    nodes = [item for item in vital if item["kind"] == "Node"]
+    found = _node_problems(nodes, inventory, network=network)
+    return found + _unready(vital) if network else found
+
+
+def own_problems(objects: Sequence[Object]) -> list[str]:
+    """Return what of the user's own is not ready."""
+    return _unready([item for item in objects if is_own(item)])
+
+
+def _unready(objects: Sequence[Object]) -> list[str]:
+    kinds: dict[str, list[Object]] = {"Pod": [], "Deployment": [], "DaemonSet": []}
     for item in objects:
         kinds.setdefault(item["kind"], []).append(item)
-    found = _node_problems(kinds["Node"], inventory, network=network)
-    if network:
-        found += _rollout_problems(kinds["Deployment"], kinds["DaemonSet"])
-        found += [text for pod in kinds["Pod"] if (text := pod_problem(pod))]
-    return found
+    found = _rollout_problems(kinds["Deployment"], kinds["DaemonSet"])
+    return found + [text for pod in kinds["Pod"] if (text := pod_problem(pod))]
 
 
 def _node_problems(nodes: Sequence[Object], inventory: Inventory, *, network: bool) -> list[str]:
@@ -60,7 +85,7 @@ def _rollout_problems(deployments: Sequence[Object], daemonsets: Sequence[Object
         ready, wanted = status.get("numberReady", 0), status.get("desiredNumberScheduled", 0)
         seen = status.get("observedGeneration") == item["metadata"]["generation"]
         # A user's may wait for a node with some label; what the cluster lives by runs somewhere.
-        idle = not wanted and item["metadata"]["namespace"] == KUBE_SYSTEM
+        idle = not wanted and not is_own(item)
         if not seen or ready != wanted or idle:
             found.append(f"daemonset {_name(item)}: {ready} of {wanted} ready")
     return found

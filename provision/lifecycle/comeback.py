@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Sequence
 
-from provision.cluster.health import Object, problems
+from provision.cluster.health import Object, is_own, own_problems, problems
 from provision.errors import ToolFailed, WaitTimeout
 from provision.lab import start_record
 from provision.lab.context import Context
@@ -76,14 +76,12 @@ class ComebackStep:
             fresh = self._heartbeats.is_done(ctx)
         except ToolFailed as error:
             return [f"the API server does not answer: {error.details or error}"], []
-        vital = self._problems(ctx, [item for item in objects if not is_own(item)])
-        own = [text for text in self._problems(ctx, objects) if text not in vital]
-        silent = [] if fresh else ["not every node and leader has a heartbeat since the start"]
-        return vital + silent, own
-
-    def _problems(self, ctx: Context, objects: Sequence[Object]) -> list[str]:
         network = ctx.cni.name != "none"
-        return problems(objects, ctx.inventory, network=network) + outdated(objects, self.record)
+        vital = problems(objects, ctx.inventory, network=network)
+        vital += outdated([item for item in objects if not is_own(item)], self.record)
+        silent = [] if fresh else ["not every node and leader has a heartbeat since the start"]
+        own = own_problems(objects) if network else []
+        return vital + silent, own + outdated([item for item in objects if is_own(item)], self.record)
 
     def _start_what_went_off(self, ctx: Context) -> None:
         """Start a machine that an interrupted `stop` was still shutting down when all were started."""
@@ -110,11 +108,6 @@ def _heartbeats(record: StartRecord) -> HeartbeatStep:
 def with_booted(record: StartRecord, nodes: Collection[str]) -> StartRecord:
     """Return the record with more nodes that come up without their memory."""
     return record.model_copy(update={"booted": tuple(sorted({*record.booted, *nodes}))})
-
-
-def is_own(item: Object) -> bool:
-    """Return whether an object is the user's own, and nothing that the cluster lives by."""
-    return item["kind"] != "Node" and not item["metadata"]["namespace"].startswith("kube-")
 
 
 def outdated(objects: Sequence[Object], record: StartRecord) -> list[str]:

@@ -6,7 +6,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from provision.cluster.health import condition, internal_ips, restarts, role_of, version_of
+from provision.cluster.health import condition, internal_ips, pod_state, restarts, role_of, version_of
 from provision.engine.steps import Outcome, plan_steps, run_steps
 from provision.host.locks import host_lock, wait_for_lock
 from provision.lab.context import Context
@@ -101,7 +101,7 @@ def show_cluster(ctx: Context) -> None:
         [
             item["metadata"]["namespace"],
             item["metadata"]["name"],
-            item["status"].get("phase", "Unknown"),
+            pod_state(item) or item["status"]["phase"],
             str(restarts(item)),
             item["spec"].get("nodeName", ""),
         ]

@@ -51,6 +51,7 @@ UNPLACEABLE = {
     "metadata": {"name": "sabotage", "namespace": "default"},
     "spec": {
         "nodeSelector": {"sabotage": "nowhere"},
+        "priorityClassName": "system-cluster-critical",
         "containers": [{"name": "sabotage", "image": "registry.k8s.io/pause"}],
     },
 }
@@ -139,6 +140,6 @@ ROWS: tuple[Sabotage, ...] = (
         node="w1",
         script=KILL_THE_PROXY,
     ),
-    Sabotage(f"{FILE}::test_no_pod_is_pending", objects=(UNPLACEABLE,)),
+    Sabotage(f"{FILE}::test_what_the_cluster_lives_by_in_other_namespaces_is_ready", objects=(UNPLACEABLE,)),
     Sabotage(_NETWORK, node="w1", script=SECOND_NETWORK),
 )

@@ -33,7 +33,7 @@ READY = "every_node_is_ready"
 HEARTBEATS = "every_kubelet_has_reported_recently"
 SYSTEM = "everything_in_kube_system_is_ready"
 RESTARTS = "no_container_of_kube_system_has_restarted_since_the_last_step"
-PENDING = "no_pod_is_pending"
+VITAL = "what_the_cluster_lives_by_in_other_namespaces_is_ready"
 NETWORK = "the_pod_network_is_the_one_asked_for_and_no_other"
 FAILING = 'an error on the server ("[+]ping ok\\n[-]etcd failed: reason withheld\\n") has prevented'
 
@@ -79,8 +79,9 @@ def phase(name: str, **status: object) -> Spoil:
     return lambda world: world.find("Pod", name)["status"].update(status)
 
 
-def pending(namespace: str) -> dict[str, Any]:
+def pending(namespace: str, priority: str | None = None) -> dict[str, Any]:
     pod = pod_object("web-1", "web", "web:1", namespace)
+    pod["spec"]["priorityClassName"] = priority
     pod["status"] = {
         "phase": "Pending",
         "conditions": [{"type": "x", "status": "False", "message": "no room"}],
@@ -164,7 +165,7 @@ FAULTS: list[tuple[Spoil, str, str]] = [
     ),
     (restarted(ago=590), RESTARTS, r"coredns of coredns-x \(restarts in total: 2\)"),
     (restarted(ago=None), RESTARTS, "coredns of coredns-x"),
-    (add(pending("default")), PENDING, "pod default/web-1 is Pending: no room"),
+    (add(pending("cni", "system-node-critical")), VITAL, "pod cni/web-1 is Pending: no room"),
     (
         conflist("/etc/cni/net.d/99-x.conf", '{"type": "ptp"}'),
         NETWORK,
@@ -198,6 +199,11 @@ def test_a_node_that_is_gone_is_missed_by_all_that_ask_for_it(world: World) -> N
     assert red[NODES] == {"": red[NODES][""]}
     assert "not in the cluster: lab-w2" in red[NODES][""]
     assert {READY, "every_node_has_its_own_internal_ip", "the_kubelet_has_the_requested_version"} <= set(red)
+
+
+def test_what_the_user_broke_is_nobodys_fault(world: World) -> None:
+    world.objects.append(pending("default"))
+    assert world.red() == {}
 
 
 def test_what_the_checks_themselves_make_is_nobodys_fault(world: World) -> None:

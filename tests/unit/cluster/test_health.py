@@ -8,6 +8,7 @@ import yaml
 from provision.cluster.health import (
     condition,
     internal_ips,
+    own_problems,
     pod_problem,
     pod_state,
     problems,
@@ -37,11 +38,20 @@ def node(name: str, *ips: str, ready: str = "True", message: str = "") -> Object
     }
 
 
-def pod(phase: str = "Running", *, ready: str = "True", message: str = "", **status: Any) -> Object:
+def pod(
+    phase: str = "Running",
+    *,
+    ready: str = "True",
+    message: str = "",
+    namespace: str = "kube-system",
+    priority: str | None = None,
+    **status: Any,
+) -> Object:
     conditions = [{"type": "Ready", "status": ready, "message": message}]
     return {
         "kind": "Pod",
-        "metadata": {"name": "web-1", "namespace": "default"},
+        "metadata": {"name": "web-1", "namespace": namespace},
+        "spec": {"priorityClassName": priority},
         "status": {"phase": phase, "conditions": conditions, **status},
     }
 
@@ -146,15 +156,34 @@ def test_a_deployment_scaled_to_nothing_is_complete() -> None:
 
 
 def test_a_users_daemonset_that_fits_no_node_is_complete_and_the_clusters_own_is_not() -> None:
-    assert found(*NODES, daemonset(wanted=0, ready=0, namespace="default")) == []
+    assert own_problems([daemonset(wanted=0, ready=0, namespace="default")]) == []
     assert found(*NODES, daemonset(wanted=0, ready=0)) == ["daemonset kube-system/kube-proxy: 0 of 0 ready"]
     unseen = daemonset(wanted=0, ready=0, generation=2, namespace="default")
-    assert len(found(*NODES, unseen)) == 1
+    assert len(own_problems([unseen])) == 1
+
+
+def test_what_a_user_broke_is_told_and_does_not_count() -> None:
+    broken = pod("Pending", ready="False", message="no room", namespace="default")
+    rollout = daemonset(ready=1, namespace="default")
+    assert found(*NODES, broken, rollout) == []
+    told = ["daemonset default/kube-proxy: 1 of 2 ready", "pod default/web-1 is Pending: no room"]
+    assert own_problems([*NODES, broken, rollout, deployment(ready=0)]) == told
+
+
+@pytest.mark.parametrize(
+    ("namespace", "priority"), [("kube-flannel", None), ("calico-system", "system-node-critical")]
+)
+def test_a_pod_network_counts_in_a_namespace_of_its_own(namespace: str, priority: str | None) -> None:
+    broken = pod("Pending", ready="False", namespace=namespace, priority=priority)
+    rollout = daemonset(ready=1, namespace=namespace)
+    rollout["spec"] = {"template": {"spec": {"priorityClassName": priority}}}
+    assert len(found(*NODES, broken, rollout)) == 2
+    assert own_problems([broken, rollout]) == []
 
 
 def test_a_pending_pod_is_named_with_its_reason() -> None:
     lonely = pod("Pending", ready="False", message="0/2 nodes are available")
-    assert found(*NODES, lonely) == ["pod default/web-1 is Pending: 0/2 nodes are available"]
+    assert found(*NODES, lonely) == ["pod kube-system/web-1 is Pending: 0/2 nodes are available"]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +196,7 @@ def test_a_pending_pod_is_named_with_its_reason() -> None:
 def test_a_container_that_does_not_run_says_why(state: Object, reason: str) -> None:
     running = {"name": "side", "state": {"running": {}}}
     broken = pod(ready="False", containerStatuses=[running, {"name": "web", "state": state}])
-    assert found(*NODES, broken) == [f"pod default/web-1 is Running: container web {reason}"]
+    assert found(*NODES, broken) == [f"pod kube-system/web-1 is Running: container web {reason}"]
 
 
 def test_an_init_container_that_fails_is_named_and_not_those_that_wait_for_it() -> None:
@@ -176,9 +205,11 @@ def test_an_init_container_that_fails_is_named_and_not_those_that_wait_for_it() 
     later = {"name": "third", "state": {"waiting": {"reason": "PodInitializing"}}}
     web = {"name": "web", "state": {"waiting": {"reason": "PodInitializing"}}}
     broken = pod("Pending", initContainerStatuses=[done, stuck, later], containerStatuses=[web])
-    assert found(*NODES, broken) == ["pod default/web-1 is Pending: init container second CrashLoopBackOff"]
+    assert found(*NODES, broken) == [
+        "pod kube-system/web-1 is Pending: init container second CrashLoopBackOff"
+    ]
     patient = pod("Pending", initContainerStatuses=[done, later], containerStatuses=[web])
-    assert found(*NODES, patient) == ["pod default/web-1 is Pending: container web PodInitializing"]
+    assert found(*NODES, patient) == ["pod kube-system/web-1 is Pending: container web PodInitializing"]
 
 
 def test_a_pod_that_was_evicted_says_so() -> None:

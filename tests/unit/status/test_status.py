@@ -261,10 +261,20 @@ def test_a_component_that_is_not_ready_says_why(lab: Lab) -> None:
 
 
 def test_pods_that_are_not_ready_have_a_table_and_no_warning_each(lab: Lab) -> None:
+    vital = pending("dns")
+    vital["metadata"]["namespace"] = "kube-system"
+    answer(lab, whole(lab, vital))
+    known = told(lab)
+    assert known["problems"] == ["pod kube-system/dns is Pending: container web ImagePullBackOff"]
+    assert len(table(lab, "Pods not Ready")) == 1
+    assert lab.report.of("warn") == []
+
+
+def test_a_pod_that_a_user_broke_is_shown_and_the_lab_is_healthy(lab: Lab) -> None:
     answer(lab, whole(lab, pending("web-1"), pod("done", phase="Succeeded", conditions=[])))
     known = told(lab)
     reason = "Pending: container web ImagePullBackOff"
-    assert known["problems"] == [f"pod default/web-1 is {reason}"]
+    assert known["healthy"]
     (row,) = table(lab, "Pods not Ready")
     assert row[:5] == ["default", "web-1", "lab-cp1", reason, "4"]
     assert facts(lab)["pods"] == "5 of 6 Ready or completed"
@@ -276,7 +286,7 @@ def test_the_screen_stays_one_screen_and_programs_get_all(lab: Lab) -> None:
     known = told(lab)
     assert len(table(lab, "Pods not Ready")) == SHOWN
     assert any("and 5 more" in event["text"] for event in lab.report.of("info"))
-    assert len(known["pods"]["not_ready"]) == len(known["problems"]) == SHOWN + 5
+    assert len(known["pods"]["not_ready"]) == SHOWN + 5
 
 
 def test_a_hypervisor_that_does_not_answer_hides_nothing_else(lab: Lab) -> None:
@@ -465,7 +475,7 @@ def test_off_a_terminal_a_watched_lab_is_shown_again_when_something_changed(lab:
             answer(lab, whole(lab, pending("web-1")))
 
     assert watched(lab, 6, redraw=False, change=change) == 2
-    assert [event["data"]["healthy"] for event in lab.report.of("result")] == [True, False]
+    assert [len(event["data"]["pods"]["not_ready"]) for event in lab.report.of("result")] == [0, 1]
 
 
 def test_an_error_that_stays_is_no_change(lab: Lab) -> None:

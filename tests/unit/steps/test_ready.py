@@ -24,9 +24,9 @@ def node(name: str, ip: str, *, ready: str = "True") -> dict[str, Any]:
     return {"kind": "Node", "metadata": {"name": name}, "status": status}
 
 
-def cluster(*, ready: str = "True") -> str:
+def cluster(*more: dict[str, Any], ready: str = "True") -> str:
     nodes = [node("lab-cp1", "192.168.60.11"), node("lab-w1", "192.168.60.21", ready=ready)]
-    return json.dumps({"items": nodes})
+    return json.dumps({"items": [*nodes, *more]})
 
 
 @pytest.fixture
@@ -42,6 +42,12 @@ def test_a_ready_cluster_is_not_waited_for(lab: Lab) -> None:
     lab.kubectl.answer(GET, cluster())
     assert lab.run(ReadyStep()) == []
     assert lab.ctx.clock.now() == 0
+
+
+def test_a_users_broken_pod_is_not_waited_for(lab: Lab) -> None:
+    broken = {"kind": "Pod", "metadata": {"name": "typo", "namespace": "default"}, "status": {}}
+    lab.kubectl.answer(GET, cluster(broken))
+    assert lab.run(ReadyStep()) == []
 
 
 def test_the_wait_ends_when_the_cluster_is_ready_and_says_what_it_waits_for(lab: Lab) -> None:
