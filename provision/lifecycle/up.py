@@ -21,6 +21,8 @@ from provision.verify.examine import prove
 SHOW_SECONDS = 30.0
 WAITING = "waiting for a `kubelab destroy`, which deletes box images"
 NEXT = ("kubelab kubectl -- get nodes -o wide", "kubelab ssh {node}", "kubelab reset")
+# What works after any step.
+UNFINISHED = ("kubelab up",)
 
 
 def up(
@@ -54,7 +56,8 @@ def up(
         report.info(f"nothing to do: the cluster matches lab.yaml ({seconds:.1f} s)")
     durations = {name: round(value, 2) for name, value in report.durations.items()}
     report.result({"changed": outcome.changed, "seconds": round(seconds, 2), "durations": durations})
-    report.next_commands([text.format(node=ctx.inventory.first.name) for text in NEXT])
+    commands = NEXT if until_id is None else UNFINISHED
+    report.next_commands([text.format(node=ctx.inventory.first.name) for text in commands])
     return outcome
 
 

@@ -48,9 +48,9 @@ def no_calico(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         yield mirror
 
 
-def run_up(folder: Path, cni: str) -> tuple[Workspace, list[str]]:
+def run_up(folder: Path, cni: str, screen: RecordingReporter | None = None) -> tuple[Workspace, list[str]]:
     """Run `up` and return the workspace and its warnings."""
-    screen = RecordingReporter()
+    screen = screen or RecordingReporter()
     report = TeeReporter(screen)
     workspace = Workspace(folder, "lab")
     workspace.prepare()
@@ -74,6 +74,13 @@ def test_a_lab_goes_on_with_the_bridge_where_calico_cannot_be_had(tmp_path: Path
     again, said = run_up(tmp_path, "auto")
     assert read_decision(again.decision) == decision
     assert (no_calico.asked, said) == ([], [])
+
+
+def test_an_unfinished_lab_has_no_nodes_to_ask(tmp_path: Path, no_calico: Any) -> None:
+    screen = RecordingReporter()
+    run_up(tmp_path, "bridge", screen)
+    (told,) = screen.of("next_commands")
+    assert told["commands"] == ["kubelab up"]
 
 
 def test_a_lab_that_names_calico_ends_there(tmp_path: Path, no_calico: Any) -> None:
