@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from provision.cluster import health
 from provision.errors import LabError
@@ -42,14 +45,31 @@ class Cluster:
 
     def kubelab(self, *arguments: str, check: bool = True) -> str:
         """Run a kubelab command in the lab's folder; what it says is also the test's own output."""
+        code, said = self.ended(*arguments)
+        if check and code != 0:
+            raise AssertionError(f"kubelab {' '.join(arguments)} ended with exit code {code}")
+        return said
+
+    def ended(self, *arguments: str, **environment: str) -> tuple[int, str]:
+        """Run a kubelab command in the lab's folder; return its exit code and what it said."""
         print(f"$ kubelab {' '.join(arguments)}", flush=True)
         ended = subprocess.run(
-            [*KUBELAB, *arguments], cwd=self.folder, stdout=subprocess.PIPE, text=True, check=False
+            [*KUBELAB, *arguments],
+            cwd=self.folder,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
         )
         print(ended.stdout, flush=True)
-        if check and ended.returncode != 0:
-            raise AssertionError(f"kubelab {' '.join(arguments)} ended with exit code {ended.returncode}")
-        return ended.stdout
+        return ended.returncode, ended.stdout
+
+    def edit(self, text: str) -> None:
+        """Write the lab's lab.yaml with the keys of `text`, which is YAML, in place of those that it has."""
+        file = self.folder / "lab.yaml"
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        _merge(document, yaml.safe_load(text))
+        file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
     def up_killed_in(self, step: str) -> None:
         """Run `kubelab up`, and end it without a chance to tidy up as soon as it begins `step`."""
@@ -115,3 +135,11 @@ class Cluster:
     def destroy(self) -> None:
         self.kubelab("destroy")
         shutil.rmtree(self.folder)
+
+
+def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
