@@ -20,6 +20,7 @@ from provision.artifacts.web.client import Web
 from provision.artifacts.web.retry import Patience
 from provision.artifacts.web.time_limit import ANSWER_WITHIN, within
 from provision.config.kubernetes_versions import numbers
+from provision.config.kubernetes_versions import wanted as wanted_version
 from provision.engine.waiting import RealClock
 from provision.errors import ConfigError, LabError
 
@@ -40,7 +41,7 @@ def choose(config: ClusterConfig, wanted: Wanted) -> Artifacts:
     nothing for a CNI. Raises ConfigError for a version that is not there or a CNI that cannot be had,
     BundleBroken for a folder without a bundle, FetchFailed.
     """
-    version, where = config.kubernetes, config.artifacts
+    version, where = wanted_version(config.kubernetes), config.artifacts
     if where.kind == "bundle":
         return given(Path(where.location), version)
     if where.kind == "source":
@@ -58,7 +59,7 @@ def choose(config: ClusterConfig, wanted: Wanted) -> Artifacts:
 
 def foresee(config: ClusterConfig, wanted: Wanted) -> tuple[Artifacts, list[Planned]]:
     """Return what `choose` would return if every site answered, and what it would ask; asks nobody."""
-    version, where = config.kubernetes, config.artifacts
+    version, where = wanted_version(config.kubernetes), config.artifacts
     if where.kind == "auto":
         auto = _auto(config, wanted)
         cached = auto.in_cache()
@@ -78,7 +79,9 @@ def _sites(config: ClusterConfig) -> sites.Sites:
 
 
 def _auto(config: ClusterConfig, wanted: Wanted) -> _Auto:
-    return _Auto(config.kubernetes, wanted, can_do_without=not wanted or config.cni.name == "auto")
+    return _Auto(
+        wanted_version(config.kubernetes), wanted, can_do_without=not wanted or config.cni.name == "auto"
+    )
 
 
 @dataclass(frozen=True)

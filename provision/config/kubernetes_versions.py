@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def numbers(version: str) -> tuple[int, ...]:
+    """Return what versions are sorted by: "v1.36.3" -> (1, 36, 3)."""
+    return tuple(int(part) for part in version.removeprefix("v").split("."))
+
+
 @dataclass(frozen=True)
 class Minor:
     """One minor: `images` are those its kubeadm of `patch` lists beside Kubernetes' own.
@@ -45,6 +50,19 @@ MINORS = {
     "1.37": Minor("1.37.1", ("v1beta4",), "3.7.0-0", "v1.14.6", "3.10.2", "v1.37.0", (1, 7), cgroup_v1=False),
 }
 
+# What may stand for a minor: the newest that can be built here, and the newest that is known.
+WORDS = {"stable": "1.36", "latest": max(MINORS, key=numbers)}
+
+
+def wanted(kubernetes: str) -> str:
+    """Return the minor or exact version that a lab.yaml asks for: "stable" -> "1.36"."""
+    return WORDS.get(kubernetes, kubernetes)
+
+
+def fits(version: str, kubernetes: str) -> bool:
+    """Return whether a lab that has this version is what lab.yaml asks for; what a word meant is kept."""
+    return kubernetes in WORDS or f"{version}.".startswith(f"{kubernetes}.")
+
 
 def minor_of(version: str) -> str:
     """Return the minor of a version: "1.36.3" -> "1.36"."""
@@ -55,8 +73,3 @@ def config_api() -> str:
     """Return the newest version of kubeadm's configuration that every minor here reads."""
     shared = set.intersection(*(set(minor.config_apis) for minor in MINORS.values()))
     return max(shared)
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    """Return what versions are sorted by: "v1.36.3" -> (1, 36, 3)."""
-    return tuple(int(part) for part in version.removeprefix("v").split("."))

@@ -20,9 +20,20 @@ from provision.config.proxy import ProxyConfig
 from provision.extensions import PROVIDERS
 from provision.templates import data
 
+# As in compose files.
+OWN_KEYS = "x-"
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_the_users_own(cls, value: object) -> object:
+        """Leave out the keys that begin with `x-`, which are for anchors of YAML."""
+        if not isinstance(value, dict):
+            return value
+        return {key: kept for key, kept in value.items() if not str(key).startswith(OWN_KEYS)}
 
 
 class NodePool(_Model):
@@ -94,7 +105,10 @@ def _runtime(value: object) -> object:
 
 
 class ClusterConfig(_Model):
-    """A lab as its lab.yaml describes it. `kubernetes` is a minor ("1.36") or an exact version ("1.36.3")."""
+    """A lab as its lab.yaml describes it.
+
+    `kubernetes` is "stable", "latest", a minor ("1.36") or an exact version ("1.36.3").
+    """
 
     name: Annotated[str, values.name()]
     kubernetes: Annotated[str, values.kubernetes()] = "1.36"

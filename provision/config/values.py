@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from fractions import Fraction
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
 
-from provision.config.kubernetes_versions import MINORS
+from provision.config.kubernetes_versions import MINORS, WORDS
 from provision.config.suggest import did_you_mean
 
 SUPPORTED_MINORS = tuple(MINORS)
@@ -30,11 +31,11 @@ SMALLEST_MTU, LARGEST_MTU = 1280, 1500
 
 _MOST_CPUS, _MOST_MIB, _MOST_DISK = 128, 1024 * 1024, 4096
 _SHOWN_BITS, _SHOWN_TEXT = 64, 60
-_MEMORY_UNITS = {"MiB": 1, "Mi": 1, "GiB": 1024, "Gi": 1024}
-_DISK_UNITS = {"GiB": 1, "Gi": 1}
+# M, MB and MiB all mean 2^20 bytes, and so on, as other tools that make virtual machines take them.
+_UNITS = {"MiB": 1, "GiB": 1024, "TiB": 1024 * 1024}
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _VERSION = re.compile(r"v?(?P<minor>[0-9]+\.(0|[1-9][0-9]*))(?P<patch>\.(0|[1-9][0-9]{0,3}))?")
-_QUANTITY = re.compile(r"([0-9]{1,9}) ?([A-Za-z]+)")
+_QUANTITY = re.compile(r"(?P<number>[0-9]{1,9}(\.[0-9]{1,9})?) ?(?P<unit>[mgt])(b|i|ib)?", re.IGNORECASE)
 # RFC 1918, RFC 6598 and the benchmark range: a lab on any other range would hide existing hosts.
 _PRIVATE = tuple(
     map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15"))
@@ -68,12 +69,12 @@ def refusal(value: object, allowed: str) -> ValueError:
 
 def memory(low: int) -> BeforeValidator:
     """Return the validator of an amount of memory, stored in MiB."""
-    return BeforeValidator(lambda value: _quantity(value, _MEMORY_UNITS, low, _MOST_MIB))
+    return BeforeValidator(lambda value: _quantity(value, "MiB", low, _MOST_MIB))
 
 
 def disk() -> BeforeValidator:
     """Return the validator of a disk size, stored in GiB."""
-    return BeforeValidator(lambda value: _quantity(value, _DISK_UNITS, SMALLEST_DISK, _MOST_DISK))
+    return BeforeValidator(lambda value: _quantity(value, "GiB", SMALLEST_DISK, _MOST_DISK))
 
 
 def whole(allowed: str, *values: int) -> BeforeValidator:
@@ -121,7 +122,7 @@ def name() -> BeforeValidator:
 
 
 def kubernetes() -> BeforeValidator:
-    """Return the validator of a minor version or an exact one, stored without a leading `v`."""
+    """Return the validator of a word, a minor version or an exact one, stored without a leading `v`."""
     return BeforeValidator(_kubernetes)
 
 
@@ -144,18 +145,18 @@ def is_url(text: str) -> bool:
     return valid and url.scheme in ("http", "https") and re.fullmatch(r"[!-~]+", text) is not None
 
 
-def _quantity(value: object, units: dict[str, int], low: int, high: int) -> int:
-    unit = next(iter(units))
-    allowed = f"{low}{unit} to {high}{unit}, a whole number and its unit ({', '.join(units)})"
+def _quantity(value: object, kept: str, low: int, high: int) -> int:
+    """Return an amount in the unit that is kept: a bare number is in it, and none is a part of it."""
+    allowed = f"{low}{kept} to {high}{kept}, such as 4GiB, 4G or 2.5GB; whole {kept} only"
     if isinstance(value, int) and not isinstance(value, bool):
-        amount = value
-    elif isinstance(value, str) and (found := _QUANTITY.fullmatch(value)) and found[2] in units:
-        amount = int(found[1]) * units[found[2]]
+        amount = Fraction(value)
+    elif isinstance(value, str) and (found := _QUANTITY.fullmatch(value)):
+        amount = Fraction(found["number"]) * _UNITS[f"{found['unit'].upper()}iB"] / _UNITS[kept]
     else:
         raise refusal(value, allowed)
-    if not low <= amount <= high:
+    if amount.denominator != 1 or not low <= amount <= high:
         raise refusal(value, allowed)
-    return amount
+    return int(amount)
 
 
 def _network(value: object, narrowest: int, widest: int = 0) -> IPv4Network:
@@ -188,10 +189,12 @@ def _name(value: object) -> str:
 
 
 def _kubernetes(value: object) -> str:
-    minors = ", ".join(SUPPORTED_MINORS)
+    minors = ", ".join([*SUPPORTED_MINORS, *WORDS])
     if isinstance(value, int | float):
         quoted = ", ".join(f'"{minor}"' for minor in SUPPORTED_MINORS)
         raise refusal(value, f"{quoted}, in quotes: without them YAML takes 1.30 for the number 1.3")
+    if isinstance(value, str) and value in WORDS:
+        return value
     found = _VERSION.fullmatch(value) if isinstance(value, str) else None
     if found is None or found["minor"] not in SUPPORTED_MINORS:
         raise refusal(value, f"{minors}, or a patch of them such as {SUPPORTED_MINORS[-1]}.1")

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from provision.artifacts.base import Artifacts
+from provision.config import kubernetes_versions
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
 from provision.config.schema import ClusterConfig, Network
@@ -60,7 +61,7 @@ class Decision(BaseModel):
 
     def fits(self, config: ClusterConfig) -> bool:
         """Return whether lab.yaml still asks for the version that was decided."""
-        return f"{self.kubernetes}.".startswith(f"{config.kubernetes}.")
+        return kubernetes_versions.fits(self.kubernetes, config.kubernetes)
 
     def follow(self, config: ClusterConfig) -> ClusterConfig:
         """Return the configuration with its open values as they were decided; what it names itself stays."""

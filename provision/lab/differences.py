@@ -11,6 +11,7 @@ from provision.cni.custom import Custom
 from provision.cni.installed import change_of
 from provision.config.cni import CniConfig
 from provision.config.inventory import Inventory, Node
+from provision.config.kubernetes_versions import fits
 from provision.config.schema import ClusterConfig, NodePool
 from provision.extensions import CNIS
 from provision.lab.answers import ANSWERS
@@ -145,7 +146,7 @@ def _compare_network(found: Comparison, config: ClusterConfig, reality: Reality)
 
 def _compare_cluster(found: Comparison, config: ClusterConfig, reality: Reality) -> None:
     made, wanted = _made(reality), config.kubernetes
-    if made.kubernetes and not f"{made.kubernetes}.".startswith(f"{wanted}."):
+    if made.kubernetes and not fits(made.kubernetes, wanted):
         found.differences.append(_difference("kubernetes", made.kubernetes, wanted))
     for key, lab, file in (
         ("network.pods", made.pods, str(config.network.pods)),

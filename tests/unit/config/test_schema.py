@@ -17,6 +17,7 @@ from provision import extensions
 from provision.box.recipe import DISK_GIB
 from provision.config import values
 from provision.config.inventory import bridge_name, inventory_of
+from provision.config.kubernetes_versions import MINORS, numbers, wanted
 from provision.config.schema import ClusterConfig, load_config, parse_config, sample
 from provision.errors import ConfigError
 from provision.host.facts import HostFacts, HostNetwork
@@ -89,15 +90,45 @@ def test_versions(written: str, kept: str) -> None:
     assert parsed(kubernetes=written).kubernetes == kept
 
 
+def test_words_for_versions() -> None:
+    assert parsed().kubernetes == wanted(parsed(kubernetes="stable").kubernetes)
+    assert wanted(parsed(kubernetes="latest").kubernetes) == max(MINORS, key=numbers)
+
+
+def test_keys_of_the_users_own_are_left_alone() -> None:
+    text = """
+        name: lab
+        x-small: &small {memory: 1GiB, x-note: for laptops}
+        workers: {<<: *small, count: 1}
+        """
+    assert parse_config(text) == parsed(workers={"memory": "1GiB", "count": 1})
+
+
 @pytest.mark.parametrize(
     ("written", "mib"),
-    [("3GiB", 3072), ("2048MiB", 2048), ("3Gi", 3072), ("2048Mi", 2048), ("2 GiB", 2048), (1700, 1700)],
+    [
+        ("3GiB", 3072),
+        ("2048MiB", 2048),
+        ("3Gi", 3072),
+        ("2048Mi", 2048),
+        ("2 GiB", 2048),
+        (1700, 1700),
+        ("4G", 4096),
+        ("4GB", 4096),
+        ("4gb", 4096),
+        ("4096MB", 4096),
+        ("4096M", 4096),
+        ("2.5GiB", 2560),
+        ("2.25g", 2304),
+    ],
 )
 def test_memory(written: object, mib: int) -> None:
     assert parsed(controlPlanes={"memory": written}).control_planes.memory == mib
 
 
-@pytest.mark.parametrize(("written", "gib"), [("12GiB", 12), ("16Gi", 16), (20, 20)])
+@pytest.mark.parametrize(
+    ("written", "gib"), [("12GiB", 12), ("16Gi", 16), (20, 20), ("12288MB", 12), ("1T", 1024)]
+)
 def test_disk(written: object, gib: int) -> None:
     assert parsed(workers={"disk": written}).workers.disk == gib
 
@@ -208,15 +239,16 @@ REFUSALS = [
     ("{name: a, workers: {cpus: 0}}", "workers.cpus", "1 to 128"),
     ("{name: a, controlPlanes: {memory: 1699}}", "controlPlanes.memory", "1700MiB"),
     ("{name: a, workers: {memory: 1023MiB}}", "workers.memory", "1024MiB"),
-    ("{name: a, workers: {memory: 2GB}}", "workers.memory", "MiB, Mi, GiB, Gi"),
-    ("{name: a, workers: {memory: 2.5}}", "workers.memory", "whole number"),
-    ("{name: a, workers: {memory: 2.5GiB}}", "workers.memory", "whole number"),
-    ("{name: a, workers: {memory: -2GiB}}", "workers.memory", "whole number"),
-    ("{name: a, workers: {memory: 2000TiB}}", "workers.memory", "GiB"),
+    ("{name: a, workers: {memory: 2 gigabytes}}", "workers.memory", "4GiB, 4G or 2.5GB"),
+    ("{name: a, workers: {memory: 2.5}}", "workers.memory", "whole MiB"),
+    ("{name: a, workers: {memory: 2.0001GiB}}", "workers.memory", "whole MiB"),
+    ("{name: a, workers: {memory: -2GiB}}", "workers.memory", "whole MiB"),
+    ("{name: a, workers: {memory: 2000TiB}}", "workers.memory", "1048576MiB"),
     ("{name: a, workers: {memory: 2000000MiB}}", "workers.memory", "1048576MiB"),
     (f"{{name: a, workers: {{memory: 0x{'f' * 5000}}}}}", "workers.memory", "so large a number"),
     ("{name: a, workers: {disk: 11}}", "workers.disk", "12GiB to"),
-    ("{name: a, workers: {disk: 12000MiB}}", "workers.disk", "GiB, Gi"),
+    ("{name: a, workers: {disk: 12000MiB}}", "workers.disk", "whole GiB"),
+    ("{name: a, workers: {disk: 12.5GiB}}", "workers.disk", "whole GiB"),
     ("{name: a, network: {nodes: 192.168.60.1/24}}", "network.nodes", "192.168.60.0/24"),
     ("{name: a, network: {nodes: 192.168.60.0}}", "network.nodes", "private IPv4 range"),
     ("{name: a, network: {nodes: 300.0.0.0/24}}", "network.nodes", "private IPv4 range"),

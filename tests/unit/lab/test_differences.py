@@ -166,6 +166,9 @@ def test_a_cluster_that_was_upgraded_by_hand_may_be_what_lab_yaml_says() -> None
     assert told(compared(upgraded, kubernetes="1.37")) == []
     # 1.3 is no prefix of 1.37 that counts.
     assert compared(kubernetes="1.36.3").differences == []
+    # What a word came to is kept, also when a newer version appears.
+    assert compared(upgraded, kubernetes="stable").differences == []
+    assert compared(kubernetes="latest").differences == []
 
 
 @pytest.mark.parametrize("key", ["kubernetes", "cni.name", "network.pods", "network.services"])
