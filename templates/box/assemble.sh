@@ -73,12 +73,18 @@ until ctr version >/dev/null 2>&1; do
     if [ $tries -gt 300 ]; then cat /tmp/containerd.log >&2; exit 1; fi
     sleep 0.1
 done
+# The layers stay as well, packed: without them an image runs, but cannot be exported or pushed.
 for tar in /tmp/images/*.tar; do
-    ctr -n k8s.io images import --local --discard-unpacked-layers "$tar"
+    ctr -n k8s.io images import --local --compress-blobs "$tar"
 done
-# The unpacked layers are enough to run from; without the packed ones the box is half as large.
-ctr -n k8s.io content prune references
-ctr -n k8s.io images ls -q
+# The kubelet removes no image that is pinned, however full the disk gets.
+ctr -n k8s.io images ls -q >/tmp/names
+while read -r name; do
+    ctr -n k8s.io images label "$name" io.cri-containerd.pinned=pinned </dev/null
+done </tmp/names
+# Deleting a lease and waiting for it makes containerd remove what was not packed yet.
+ctr -n k8s.io leases create --id kubelab
+ctr -n k8s.io leases delete --sync kubelab
 kill $pid
 wait $pid || true
 CHROOT
