@@ -38,7 +38,8 @@ assert pathlib.Path(os.environ["GOTMPDIR"]).is_dir()
 out = pathlib.Path(arguments[arguments.index("-o") + 1])
 tools = {
     "kubernetes": "kubeadm kubectl kubelet kube-apiserver kube-controller-manager kube-proxy kube-scheduler",
-    "etcd": "server etcdctl etcdutl", "coredns": "coredns", "cni-plugins": "bridge host-local", "pause": "pause",
+    "etcd": "server etcdctl etcdutl", "coredns": "coredns", "pause": "pause",
+    "cni-plugins": "bridge host-local",
 }
 print("example/pkg/compiled", file=sys.stderr)
 for tool in tools[here.name].split():
