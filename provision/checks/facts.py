@@ -18,6 +18,7 @@ from provision.engine.parallel import on_all
 from provision.errors import Cancelled, LabError
 from provision.lab.context import Context
 from provision.node.certificates import CLIENT_PEM, SERVING_CRT
+from provision.node.images import LIST_PINNED
 from provision.node.kubelet import HEALTHZ
 from provision.node.sections import sections
 
@@ -94,6 +95,8 @@ echo "== enabled"
 systemctl is-enabled {" ".join(UNITS)} 2>/dev/null || true
 echo "== healthz"
 {HEALTHZ}
+echo "== pinned images"
+{LIST_PINNED} 2>/dev/null || true
 echo "== addresses"
 ip -o -4 address show
 echo "== swap units"
@@ -158,6 +161,7 @@ class NodeFacts:
     swap_units: tuple[str, ...]
     certificates: Mapping[str, Validity]
     etcd: str
+    pinned_images: frozenset[str]
 
     def file(self, path: str) -> str:
         """Return a file's text; an empty string if there is no such file."""
@@ -211,6 +215,7 @@ def parse(text: str) -> NodeFacts:
         swap_units=tuple(parts["swap units"]),
         certificates={path: _validity(held) for path, held in _files(parts["certificates"]).items()},
         etcd="\n".join(parts["etcd"]),
+        pinned_images=frozenset(parts["pinned images"]),
     )
 
 

@@ -12,6 +12,7 @@ import yaml
 from provision.checks.facts import CONTAINERD_CONFIG, KUBELET_CONFIG, AllFacts
 from provision.checks.state import ClusterState
 from provision.cluster.health import version_of
+from provision.steps.nodes import wanted_images
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
 
@@ -81,6 +82,17 @@ def test_kubelet_and_containerd_have_the_same_cgroup_driver(node: LabNode, facts
     containerd = _driver(tomllib.loads(said.file(CONTAINERD_CONFIG)))
     assert kubelet == containerd, (
         f"the cgroup driver on {node.name} is {kubelet} for the kubelet, but {containerd} for containerd"
+    )
+
+
+@pytest.mark.look("kubelab up puts them back; kubelab ssh {node} -- sudo ctr -n k8s.io images ls")
+def test_every_image_of_the_bundle_is_there_and_pinned(
+    node: LabNode, lab: LabUnderTest, facts: AllFacts
+) -> None:
+    wanted = wanted_images(lab.context)
+    missing = ", ".join(sorted({*wanted} - facts[node.name].pinned_images))
+    assert not missing, (
+        f"{node.name} lacks these images, or they are not pinned and the kubelet may remove them: {missing}"
     )
 
 

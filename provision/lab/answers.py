@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-# `up` applies it, or refuses it before anything is written, or applies a larger number and refuses a smaller.
-Answer = Literal["applied", "refused", "grows"]
+# `up` applies it, or refuses it before anything is written, or applies a larger number and refuses a smaller,
+# or applies it by restarting machines, if the user agrees.
+Answer = Literal["applied", "refused", "grows", "restarts"]
 
 ANSWERS: dict[str, Answer] = {
     "name": "refused",
@@ -26,13 +27,13 @@ ANSWERS: dict[str, Answer] = {
     "cni.images": "applied",
     "controlPlanes": "refused",
     "controlPlanes.count": "grows",
-    "controlPlanes.cpus": "refused",
-    "controlPlanes.memory": "refused",
+    "controlPlanes.cpus": "restarts",
+    "controlPlanes.memory": "restarts",
     "controlPlanes.disk": "refused",
     "workers": "refused",
     "workers.count": "grows",
-    "workers.cpus": "refused",
-    "workers.memory": "refused",
+    "workers.cpus": "restarts",
+    "workers.memory": "restarts",
     "workers.disk": "refused",
     "network": "refused",
     "network.nodes": "refused",

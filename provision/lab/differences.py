@@ -16,6 +16,7 @@ from provision.config.schema import ClusterConfig, NodePool
 from provision.extensions import CNIS
 from provision.lab.answers import ANSWERS
 from provision.lab.reality import Reality
+from provision.providers import base as machines
 from provision.report.base import Reporter
 
 MIB_A_GIB = 1024
@@ -34,6 +35,11 @@ class Difference:
     file: str
     refused: bool
     machines: tuple[str, ...] = ()
+
+    @property
+    def restarts(self) -> bool:
+        """Return whether `up` applies it by restarting the machines."""
+        return ANSWERS[self.key] == "restarts"
 
     @property
     def text(self) -> str:
@@ -62,8 +68,9 @@ def compare(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Co
     found = Comparison(silent=reality.silent, is_there=reality.is_there)
     found.differences.extend(_counts(config, inventory, reality))
     if reality.is_there:
-        for key, pool, nodes in _pools(config, inventory):
-            _compare_sizes(found, key, pool, nodes, reality)
+        sizes = compare_sizes(config, inventory, reality.made)
+        found.differences.extend(sizes.differences)
+        found.unknown.update(sizes.unknown)
         _compare_network(found, config, reality)
         _compare_cluster(found, config, reality)
         _tell_silence(found, reality)
@@ -73,11 +80,20 @@ def compare(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Co
     return found
 
 
+def compare_sizes(config: ClusterConfig, inventory: Inventory, made: machines.Made) -> Comparison:
+    """Compare the sizes of the machines that there are with those of lab.yaml."""
+    found = Comparison()
+    for key, pool, nodes in _pools(config, inventory):
+        _compare_sizes(found, key, pool, nodes, made)
+    return found
+
+
 def tell(comparison: Comparison, report: Reporter) -> None:
     """Tell what `up` will bring into a lab that is there, and what could not be compared with it."""
     if comparison.is_there:
         for difference in comparison.differences:
-            report.info(f"{difference.key}: {difference.text}")
+            by = "; it is applied by restarting them" if difference.restarts else ""
+            report.info(f"{difference.key}: {difference.text}{by}")
         tell_rest(comparison, report)
 
 
@@ -112,18 +128,18 @@ def _counts(config: ClusterConfig, inventory: Inventory, reality: Reality) -> It
 
 
 def _compare_sizes(
-    found: Comparison, key: str, pool: NodePool, nodes: Sequence[Node], reality: Reality
+    found: Comparison, key: str, pool: NodePool, nodes: Sequence[Node], made: machines.Made
 ) -> None:
-    sizes = {node.name: reality.made.machines.get(node.name) for node in nodes}
+    sizes = {node.name: made.machines.get(node.name) for node in nodes}
     for name, wanted in (("cpus", pool.cpus), ("memory", pool.memory), ("disk", pool.disk)):
         values = {node: getattr(size, name) for node, size in sizes.items() if size is not None}
         for value in dict.fromkeys(values.values()):
-            machines = [node for node, other in values.items() if other == value]
+            which = [node for node, other in values.items() if other == value]
             if value is None:
-                found.unknown[f"{key}.{name}"] = f"the hypervisor does not say it of {', '.join(machines)}"
+                found.unknown[f"{key}.{name}"] = f"the hypervisor does not say it of {', '.join(which)}"
             elif value != wanted:
                 texts = _in_words(name, value), _in_words(name, wanted)
-                found.differences.append(_difference(f"{key}.{name}", *texts, machines))
+                found.differences.append(_difference(f"{key}.{name}", *texts, which))
 
 
 def _in_words(name: str, value: int) -> str:

@@ -91,6 +91,9 @@ class Provider(Protocol):
     def save_memory(self, machine: str) -> None:
         """Keep a paused machine's memory on the host's disk, and switch it off; `start` goes on there."""
 
+    def resize(self, machine: str, *, cpus: int, memory: int) -> None:
+        """Give a machine that is off other CPUs and another memory (MiB): it starts with them."""
+
     def network_ready(self, config: ClusterConfig, inventory: Inventory) -> bool:
         """Return whether the lab's own network is up and knows every node's address."""
 

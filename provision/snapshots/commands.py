@@ -7,6 +7,7 @@ from pathlib import Path
 
 from provision.errors import SnapshotError
 from provision.lab.context import Context
+from provision.lab.sizes import other_sizes
 from provision.report.text import size
 from provision.snapshots import actions
 from provision.snapshots.listing import descendants, dump, survey
@@ -52,6 +53,8 @@ def restore(ctx: Context, name: str, lab_file: Path, save_first: str | None = No
     else:
         ctx.report.info(f"restored `{name}` in {seconds:.1f} s: powered off, as it was when it was saved")
         ctx.report.next_commands(["kubelab up"])
+    for other in other_sizes(ctx):
+        ctx.report.info(f"{other.key}: {other.text}; the next `kubelab up` applies it by a restart")
     proved = prove(ctx, lab_file) if manifest.live and manifest.verified else 0.0
     found = {"seconds": round(seconds, 2), "verify_seconds": round(proved, 2)}
     ctx.report.result({"name": name, "live": manifest.live, **found})

@@ -18,7 +18,7 @@ from provision.providers.base import RUNNING
 from provision.steps.nodes import proxy_exempt
 
 PROXY = "proxy"
-IN_WORDS = {"refused": "refuses it", "applied": "applies it"}
+IN_WORDS = {"refused": "refuses it", "applied": "applies it", "restarts": "restarts them for it"}
 
 
 def find(ctx: Context, config: ClusterConfig) -> Comparison:
@@ -71,7 +71,9 @@ def show(ctx: Context, found: Comparison) -> None:
 
 
 def _answer(difference: Difference) -> str:
-    return "refused" if difference.refused else "applied"
+    if difference.refused:
+        return "refused"
+    return "restarts" if difference.restarts else "applied"
 
 
 def _compare_proxy(found: Comparison, ctx: Context) -> None:

@@ -13,6 +13,7 @@ from provision.steps.join import JoinStep
 from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
 from provision.steps.nodes import NodesStep
 from provision.steps.ready import ReadyStep
+from provision.steps.sizes import SizesStep
 from provision.steps.snapshot import SnapshotStep
 
 UP: tuple[Step[Context] | Together[Context], ...] = (
@@ -23,6 +24,7 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     BoxStep(),
     VagrantfileStep(),
     NetworkStep(),
+    SizesStep(),
     MachinesStep(),
     NodesStep(),
     # The workers' join waits by itself for what the control plane has not made yet.

@@ -1,8 +1,9 @@
-"""Every node: its name, its files, its clock, and containerd at work."""
+"""Every node: its name, its files, its clock, containerd at work, and the bundle's images in it."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 
 from provision.cni.leftovers import probe_script as no_leftovers_script
 from provision.cni.leftovers import removal_script
@@ -13,12 +14,16 @@ from provision.kubeadm.documents import PATCHES
 from provision.kubeadm.runtime import wait_for_runtime
 from provision.kubeadm.tuning import patches
 from provision.lab.context import Context
+from provision.node import images
 from provision.node.clock import set_clock
 from provision.node.emulation import apply_script, emulation_files
 from provision.node.files import File, same_files_script, unpack_script
 from provision.node.proxy import after_script, before_script, proxy_files
 from provision.node.proxy import probe_script as proxy_is_set_script
 from provision.node.speed import MEASURE, WORTH_TELLING
+
+# How long one image may take to be unpacked, on fast machines.
+IMPORT_SECONDS = 120.0
 
 
 class NodesStep:
@@ -51,14 +56,17 @@ class NodesStep:
 
     def apply(self, ctx: Context) -> None:
         def prepare(node: Node) -> None:
-            ctx.connect(node).run(prepare_script(ctx, node), deadline=ctx.scaled(60), what="prepare the node")
+            said = ctx.connect(node).run(
+                prepare_script(ctx, node), deadline=ctx.scaled(60), what="prepare the node"
+            )
+            _bring_images(ctx, node, said.stdout.splitlines())
             with contextlib.closing(ctx.connect(node).shell()) as shell:
                 set_clock(shell, node.name, deadline=ctx.scaled(20))
 
         on_all(ctx.inventory.nodes, prepare, ctx.cancel, ctx.report)
 
     def plan(self, ctx: Context) -> str:
-        return "write hosts, resolver, CNI and routes on every node"
+        return "write hosts, resolver, CNI and routes on every node; bring images that are missing there"
 
 
 def node_files(ctx: Context, node: Node) -> dict[str, File]:
@@ -87,12 +95,13 @@ test "$(wc -l < /proc/swaps)" -eq 1
 test -S /run/containerd/containerd.sock
 {no_leftovers_script(ctx.cni.name)}
 {_network_active(ctx)}
+{images.probe_script(wanted_images(ctx))}
 {proxy_is_set_script(files)}
 """
 
 
 def prepare_script(ctx: Context, node: Node) -> str:
-    """Return the script that prepares a node; it may run again without harm."""
+    """Return the script that prepares a node and prints which images it lacks; it may run again."""
     files = node_files(ctx, node)
     return f"""
 {removal_script(ctx.cni.name)}
@@ -108,7 +117,26 @@ modprobe -a overlay br_netfilter
 sysctl --quiet -w net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
 if [ -f /etc/kubelab/network.sh ]; then systemctl restart lab-network; fi
 {wait_for_runtime()}
+{images.pin_script(wanted_images(ctx))}
 """
+
+
+def wanted_images(ctx: Context) -> list[str]:
+    """Return the names of the bundle's images; none where the bundle is not in the cache any more."""
+    bundle = ctx.find_bundle()
+    return sorted(image.ref for image in bundle.images()) if bundle is not None else []
+
+
+def _bring_images(ctx: Context, node: Node, missing: Collection[str]) -> None:
+    """Put those of the bundle's images onto a node that it said are `missing`."""
+    bundle = ctx.find_bundle()
+    lacked = [image for image in bundle.images() if image.ref in missing] if bundle is not None else []
+    if lacked:
+        names = ", ".join(image.ref for image in lacked)
+        ctx.report.info(f"{node.name}: images are missing there, and are put back: {names}")
+    for image in lacked:
+        assert bundle is not None
+        images.bring(ctx.connect(node), image.ref, bundle.path(image), deadline=ctx.scaled(IMPORT_SECONDS))
 
 
 def proxy_exempt(ctx: Context) -> list[object]:

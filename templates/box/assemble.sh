@@ -4,7 +4,7 @@
 # usage: assemble.sh WORK BASE_TAR BUNDLE OVERLAY DISK_MIB
 #   WORK      folder to work in; gets disk.raw
 #   BASE_TAR  Debian root filesystem
-#   BUNDLE    folder with binaries/ and images/; crictl is not in every one
+#   BUNDLE    folder with binaries/ and images/; crictl and etcd's tools are not in every one
 #   OVERLAY   folder copied over the root filesystem
 #   DISK_MIB  size of the disk
 set -eu
@@ -29,14 +29,11 @@ for name in kubeadm kubelet kubectl; do
 done
 mkdir -p "$root/opt/cni/bin" "$root/etc/cni/net.d" "$root/etc/kubernetes/manifests"
 install -m 755 "$bundle"/binaries/cni/* "$root/opt/cni/bin/"
-if [ -e "$bundle/binaries/crictl" ]; then
-    install -m 755 "$bundle/binaries/crictl" "$root/usr/bin/crictl"
-    cat > "$root/etc/crictl.yaml" <<'CONFIG'
-runtime-endpoint: unix:///run/containerd/containerd.sock
-image-endpoint: unix:///run/containerd/containerd.sock
-timeout: 10
-CONFIG
-fi
+for name in crictl etcdctl etcdutl; do
+    if [ -e "$bundle/binaries/$name" ]; then
+        install -m 755 "$bundle/binaries/$name" "$root/usr/bin/$name"
+    fi
+done
 
 mount -t proc proc "$root/proc"
 mount -t sysfs sys "$root/sys"
@@ -47,13 +44,16 @@ mount -t tmpfs tmpfs "$root/tmp"
 say "configuring the system"
 chroot "$root" sh -eu <<'CHROOT'
 useradd --create-home --shell /bin/bash --password '*' vagrant
-systemctl --quiet enable kubelet containerd ssh systemd-networkd lab-network lab-clock
+systemctl --quiet enable kubelet containerd ssh systemd-networkd lab-network lab-clock lab-kubeconfig.path
 systemctl --quiet disable systemd-networkd-wait-online.service
 systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
-    e2scrub_reap.service fstrim.timer getty@tty1.service serial-getty@ttyS0.service \
+    e2scrub_reap.service fstrim.timer getty@tty1.service \
     systemd-pstore.service sshd-keygen.service ldconfig.service systemd-journal-catalog-update.service \
     systemd-hwdb-update.service sys-kernel-config.mount sys-fs-fuse-connections.mount sys-kernel-debug.mount \
     sys-kernel-tracing.mount dev-mqueue.mount systemd-random-seed.service
+# Made once here: kubectl takes a second to print it where the CPU is emulated.
+kubectl completion bash >/usr/share/bash-completion/completions/kubectl
+echo '. /usr/lib/kubelab/bashrc' >>/etc/bash.bashrc
 # Packed modules would be unpacked by an emulated CPU, at every boot.
 cd /lib/modules/*/kernel
 find net fs/overlayfs drivers/block drivers/net drivers/virtio drivers/char crypto arch lib -name '*.ko.xz' -exec xz -d {} +
@@ -73,12 +73,18 @@ until ctr version >/dev/null 2>&1; do
     if [ $tries -gt 300 ]; then cat /tmp/containerd.log >&2; exit 1; fi
     sleep 0.1
 done
+# The layers stay as well, packed: without them an image runs, but cannot be exported or pushed.
 for tar in /tmp/images/*.tar; do
-    ctr -n k8s.io images import --local --discard-unpacked-layers "$tar"
+    ctr -n k8s.io images import --local --compress-blobs "$tar"
 done
-# The unpacked layers are enough to run from; without the packed ones the box is half as large.
-ctr -n k8s.io content prune references
-ctr -n k8s.io images ls -q
+# The kubelet removes no image that is pinned, however full the disk gets.
+ctr -n k8s.io images ls -q >/tmp/names
+while read -r name; do
+    ctr -n k8s.io images label "$name" io.cri-containerd.pinned=pinned </dev/null
+done </tmp/names
+# Deleting a lease and waiting for it makes containerd remove what was not packed yet.
+ctr -n k8s.io leases create --id kubelab
+ctr -n k8s.io leases delete --sync kubelab
 kill $pid
 wait $pid || true
 CHROOT

@@ -130,6 +130,7 @@ ROWS: tuple[Sabotage, ...] = (
         f"{_RUNTIME}::test_containerd_runs_and_starts_at_boot",
         node="w1",
         script="systemctl stop containerd",
+        also=(f"{_RUNTIME}::test_every_image_of_the_bundle_is_there_and_pinned",),
     ),
     Sabotage(
         f"{_RUNTIME}::test_the_kubelet_runs_and_starts_at_boot", node="w1", script="systemctl stop kubelet"
@@ -155,6 +156,11 @@ ROWS: tuple[Sabotage, ...] = (
         f"{_RUNTIME}::test_kubelet_and_containerd_have_the_same_cgroup_driver",
         node="w1",
         script="sed -i 's/SystemdCgroup = true/SystemdCgroup = false/' /etc/containerd/config.toml",
+    ),
+    Sabotage(
+        f"{_RUNTIME}::test_every_image_of_the_bundle_is_there_and_pinned",
+        node="w1",
+        script="ctr -n k8s.io images ls -q | grep busybox: | xargs ctr -n k8s.io images rm",
     ),
     Sabotage(f"{_IDENTITY}::test_every_node_has_its_own_hostname", node="w1", script=NAME_OF_ANOTHER),
     Sabotage(f"{_IDENTITY}::test_every_node_has_its_own_machine_id", node="cp1", script=ID_OF_ANOTHER),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 import tempfile
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Debian keeps these as links into /usr; packages alone do not make them.
@@ -137,6 +138,29 @@ def write_archive(path: Path, ref: str, description: bytes, layers: Mapping[str,
             data.seek(0)
             _append(tar, f"{digest}/layer.tar", data, size)
         _append(tar, "manifest.json", io.BytesIO(manifest), len(manifest))
+
+
+def take_programs(image: Path, paths: Iterable[str], folder: Path) -> list[str]:
+    """Copy those of the absolute `paths` that a docker archive holds into `folder`; return their names."""
+    wanted = {_relative(path): PurePosixPath(path).name for path in paths}
+    found = set()
+    with tarfile.open(image) as tar:
+        manifest = tar.extractfile("manifest.json")
+        assert manifest is not None
+        for name in json.load(manifest)[0]["Layers"]:
+            data = tar.extractfile(name)
+            assert data is not None
+            with tarfile.open(fileobj=data, mode="r:") as layer:
+                for member in layer:
+                    program = wanted.get(_relative(member.name.removeprefix("./")))
+                    if program is not None and member.isreg():
+                        content = layer.extractfile(member)
+                        assert content is not None
+                        with (folder / program).open("wb") as file:
+                            shutil.copyfileobj(content, file)
+                        (folder / program).chmod(EXECUTABLE)
+                        found.add(program)
+    return sorted(found)
 
 
 def diff_ids(description: bytes) -> list[str]:

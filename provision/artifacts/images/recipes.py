@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NODE_PROGRAMS = ("kubeadm", "kubectl", "kubelet")
+# For people who look into etcd, on the nodes and in its image.
+ETCD_PROGRAMS = ("etcdctl", "etcdutl")
+PROGRAMS_FOLDER = "/usr/local/bin"
 # kube-proxy in nftables mode calls nft; kmod loads its modules; conntrack is for those who debug it.
 PROXY_PACKAGES = ("conntrack", "kmod", "nftables")
 BUSYBOX_PACKAGES = ("busybox-static",)
@@ -38,11 +41,11 @@ class Recipe:
 
 IMAGES = {
     "coredns": Recipe("/coredns", ImageConfig(("/coredns",))),
-    "etcd": Recipe("/usr/local/bin/etcd"),
-    "kube-apiserver": Recipe("/usr/local/bin/kube-apiserver"),
-    "kube-controller-manager": Recipe("/usr/local/bin/kube-controller-manager"),
-    "kube-proxy": Recipe("/usr/local/bin/kube-proxy"),
-    "kube-scheduler": Recipe("/usr/local/bin/kube-scheduler"),
+    "etcd": Recipe(f"{PROGRAMS_FOLDER}/etcd"),
+    "kube-apiserver": Recipe(f"{PROGRAMS_FOLDER}/kube-apiserver"),
+    "kube-controller-manager": Recipe(f"{PROGRAMS_FOLDER}/kube-controller-manager"),
+    "kube-proxy": Recipe(f"{PROGRAMS_FOLDER}/kube-proxy"),
+    "kube-scheduler": Recipe(f"{PROGRAMS_FOLDER}/kube-scheduler"),
     "pause": Recipe("/pause", ImageConfig(("/pause",))),
 }
 
@@ -80,6 +83,8 @@ def write_kubernetes_images(
         if name == "kube-proxy":
             layer.unpack(proxy_base, wanted_file)
         layer.add(recipe.program, programs / name, mode=EXECUTABLE)
+        for beside in ETCD_PROGRAMS if name == "etcd" else ():
+            layer.add(f"{PROGRAMS_FOLDER}/{beside}", programs / beside, mode=EXECUTABLE)
         write_image(folder / f"{name}.tar", ref, layer, recipe.config)
     return {f"{name}.tar": ref for name, ref in refs.items()}
 
@@ -115,6 +120,6 @@ def wanted_file(path: str) -> bool:
 def move_programs(built: Path, binaries: Path) -> None:
     """Move the programs of the nodes, and the CNI plugins below `cni`, to where a bundle has them."""
     binaries.mkdir(parents=True)
-    for name in NODE_PROGRAMS:
+    for name in (*NODE_PROGRAMS, *ETCD_PROGRAMS):
         shutil.move(built / name, binaries / name)
     shutil.move(built / "cni", binaries / "cni")

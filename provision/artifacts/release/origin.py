@@ -17,7 +17,7 @@ from provision.artifacts.images import recipes
 from provision.artifacts.images.archive import EXECUTABLE
 from provision.artifacts.images.registry import image_file
 from provision.artifacts.plan import FILE, IMAGE, Planned
-from provision.artifacts.release import archives, crictl, versions
+from provision.artifacts.release import archives, crictl, etcd_tools, versions
 from provision.artifacts.sites import Sites
 from provision.artifacts.source import origin as source
 from provision.artifacts.unavailable import Unavailable, asking
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from provision.report.base import Reporter
 
 # Raise it whenever the code here makes something else of the same inputs.
-RECIPE = 2
+RECIPE = 3
 # Of all that the release holds, what a bundle built from source has too.
 CNI_PROGRAMS = ("bandwidth", "bridge", "host-device", "host-local", "loopback", "portmap", "ptp")
 CONTROL_PLANE_IMAGES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
@@ -140,6 +140,7 @@ class Release:
             except Unavailable as error:
                 error.of_cni = error.what not in own_images
                 raise
+            entries += etcd_tools.add(root, entries, reporter)
             entries += extras.place_files(self.wanted, folder, root, reporter)
             ref, version = recipes.write_busybox_image(root / "images", busybox, work)
             entries.append(entry_of(root, "images/busybox.tar", "image", ref=ref, version=version))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from provision.report.base import Reporter
 
 # Raise it whenever the code here makes something else of the same inputs.
-RECIPE = 1
+RECIPE = 2
 KUBERNETES = "k8s.io/kubernetes"
 ETCD = "go.etcd.io/etcd/server/v3"
 COREDNS = "github.com/coredns/coredns"
@@ -182,6 +182,8 @@ def _entries(source: Source, root: Path, refs: dict[str, str], busybox: str) -> 
         if path.is_file():
             is_cni = path.parent.name == "cni"
             version = source.version("cni-plugins") if is_cni else kubernetes
+            if path.name in recipes.ETCD_PROGRAMS:
+                version = own["etcd"]
             yield entry_of(root, path.relative_to(root).as_posix(), "binary", version=version)
 
 

@@ -17,10 +17,11 @@ from provision.config.inventory import (
     network_name,
 )
 from provision.config.schema import ClusterConfig
-from provision.errors import ConfigDrift, ConfigError
+from provision.errors import ConfigDrift, ConfigError, LabError
 from provision.host.facts import HostFacts
 from provision.providers.base import SAVED, LabMachine, Made
 from provision.providers.libvirt.made import ask, is_own
+from provision.providers.libvirt.resize import resized
 from provision.providers.libvirt.storage import Storage, disk_files
 from provision.providers.libvirt.virsh import Virsh, attributes
 from provision.providers.vagrantfile import network_xml
@@ -77,6 +78,13 @@ class Libvirt:
     def save_memory(self, machine: str) -> None:
         """Save the domain's memory where libvirt keeps it, from where the next start loads it."""
         self.virsh.copy("managedsave", machine)
+
+    def resize(self, machine: str, *, cpus: int, memory: int) -> None:
+        """Define the domain with another size; its disks and snapshots stay."""
+        root = self.virsh.xml("dumpxml", machine, "--inactive")
+        if root is None:
+            raise LabError(f"libvirt has no machine {machine}", hint="kubelab status")
+        self.virsh("define", "/dev/stdin", stdin=resized(root, cpus=cpus, memory=memory))
 
     def network_ready(self, config: ClusterConfig, inventory: Inventory) -> bool:
         """Return whether the network is active and hands out exactly the nodes' addresses."""

@@ -89,12 +89,21 @@ class LibvirtSnapshots:
         to translate everything again: that is left for machines that are off, or cannot be loaded.
         """
         state_now = self.states([machine]).get(machine)
-        if live and state_now in (RUNNING, PAUSED) and self._load(machine, name):
+        on = state_now in (RUNNING, PAUSED)
+        if live and on and self._has_size_of(machine, name) and self._load(machine, name):
             return
         if state_now == SAVED:
             self._forget_memory(machine)
         state = ["--paused"] if live else []
         self.virsh.copy("snapshot-revert", machine, name, *state, "--force")
+
+    def _has_size_of(self, machine: str, name: str) -> bool:
+        """Return whether a machine is as large as it was then: with more CPUs QEMU would load it, too."""
+        now, saved = self.virsh.documents([f"dumpxml {machine}", f"snapshot-dumpxml {machine} {name}"])
+        then = saved.find("domain") if saved is not None else None
+        if now is None or then is None:
+            return True
+        return all(now.findtext(part) == then.findtext(part) for part in ("vcpu", "memory"))
 
     def _load(self, machine: str, name: str) -> bool:
         """Load a snapshot in the machine's own QEMU; return whether that was possible."""

@@ -18,7 +18,7 @@ from provision.config.inventory import Inventory, lab_of_machine, network_name
 from provision.config.schema import ClusterConfig
 from provision.config.values import SMALLEST_DISK
 from provision.engine.waiting import Clock, RealClock, poll_until
-from provision.errors import ConfigError, ResourceError, ToolFailed
+from provision.errors import ConfigError, MachineBusy, ResourceError, ToolFailed
 from provision.host.facts import VIRTUALISATION_FLAGS, HostFacts
 from provision.providers.base import LabMachine, Made, Size
 from provision.providers.virtualbox.hostonly import NETWORKS_FILE, HostOnly
@@ -94,6 +94,18 @@ class VirtualBox:
     def save_memory(self, machine: str) -> None:
         """Save the machine's memory beside its disk."""
         self.vbox.copy("controlvm", machine, "savestate")
+
+    def resize(self, machine: str, *, cpus: int, memory: int) -> None:
+        """Change the machine's settings; it stays locked for a moment after it went off."""
+        words = ("modifyvm", machine, "--cpus", str(cpus), "--memory", str(memory))
+        poll_until(
+            partial(self._modified, *words),
+            what=f"the end of {machine}",
+            deadline=UNLOCK_SECONDS,
+            clock=self.clock,
+            interval=0.5,
+            errors=MachineBusy,
+        )
 
     def network_ready(self, config: ClusterConfig, inventory: Inventory) -> bool:
         """Return whether the host-only interface is there; the nodes' addresses are static, from Vagrant.
@@ -177,6 +189,10 @@ class VirtualBox:
         disk = next(disks, None)
         mib = self.vbox.capacity(disk) if disk else None
         return Size(_number(info, "cpus"), _number(info, "memory"), mib // MIB_A_GIB if mib else None)
+
+    def _modified(self, *words: str) -> bool:
+        self.vbox.copy(*words)
+        return True
 
     def _unregister(self, machine: str) -> bool:
         try:

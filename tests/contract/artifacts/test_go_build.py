@@ -38,7 +38,8 @@ assert pathlib.Path(os.environ["GOTMPDIR"]).is_dir()
 out = pathlib.Path(arguments[arguments.index("-o") + 1])
 tools = {
     "kubernetes": "kubeadm kubectl kubelet kube-apiserver kube-controller-manager kube-proxy kube-scheduler",
-    "etcd": "server", "coredns": "coredns", "cni-plugins": "bridge host-local", "pause": "pause",
+    "etcd": "server etcdctl etcdutl", "coredns": "coredns", "pause": "pause",
+    "cni-plugins": "bridge host-local",
 }
 print("example/pkg/compiled", file=sys.stderr)
 for tool in tools[here.name].split():
@@ -144,7 +145,9 @@ def test_a_bundle_holds_what_kubeadm_asks_for(bench: Bench) -> None:
     assert bundle.root.name == bench.artifacts().key
     assert {entry.ref for entry in bundle.images()} == {*IMAGES, "docker.io/library/busybox:1.37"}
     assert {entry.path for entry in bundle.binaries()} == {
-        *(f"binaries/{name}" for name in ("kubeadm", "kubectl", "kubelet", "cni/bridge", "cni/host-local"))
+        *(f"binaries/{name}" for name in ("kubeadm", "kubectl", "kubelet", "cni/bridge", "cni/host-local")),
+        "binaries/etcdctl",
+        "binaries/etcdutl",
     }
     assert all(bundle.path(entry).stat().st_mode & stat.S_IXUSR for entry in bundle.binaries())
     assert bench.left() == {bundle.root.name}
@@ -156,6 +159,8 @@ def test_an_image_says_what_is_truly_inside(bench: Bench) -> None:
     assert bundle.image("coredns").version == pinned.version("coredns")
     assert bundle.image("kube-proxy").version == "v1.36.3"
     assert bundle.image("busybox").version == "1:1.37.0-6"
+    (etcdctl,) = [entry for entry in bundle.binaries() if entry.name == "etcdctl"]
+    assert etcdctl.version == pinned.version("etcd")
 
 
 def test_programs_lie_where_static_pods_look_for_them(bench: Bench) -> None:
@@ -163,7 +168,8 @@ def test_programs_lie_where_static_pods_look_for_them(bench: Bench) -> None:
     proxy = layer_of(bundle.path(bundle.image("kube-proxy")))
     assert {"usr/local/bin/kube-proxy", "usr/sbin/nft", "sbin"} <= proxy.keys()
     assert "etc/hostname" not in proxy
-    assert "usr/local/bin/etcd" in layer_of(bundle.path(bundle.image("etcd")))
+    etcd = layer_of(bundle.path(bundle.image("etcd")))
+    assert {f"usr/local/bin/{name}" for name in ("etcd", "etcdctl", "etcdutl")} <= etcd.keys()
     busybox = layer_of(bundle.path(bundle.image("busybox")))
     assert {name for name in busybox if name.startswith("bin/")} == {"bin/busybox", "bin/sh", "bin/["}
     assert busybox["bin/sh"].linkname == "/bin/busybox"

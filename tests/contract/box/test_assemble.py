@@ -13,7 +13,8 @@ from provision.templates import data
 
 MOUNTS_NOTHING = 7
 PROGRAMS = ["kubeadm", "kubelet", "kubectl", "cni/bridge"]
-CRICTL = {"usr/bin/crictl", "etc/crictl.yaml"}
+# Programs that are not in every bundle.
+MORE = ("crictl", "etcdctl", "etcdutl")
 
 
 def assemble(folder: Path, programs: list[str]) -> Path:
@@ -59,7 +60,7 @@ def test_the_programs_of_the_bundle_lie_where_a_node_looks_for_them(
         content, mode = without[path]
         assert path.endswith(content.decode().rpartition("/")[2])
         assert mode & 0o777 == 0o755
-    assert not CRICTL & without.keys()
+    assert not {f"usr/bin/{name}" for name in MORE} & without.keys()
 
 
 def test_the_users_umask_does_not_reach_into_the_guest(
@@ -76,15 +77,12 @@ def test_the_users_umask_does_not_reach_into_the_guest(
     assert found["etc/systemd/network/10-node.network"][1] & 0o777 == 0o644
 
 
-def test_crictl_comes_with_its_configuration_and_changes_nothing_else(
-    tmp_path: Path, without: dict[str, tuple[bytes, int]]
+@pytest.mark.parametrize("name", MORE)
+def test_a_program_for_people_is_on_the_nodes_where_the_bundle_has_it(
+    tmp_path: Path, without: dict[str, tuple[bytes, int]], name: str
 ) -> None:
-    root = assemble(tmp_path / "with", [*PROGRAMS, "crictl"])
-    found = files(root)
-    assert found.keys() - without.keys() == CRICTL
+    found = files(assemble(tmp_path / "with", [*PROGRAMS, name]))
+    assert found.keys() - without.keys() == {f"usr/bin/{name}"}
     assert {path: found[path] for path in without} == without
-    content, mode = found["usr/bin/crictl"]
-    assert (content, mode & 0o777) == (b"crictl", 0o755)
-    socket = "unix:///run/containerd/containerd.sock"
-    expected = {f"runtime-endpoint: {socket}", f"image-endpoint: {socket}", "timeout: 10"}
-    assert set((root / "etc/crictl.yaml").read_text().splitlines()) == expected
+    content, mode = found[f"usr/bin/{name}"]
+    assert (content, mode & 0o777) == (name.encode(), 0o755)

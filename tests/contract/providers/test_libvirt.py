@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import marshal
 import os
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -16,10 +17,19 @@ import pytest
 from provision.box.reference import BoxReference
 from provision.config.inventory import bridge_name, inventory_of
 from provision.config.schema import ClusterConfig
-from provision.errors import Cancelled, ConfigDrift, ConfigError, MachineBusy, MissingTool, ToolFailed
+from provision.errors import (
+    Cancelled,
+    ConfigDrift,
+    ConfigError,
+    LabError,
+    MachineBusy,
+    MissingTool,
+    ToolFailed,
+)
 from provision.host.locks import host_lock, try_lock
 from provision.providers.base import BOXES_LOCK, LabMachine, Made, Size
 from provision.providers.libvirt.provider import Libvirt
+from provision.providers.libvirt.resize import resized
 from provision.providers.vagrantfile import network_xml
 from provision.report.base import RecordingReporter
 from tests.fakes import stubs
@@ -171,6 +181,28 @@ def test_a_machine_that_libvirt_does_not_obey_is_an_error(host: Host, work: str)
     with pytest.raises(ToolFailed) as caught:
         getattr(PROVIDER, work)(machine)
     assert "no room" in caught.value.details
+
+
+def test_a_machine_gets_another_size_and_keeps_the_rest(host: Host) -> None:
+    machine = host.domain("lab-w1", "shutoff", memory=2048 * 1024, vcpu="<vcpu current='1'>2</vcpu>")
+    PROVIDER.resize(machine, cpus=3, memory=4096)
+    assert PROVIDER.made(CONFIG, {"lab-w1": machine}).machines == {"lab-w1": Size(3, 4096, None)}
+    assert host.calls("dumpxml")[0] == f"dumpxml {machine} --inactive"
+    with pytest.raises(LabError, match="no machine gone"):
+        PROVIDER.resize("gone", cpus=3, memory=4096)
+
+
+def test_a_definition_is_changed_in_its_size_alone() -> None:
+    text = (
+        "<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0' type='qemu'><name>lab-w1</name>"
+        "<memory unit='KiB'>{kib}</memory><currentMemory unit='KiB'>{kib}</currentMemory>"
+        "<vcpu placement='static'>{cpus}</vcpu>"
+        "<cpu mode='custom'><topology sockets='1' dies='1' cores='{cpus}' threads='1'/></cpu>"
+        "<qemu:commandline><qemu:arg value='-x'/></qemu:commandline></domain>"
+    )
+    root = ET.fromstring(text.format(kib=2048 * 1024, cpus=2))
+    found = resized(root, cpus=4, memory=3072)
+    assert ET.canonicalize(found) == ET.canonicalize(text.format(kib=3072 * 1024, cpus=4))
 
 
 def test_a_network_is_made_once(host: Host) -> None:

@@ -59,6 +59,18 @@ def test_a_machine_that_is_off_or_cannot_be_loaded_gets_a_new_qemu(
     assert host.calls("snapshot-revert") == [f"snapshot-revert {CP1} a --paused --force"]
 
 
+@pytest.mark.parametrize("was", [(2048 * 1024, "<vcpu>4</vcpu>"), (1024 * 1024, "<vcpu>2</vcpu>")])
+def test_a_machine_that_had_another_size_gets_a_new_qemu_with_it(
+    host: Host, backend: LibvirtSnapshots, was: tuple[int, str]
+) -> None:
+    # QEMU loads two CPUs into four without a word.
+    sizes: dict[str, Any] = {"memory": 2048 * 1024, "vcpu": "<vcpu>2</vcpu>", "was": {"a": was}}
+    host.domain("lab-cp1", "paused", snapshots={"a": "running"}, current="a", **sizes)
+    backend.revert(CP1, "a", live=True)
+    assert host.calls("qemu-monitor-command") == []
+    assert host.calls("snapshot-revert") == [f"snapshot-revert {CP1} a --paused --force"]
+
+
 def test_machines_are_paused_once_all_connections_are_open(host: Host, backend: LibvirtSnapshots) -> None:
     backend.pause([host.domain("lab-cp1"), host.domain("lab-w1")])
     words = [call.split()[0] for call in host.state["calls"]]

@@ -158,6 +158,13 @@ def test_a_machine_goes_off_by_its_power_button_and_is_started_again(
     assert provider.states([IDS["a"]]) == {IDS["a"]: "stopped"}
 
 
+def test_a_machine_that_is_off_gets_another_size(stub: Stub, provider: VirtualBox) -> None:
+    stub.machines(a="poweroff")
+    provider.resize(IDS["a"], cpus=3, memory=4096)
+    size = provider.made(lab()[0], {"a": IDS["a"]}).machines["a"]
+    assert (size.cpus, size.memory) == (3, 4096)
+
+
 def test_a_machine_whose_memory_is_kept_runs_on_from_there(stub: Stub, provider: VirtualBox) -> None:
     stub.machines(a="paused")
     provider.save_memory(IDS["a"])

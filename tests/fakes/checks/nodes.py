@@ -57,6 +57,7 @@ def healthy_node(node: Node, root: Path) -> Sandbox:
         'case $1 in is-active) printf "active\\nactive\\n";; *) printf "enabled\\nenabled\\n";; esac',
     )
     made.program("bash", "echo HTTP/1.0 200 OK")
+    made.program("ctr", "echo registry.k8s.io/pause:3.10.2; echo docker.io/library/busybox:1.37")
     made.program(
         "ip",
         f"""echo '1: lo    inet 127.0.0.1/8 scope host lo'

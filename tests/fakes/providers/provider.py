@@ -13,6 +13,7 @@ from provision.config.inventory import Inventory
 from provision.config.schema import ClusterConfig
 from provision.errors import LabError
 from provision.providers.base import PAUSED, RUNNING, SAVED, STOPPED, LabMachine, Made, Size
+from tests.fakes.providers.ids import id_of
 
 
 class FakeProvider:
@@ -67,6 +68,12 @@ class FakeProvider:
         self.calls.append(("save_memory", machine))
         assert self.machines[machine] == PAUSED
         self.machines[machine] = SAVED
+
+    def resize(self, machine: str, *, cpus: int, memory: int) -> None:
+        assert self.machines.get(machine, STOPPED) == STOPPED
+        self.calls.append(("resize", (machine, cpus, memory)))
+        for name in [name for name in self.sizes if id_of(name) == machine]:
+            self.sizes[name] = Size(cpus, memory, self.sizes[name].disk)
 
     def _once_started(self, machine: str) -> str:
         assert self.machines[machine] in (STOPPED, SAVED)

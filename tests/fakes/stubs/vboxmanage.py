@@ -35,7 +35,7 @@ def find(state: dict[str, Any], wanted: str) -> dict[str, Any]:
 def show_machine(machine: dict[str, Any]) -> None:
     print(f'name="{machine["name"]}"')
     print(f'groups="{machine.get("groups", "/")}"')
-    print(f'UUID="{machine["id"]}"\nmemory=2048\ncpus=2')
+    print(f'UUID="{machine["id"]}"\nmemory={machine.get("memory", 2048)}\ncpus={machine.get("cpus", 2)}')
     print(f'VMState="{machine["state"]}"\nVMStateChangeTime="2026-01-02T03:04:05.000000000"')
     print('"SATA Controller-0-0"="/vms/disk.vdi"')
     print(f'CfgFile="{machine.get("folder", "/vms")}/{machine["name"]}.vbox"')
@@ -213,6 +213,13 @@ def answer(arguments: list[str]) -> None:
             show_disk(path)
         case ["controlvm", wanted, verb] | ["startvm" as verb, wanted, "--type", "headless"]:
             control(state, find(state, wanted), verb)
+        case ["modifyvm", wanted, "--cpus", cpus, "--memory", memory]:
+            machine = find(state, wanted)
+            if machine["state"] not in ("poweroff", "aborted"):
+                fail(
+                    "The machine is already locked for a session", "VBOX_E_INVALID_OBJECT_STATE (0x80bb0007)"
+                )
+            machine |= {"cpus": int(cpus), "memory": int(memory)}
         case ["snapshot", wanted, verb, name]:
             snapshot(state, find(state, wanted), verb, name)
         case ["unregistervm", wanted, "--delete"]:

@@ -3,7 +3,8 @@
 State: networks name -> {xml, active}; domains name -> {uuid, state, network, disk (file and format),
 loader, folder, saved (the state it was saved in), heeds (how often its power button has to be pressed),
 snapshots (name -> state it was saved in), current, busy (calls it refuses), rss, emulator
-(the CPUs of QEMU's own threads), vcpu (its element), memory (in KiB)}; volumes name ->
+(the CPUs of QEMU's own threads), vcpu (its element), memory (in KiB), was (snapshot -> memory and vcpu it
+was saved with)}; volumes name ->
 {size, backing, pool, gib (what it can hold)}; `fail` command -> message; `calls` is what was asked, `unknown`
 what it could not understand. Without a command it takes one a line from standard input, as virsh does.
 """
@@ -126,7 +127,23 @@ class Virsh:
                 print(domain["uuid"] if "--uuid" in flags else name)
         print()
 
-    def dumpxml(self, name: str) -> None:
+    def define(self, file: str) -> None:
+        import xml.etree.ElementTree as ET
+
+        root = ET.parse(file).getroot()
+        domain = self.find("dom", root.findtext("uuid"))
+        vcpu, memory = root.find("vcpu"), root.find("memory")
+        assert vcpu is not None and memory is not None and memory.text
+        domain |= {"vcpu": ET.tostring(vcpu, "unicode"), "memory": int(memory.text)}
+
+    def snapshot_dumpxml(self, machine: str, name: str) -> None:
+        domain = self.find("dom", machine)
+        self.snapshot(domain, name)
+        kib, vcpu = domain.get("was", {}).get(name, (domain.get("memory", 0), domain.get("vcpu", "")))
+        size = f"<memory unit='KiB'>{kib}</memory>{vcpu}" if kib else ""
+        print(f"<domainsnapshot><name>{name}</name><domain>{size}</domain></domainsnapshot>")
+
+    def dumpxml(self, name: str, *flags: str) -> None:
         domain = self.find("dom", name)
         devices = f"<interface><source network='{domain['network']}'/></interface>"
         if "disk" in domain:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from provision.artifacts.bundle import Entry, entry_of
 from provision.artifacts.images.archive import ImageConfig, Layer, minimal_root, write_image
 from provision.artifacts.images.recipes import IMAGES, wanted_file
+from provision.artifacts.release import etcd_tools
+from provision.report.base import RecordingReporter
 
 REF = "registry.example/tool:v1"
 
@@ -65,6 +68,38 @@ def test_an_image_names_its_parts_by_their_digests(tmp_path: Path) -> None:
     assert runtime["Cmd"] == ["--help"]
     assert any(variable.startswith("PATH=/usr/local/sbin:") for variable in runtime["Env"])
     assert list(tmp_path.iterdir()) == [image]
+
+
+def etcd(root: Path, *programs: str) -> Entry:
+    """Put an image of etcd with these programs into the bundle at `root`."""
+    layer = minimal_root()
+    for path in programs:
+        layer.add(path, path.encode(), mode=0o755)
+    (root / "images").mkdir()
+    write_image(root / "images/etcd.tar", REF, layer, ImageConfig())
+    return entry_of(root, "images/etcd.tar", "image", ref=REF, version="3.6.8-0")
+
+
+def test_etcds_tools_are_copied_out_of_its_image(tmp_path: Path) -> None:
+    names = ("etcd", "etcdctl", "etcdutl")
+    image = etcd(tmp_path, *(f"/usr/local/bin/{name}" for name in names), "/old/etcdctl")
+    report = RecordingReporter()
+    found = etcd_tools.add(tmp_path, [image], report)
+    assert {(entry.path, entry.kind, entry.version) for entry in found} == {
+        ("binaries/etcdctl", "binary", "3.6.8-0"),
+        ("binaries/etcdutl", "binary", "3.6.8-0"),
+    }
+    assert (tmp_path / "binaries/etcdctl").read_text() == "/usr/local/bin/etcdctl"
+    assert (tmp_path / "binaries/etcdctl").stat().st_mode & 0o777 == 0o755
+    assert report.events == []
+
+
+def test_an_image_of_etcd_without_its_tools_is_told(tmp_path: Path) -> None:
+    image = etcd(tmp_path, "/usr/local/bin/etcd", "/usr/local/bin/etcdctl")
+    report = RecordingReporter()
+    assert [entry.name for entry in etcd_tools.add(tmp_path, [image], report)] == ["etcdctl"]
+    (told,) = report.of("info")
+    assert REF in told["text"]
 
 
 def test_an_image_without_an_entrypoint_has_none(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ KUBELET = "the_kubelet_runs_and_starts_at_boot"
 KUBELET_VERSION = "the_kubelet_has_the_requested_version"
 CONTAINERD_VERSION = "containerd_has_the_same_version_on_all_nodes"
 DRIVER = "kubelet_and_containerd_have_the_same_cgroup_driver"
+IMAGES = "every_image_of_the_bundle_is_there_and_pinned"
 HOSTNAMES = "every_node_has_its_own_hostname"
 MACHINE_IDS = "every_node_has_its_own_machine_id"
 MACS = "every_node_has_its_own_mac_address"
@@ -208,6 +209,12 @@ FAULTS: list[tuple[Spoil, str, str]] = [
         DRIVER,
         "cgroupfs for the kubelet, but systemd for containerd",
     ),
+    (
+        lambda world: world.worker.program("ctr", "echo docker.io/library/busybox:1.37"),
+        IMAGES,
+        "lab-w1 lacks these images.*: registry.k8s.io/pause:3.10.2",
+    ),
+    (lambda world: world.worker.program("ctr", "exit 1"), IMAGES, "lab-w1 lacks these images"),
     (
         lambda world: world.offsets.update({"lab-w1": Offset(1.4, 1.5)}),
         CLOCK,

@@ -106,8 +106,6 @@ def written() -> dict[str, bytes]:
 
 
 EDITS = {
-    "workers.memory": ("", "workers: {memory: 3GiB}\n"),
-    "controlPlanes.cpus": ("", "controlPlanes: {cpus: 3}\n"),
     "workers.disk": ("", "workers: {disk: 13GiB}\n"),
     "workers.count": ("", "workers: {count: 1}\n"),
     "network.nodes": ("198.18.7.0/24", "198.18.8.0/24"),
@@ -171,13 +169,52 @@ def test_a_lab_as_lab_yaml_says_has_no_difference_and_is_asked_little(
     assert "the lab lab is as lab.yaml says" in kubelab("diff").stdout
 
 
+SIZES = {
+    "workers.memory": "workers: {memory: 3GiB}\n",
+    "controlPlanes.cpus": "controlPlanes: {cpus: 3}\n",
+}
+
+
+@pytest.mark.parametrize("key", SIZES)
+def test_up_restarts_no_machine_unasked(
+    kubectl: StubKubectl, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provision.lab.opening.check_host", lambda *_: None)
+    edit("", SIZES[key])
+    before = written()
+    told = kubelab("up", "--json")
+    assert told.exit_code == 2
+    error = json.loads(told.stdout.splitlines()[-1])
+    assert error["message"].startswith(f"{key}: the lab has ")
+    assert "kubelab up --restart" in error["hint"]
+    assert written() == before
+
+
+def test_a_dry_run_says_which_machines_up_would_restart(
+    kubectl: StubKubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provision.lab.opening.check_host", lambda *_: None)
+    edit("", SIZES["workers.memory"])
+    told = kubelab("up", "--dry-run", "--from", "sizes", "--until", "sizes", "--json")
+    assert told.exit_code == 0
+    (step,) = data(told)["steps"]
+    assert step["plan"] == "restart lab-w1, lab-w2 one after the other (workers.memory 2GiB -> 3GiB)"
+
+
+@pytest.mark.parametrize("key", SIZES)
+def test_diff_says_that_up_restarts_for_it(kubectl: StubKubectl, key: str) -> None:
+    edit("", SIZES[key])
+    (difference,) = data(kubelab("diff", "--json"))["differences"]
+    assert (difference["key"], difference["answer"]) == (key, "restarts")
+
+
 def test_diff_shows_both_values_in_a_table(kubectl: StubKubectl) -> None:
     edit("", "workers: {count: 3, memory: 3GiB}\n")
     told = kubelab("diff")
     assert told.exit_code == 1
     lines = [line.split() for line in told.stdout.splitlines()]
     assert ["workers.count", "2", "3", "applies", "it"] in lines
-    assert ["workers.memory", "2GiB", "3GiB", "refuses", "it", "lab-w1,", "lab-w2"] in lines
+    assert ["workers.memory", "2GiB", "3GiB", "restarts", "them", "for", "it", "lab-w1,", "lab-w2"] in lines
 
 
 def test_a_lab_that_is_off_is_compared_as_far_as_it_goes(host: Host, kubectl: StubKubectl) -> None:

@@ -114,7 +114,7 @@ def test_every_edit_gets_its_answer(key: str) -> None:
 def test_values_are_told_as_lab_yaml_has_them() -> None:
     found = compared(workers={"memory": "1700MiB", "disk": "20GiB"}, network={"pods": "10.245.0.0/16"})
     assert told(found) == [
-        ("workers.memory", "2GiB", "1700MiB", True),
+        ("workers.memory", "2GiB", "1700MiB", False),
         ("workers.disk", "12GiB", "20GiB", True),
         ("network.pods", "10.244.0.0/16", "10.245.0.0/16", True),
     ]
@@ -224,13 +224,13 @@ def test_another_manifest_of_ones_own_is_applied() -> None:
 
 
 def test_all_that_is_refused_is_named_in_one_error() -> None:
-    found = compared(kubernetes="1.35", workers={"cpus": 4, "count": 3}, network={"mtu": 1400})
+    found = compared(kubernetes="1.35", workers={"disk": "20GiB", "count": 3}, network={"mtu": 1400})
     with pytest.raises(ConfigDrift) as caught:
         refuse_drift(found.differences)
     assert (caught.value.exit_code, caught.value.key) == (2, "kubernetes")
     assert str(caught.value).splitlines() == [
         "kubernetes: the lab has 1.36.3, lab.yaml says 1.35",
-        "workers.cpus: the lab has 2 (lab-w1, lab-w2), lab.yaml says 4",
+        "workers.disk: the lab has 12GiB (lab-w1, lab-w2), lab.yaml says 20GiB",
         "network.mtu: the lab has 1500, lab.yaml says 1400",
     ]
     assert "kubelab destroy, then kubelab up" in caught.value.hint

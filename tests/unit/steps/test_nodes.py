@@ -12,6 +12,7 @@ import pytest
 from provision.cni.none import NoCni
 from provision.errors import CommandFailed, NodesError, StepFailed
 from provision.kubeadm.documents import PATCHES
+from provision.node import images
 from provision.node.emulation import UNIT
 from provision.steps.nodes import NodesStep, node_files
 from tests.fakes.config import make_config
@@ -31,6 +32,17 @@ daemon-reload) echo reload >> restarts;;
 *) exit 1;;
 esac
 """
+# `images` holds the names of containerd's images, with "pinned" behind those that are.
+CTR = """
+case "$*" in
+*"images ls --quiet labels"*) sed -n 's/ pinned$//p' images;;
+*"images ls --quiet") sed 's/ .*//' images;;
+*"images label "*"=pinned") sed -i "s|^$4\\$|$4 pinned|" images;;
+*"images import --local -") cat > imported; echo registry.k8s.io/pause:3.10.2 >> images;;
+*) exit 1;;
+esac
+"""
+PAUSE = "registry.k8s.io/pause:3.10.2"
 # `clock` holds how many seconds the node is behind.
 DATE = """
 now=$(/bin/date +%s%N)
@@ -51,6 +63,8 @@ class Machine(Sandbox):
             self.program(name, "")
         self.program("systemctl", SYSTEMCTL)
         self.program("date", DATE)
+        self.program("ctr", CTR)
+        self.write("/images", f"{PAUSE} pinned\ndocker.io/library/mine:1\n")
         self.program("swapoff", "echo Filename > proc/swaps")
         self.write("/clock", "0\n")
         self.write("/proc/swaps", "Filename\n/dev/vdb partition\n")
@@ -136,13 +150,59 @@ def test_a_clock_that_is_wrong_is_stepped_and_one_that_is_right_left_alone(tmp_p
         lambda node: node.write("/proc/sys/kernel/hostname", "debian\n"),
         lambda node: node.write("/proc/swaps", "Filename\n/dev/vdb partition\n"),
         lambda node: node.path("/network-up").unlink(),
+        lambda node: node.write("/images", "docker.io/library/mine:1\n"),
+        lambda node: node.write("/images", f"{PAUSE}\n"),
+        lambda node: node.write("/images", f"{PAUSE}-other pinned\n"),
+        lambda node: node.write("/images", ""),
     ],
-    ids=["hosts", "hostname", "swap", "routes"],
+    ids=["hosts", "hostname", "swap", "routes", "image", "pin", "image-by-name", "images"],
 )
 def test_what_a_node_lost_it_gets_again(tmp_path: Path, damage: object) -> None:
     lab, nodes = make(tmp_path)
     lab.run(NodesStep())
     damage(nodes["lab-w1"])  # type: ignore[operator]
+    assert lab.run(NodesStep()) == ["nodes"]
+    assert lab.run(NodesStep()) == []
+
+
+def test_an_image_that_is_gone_comes_whole_from_the_bundle_and_is_pinned(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    lab.run(NodesStep())
+    nodes["lab-w1"].write("/images", "docker.io/library/mine:1\n")
+    lab.run(NodesStep())
+    assert nodes["lab-w1"].path("/imported").read_text() == "pause"
+    assert nodes["lab-w1"].path("/images").read_text() == f"docker.io/library/mine:1\n{PAUSE} pinned\n"
+    assert not nodes["lab-w1"].path(images.FOLDER).exists()
+    assert [event["text"] for event in lab.report.of("info") if PAUSE in event["text"]] == [
+        f"lab-w1: images are missing there, and are put back: {PAUSE}"
+    ]
+    assert not nodes["lab-cp1"].path("/imported").exists()
+
+
+def test_an_image_larger_than_a_piece_arrives_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "PIECE", 2)
+    lab, nodes = make(tmp_path)
+    nodes["lab-w1"].write("/images", "")
+    lab.run(NodesStep())
+    assert nodes["lab-w1"].path("/imported").read_text() == "pause"
+
+
+def test_an_image_that_cannot_be_imported_leaves_no_pieces_behind(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    nodes["lab-w1"].write("/images", "")
+    nodes["lab-w1"].program("ctr", 'case "$*" in *import*) echo "no space left" >&2; exit 1;; esac')
+    with pytest.raises(StepFailed, match=PAUSE) as caught:
+        lab.run(NodesStep())
+    assert "no space left" in caught.value.details
+    assert not nodes["lab-w1"].path(images.FOLDER).exists()
+
+
+def test_a_lab_without_its_bundle_is_not_asked_for_images(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path, changes={"find_bundle": lambda: None})
+    for node in nodes.values():
+        node.program("ctr", "exit 1")
     assert lab.run(NodesStep()) == ["nodes"]
     assert lab.run(NodesStep()) == []
 

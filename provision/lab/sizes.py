@@ -1,0 +1,19 @@
+"""The machines of a lab that have other CPUs or another memory than lab.yaml says."""
+
+from __future__ import annotations
+
+from provision.config.inventory import Node
+from provision.lab.context import Context
+from provision.lab.differences import Difference, compare_sizes
+
+
+def other_sizes(ctx: Context) -> list[Difference]:
+    """Return where lab.yaml asks for another size that a restart brings about; asks the hypervisor."""
+    made = ctx.provider.made(ctx.config, ctx.machines.ids())
+    return [each for each in compare_sizes(ctx.config, ctx.inventory, made).differences if each.restarts]
+
+
+def nodes_of(ctx: Context, differences: list[Difference]) -> list[Node]:
+    """Return the nodes whose machines differ, in the order in which they are restarted."""
+    names = {name for each in differences for name in each.machines}
+    return [node for node in ctx.inventory.nodes if node.name in names]
