@@ -11,6 +11,7 @@ import pytest
 from provision.checks.answers import ended, etcd_fault, plugins, tag
 from provision.checks.facts import CNI_FOLDER, AllFacts
 from provision.checks.state import ClusterState, last_step
+from provision.cluster import marks
 from provision.cluster.api_health import PATIENCE, failing_checks
 from provision.cluster.health import COMPONENTS, KUBE_SYSTEM, condition, problems, role_of
 from provision.cluster.leaders import LEADERS, NODE_LEASES
@@ -94,6 +95,18 @@ def test_every_node_has_its_role(lab: LabUnderTest, cluster: ClusterState) -> No
         for node in lab.inventory.nodes
         if (role := role_of(cluster.node(node.name))) != node.role
     ]
+    assert not faults, "; ".join(faults)
+
+
+@pytest.mark.look("kubelab diff; kubelab kubectl -- describe nodes")
+def test_every_node_has_its_labels_and_taints(lab: LabUnderTest, cluster: ClusterState) -> None:
+    faults = []
+    for node in lab.inventory.nodes:
+        found, wanted = marks.seen(cluster.node(node.name), node), marks.wanted(node)
+        if found.labels != wanted.labels:
+            faults.append(f"{node.name} has the labels {found.labels_text}, not {wanted.labels_text}")
+        if found.taints != wanted.taints:
+            faults.append(f"{node.name} has the taints {found.taints_text}, not {wanted.taints_text}")
     assert not faults, "; ".join(faults)
 
 

@@ -52,7 +52,9 @@ def config_error(problems: Sequence[Problem]) -> ConfigError:
 
 def _problems(error: ValidationError, sections: Sections) -> Iterator[Problem]:
     def keys(parts: list[str]) -> list[str]:
-        return [to_camel(field) for field in sections[".".join(parts)].model_fields]
+        # Each entry below `nodes` has the keys that are named for all of them.
+        model = sections.get(".".join(parts)) or sections[".".join(parts[:-1])]
+        return [to_camel(field) for field in model.model_fields]
 
     say: dict[str, Callable[[list[str]], str]] = {
         "extra_forbidden": lambda parts: _unknown(parts[-1], keys(parts[:-1])),

@@ -10,10 +10,11 @@ import hashlib
 import ipaddress
 import itertools
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from provision.config.addresses import POD_PREFIX, Role, offset_of
-from provision.config.schema import ClusterConfig, NodePool
+from provision.config.schema import ClusterConfig, NodeConfig, NodePool
 from provision.config.suggest import did_you_mean
 from provision.errors import ConfigError
 
@@ -24,7 +25,7 @@ _POD_RANGE = 2 ** (32 - POD_PREFIX)
 
 @dataclass(frozen=True)
 class Node:
-    """One VM. `index` counts from 1 within the role; memory is in MiB, disk in GiB."""
+    """One VM. `index` counts from 1 within the role; memory is in MiB, disk in GiB; taints as in lab.yaml."""
 
     name: str
     role: Role
@@ -35,6 +36,8 @@ class Node:
     memory: int
     disk: int
     pod_cidr: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[str, ...] = ()
 
     @property
     def is_control_plane(self) -> bool:
@@ -87,6 +90,7 @@ def inventory_of(config: ClusterConfig) -> Inventory:
     nodes = []
     for name, role, index, pool in places:
         offset = offset_of(role, index)
+        own = config.nodes.get(name, NodeConfig())
         pods = config.network.pods.network_address + offset * _POD_RANGE
         nodes.append(
             Node(
@@ -95,10 +99,12 @@ def inventory_of(config: ClusterConfig) -> Inventory:
                 index=index,
                 ip=str(config.network.nodes.network_address + offset),
                 mac=macs[name],
-                cpus=pool.cpus,
-                memory=pool.memory,
-                disk=pool.disk,
+                cpus=pool.cpus if own.cpus is None else own.cpus,
+                memory=pool.memory if own.memory is None else own.memory,
+                disk=pool.disk if own.disk is None else own.disk,
                 pod_cidr=str(ipaddress.IPv4Network((pods, POD_PREFIX))),
+                labels=pool.labels | own.labels,
+                taints=pool.taints if own.taints is None else own.taints,
             )
         )
     return Inventory(nodes=tuple(nodes), gateway=str(config.network.nodes.network_address + 1))

@@ -10,13 +10,14 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from provision.config import values
+from provision.config import marks, values
 from provision.config.addresses import nodes_prefix, offset_of, pods_prefix
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
 from provision.config.document import explain, read_document
 from provision.config.lab_file import read_lab_file
 from provision.config.proxy import ProxyConfig
+from provision.config.suggest import did_you_mean
 from provision.extensions import PROVIDERS
 from provision.templates import data
 
@@ -36,13 +37,19 @@ class _Model(BaseModel):
         return {key: kept for key, kept in value.items() if not str(key).startswith(OWN_KEYS)}
 
 
+Labels = Annotated[dict[str, str], marks.labels()]
+Taints = Annotated[tuple[str, ...], marks.taints()]
+
+
 class NodePool(_Model):
-    """A number of equal nodes. Memory is in MiB, disk in GiB."""
+    """A number of equal nodes. Memory is in MiB, disk in GiB; a taint is a text such as "gpu=yes:NoSchedule"."""
 
     count: int
     cpus: int
     memory: int
     disk: Annotated[int, values.disk()] = 12
+    labels: Labels = {}
+    taints: Taints = ()
 
 
 class ControlPlanes(NodePool):
@@ -51,6 +58,7 @@ class ControlPlanes(NodePool):
     count: Annotated[int, values.whole("1, 3, 5 or 7", *values.CONTROL_PLANE_COUNTS)] = 1
     cpus: Annotated[int, values.cpus(values.CONTROL_PLANE_CPUS)] = 2
     memory: Annotated[int, values.memory(values.CONTROL_PLANE_MIB)] = 3072
+    taints: Taints = (marks.CONTROL_PLANE_TAINT,)
 
 
 class Workers(NodePool):
@@ -59,6 +67,19 @@ class Workers(NodePool):
     count: Annotated[int, values.whole(f"0 to {values.MOST_WORKERS}", *range(values.MOST_WORKERS + 1))] = 2
     cpus: Annotated[int, values.cpus(values.WORKER_CPUS)] = 2
     memory: Annotated[int, values.memory(values.WORKER_MIB)] = 2048
+
+
+class NodeConfig(_Model):
+    """What one node has that the others of its pool do not; None is as the pool has it.
+
+    Its labels are added to those of the pool, its taints stand in place of them.
+    """
+
+    cpus: Annotated[int | None, values.cpus(values.WORKER_CPUS)] = None
+    memory: Annotated[int | None, values.memory(values.WORKER_MIB)] = None
+    disk: Annotated[int | None, values.disk()] = None
+    labels: Labels = {}
+    taints: Annotated[tuple[str, ...] | None, marks.taints()] = None
 
 
 _FIRST = offset_of("control-plane", 1)
@@ -117,9 +138,25 @@ class ClusterConfig(_Model):
     cni: CniConfig = CniConfig(name="auto")
     control_planes: ControlPlanes = ControlPlanes()
     workers: Workers = Workers()
+    nodes: Annotated[dict[str, NodeConfig], values.mapping("NODE: {cpus, memory, disk, labels, taints}")] = {}
     network: Network = Network()
     artifacts: ArtifactsConfig = ArtifactsConfig.model_validate("auto")
     proxy: ProxyConfig = ProxyConfig.model_validate("none")
+
+    @model_validator(mode="after")
+    def _nodes_are_there(self) -> ClusterConfig:
+        names = [*_names(self.name, "cp", self.control_planes), *_names(self.name, "w", self.workers)]
+        planes = set(_names(self.name, "cp", self.control_planes))
+        problems = []
+        for name, node in self.nodes.items():
+            if name not in names:
+                near = did_you_mean(name, names)
+                problems.append((f"nodes.{name}", f"is no node of this lab{near}; allowed: {', '.join(names)}"))
+            elif name in planes:
+                problems += _too_small(name, node)
+        if problems:
+            raise values.Problems(problems)
+        return self
 
     @model_validator(mode="after")
     def _room_for_every_node(self) -> ClusterConfig:
@@ -137,10 +174,25 @@ class ClusterConfig(_Model):
         return self
 
 
+def _names(lab: str, kind: str, pool: NodePool) -> list[str]:
+    return [f"{lab}-{kind}{index}" for index in range(1, pool.count + 1)]
+
+
+def _too_small(name: str, node: NodeConfig) -> list[tuple[str, str]]:
+    """Return what of a control plane's own is less than kubeadm demands."""
+    least = {"cpus": (node.cpus, values.CONTROL_PLANE_CPUS), "memory": (node.memory, values.CONTROL_PLANE_MIB)}
+    return [
+        (f"nodes.{name}.{key}", f"{given} is too little for a control plane; allowed: at least {low}")
+        for key, (given, low) in least.items()
+        if given is not None and given < low
+    ]
+
+
 _SECTIONS: dict[str, type[BaseModel]] = {
     "": ClusterConfig,
     "controlPlanes": ControlPlanes,
     "workers": Workers,
+    "nodes": NodeConfig,
     "network": Network,
     "cni": CniConfig,
     "proxy": ProxyConfig,

@@ -116,6 +116,17 @@ def network(narrowest: int, widest: int = 0) -> BeforeValidator:
     return BeforeValidator(lambda value: _network(value, narrowest, widest))
 
 
+def mapping(allowed: str) -> BeforeValidator:
+    """Return the validator of a mapping with texts as its keys."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise refusal(value, f"a mapping of {allowed}")
+        return value
+
+    return BeforeValidator(check)
+
+
 def name() -> BeforeValidator:
     """Return the validator of a lab's name."""
     return BeforeValidator(_name)

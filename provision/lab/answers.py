@@ -30,11 +30,22 @@ ANSWERS: dict[str, Answer] = {
     "controlPlanes.cpus": "restarts",
     "controlPlanes.memory": "restarts",
     "controlPlanes.disk": "refused",
+    "controlPlanes.labels": "applied",
+    "controlPlanes.taints": "applied",
     "workers": "refused",
     "workers.count": "grows",
     "workers.cpus": "restarts",
     "workers.memory": "restarts",
     "workers.disk": "refused",
+    "workers.labels": "applied",
+    "workers.taints": "applied",
+    # By its keys: NODE stands for the name of each.
+    "nodes": "applied",
+    "nodes.NODE.cpus": "restarts",
+    "nodes.NODE.memory": "restarts",
+    "nodes.NODE.disk": "refused",
+    "nodes.NODE.labels": "applied",
+    "nodes.NODE.taints": "applied",
     "network": "refused",
     "network.nodes": "refused",
     "network.pods": "refused",
@@ -47,3 +58,14 @@ ANSWERS: dict[str, Answer] = {
     "proxy.https": "applied",
     "proxy.noProxy": "applied",
 }
+
+
+def row_of(key: str) -> str:
+    """Return the key by which ANSWERS has a key of lab.yaml: "nodes.lab-w1.cpus" -> "nodes.NODE.cpus"."""
+    parts = key.split(".")
+    return ".".join(["nodes", "NODE", *parts[2:]]) if parts[0] == "nodes" and len(parts) > 1 else key
+
+
+def answer_to(key: str) -> Answer:
+    """Return what becomes of an edit of a key, such as "workers.memory" or "nodes.lab-w1.memory"."""
+    return ANSWERS[row_of(key)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from provision.cluster import marks
 from provision.cluster.kubeadm_config import Made
 from provision.cni.choose import cni_of
 from provision.cni.custom import Custom
@@ -12,9 +13,9 @@ from provision.cni.installed import change_of
 from provision.config.cni import CniConfig
 from provision.config.inventory import Inventory, Node
 from provision.config.kubernetes_versions import fits
-from provision.config.schema import ClusterConfig, NodePool
+from provision.config.schema import ClusterConfig
 from provision.extensions import CNIS
-from provision.lab.answers import ANSWERS
+from provision.lab.answers import ANSWERS, answer_to, row_of
 from provision.lab.reality import Reality
 from provision.providers import base as machines
 from provision.report.base import Reporter
@@ -39,7 +40,7 @@ class Difference:
     @property
     def restarts(self) -> bool:
         """Return whether `up` applies it by restarting the machines."""
-        return ANSWERS[self.key] == "restarts"
+        return answer_to(self.key) == "restarts"
 
     @property
     def text(self) -> str:
@@ -72,20 +73,40 @@ def compare(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Co
         found.differences.extend(sizes.differences)
         found.unknown.update(sizes.unknown)
         _compare_network(found, config, reality)
-        _compare_cluster(found, config, reality)
+        _compare_cluster(found, config, inventory, reality)
         _tell_silence(found, reality)
         found.differences.extend(_artifacts(config, reality))
     order = list(ANSWERS)
-    found.differences.sort(key=lambda difference: order.index(difference.key))
+    found.differences.sort(key=lambda difference: order.index(row_of(difference.key)))
     return found
 
 
 def compare_sizes(config: ClusterConfig, inventory: Inventory, made: machines.Made) -> Comparison:
     """Compare the sizes of the machines that there are with those of lab.yaml."""
     found = Comparison()
-    for key, pool, nodes in _pools(config, inventory):
-        _compare_sizes(found, key, pool, nodes, made)
+    for name in ("cpus", "memory", "disk"):
+        # Key, value of the machine and of lab.yaml -> the machines for which it is so.
+        values: dict[tuple[str, int | None, int], list[str]] = {}
+        for node in inventory.nodes:
+            size = made.machines.get(node.name)
+            if size is not None:
+                value, wanted = getattr(size, name), getattr(node, name)
+                values.setdefault((key_of(config, node, name), value, wanted), []).append(node.name)
+        for (key, value, wanted), which in values.items():
+            if value is None:
+                found.unknown[key] = f"the hypervisor does not say it of {', '.join(which)}"
+            elif value != wanted:
+                texts = _in_words(name, value), _in_words(name, wanted)
+                found.differences.append(_difference(key, *texts, which))
     return found
+
+
+def key_of(config: ClusterConfig, node: Node, name: str) -> str:
+    """Return the key of lab.yaml that says `name` of a node: that of the node itself, or of its pool."""
+    own = config.nodes.get(node.name)
+    if own is not None and name in own.model_fields_set:
+        return f"nodes.{node.name}.{name}"
+    return f"{'controlPlanes' if node.is_control_plane else 'workers'}.{name}"
 
 
 def tell(comparison: Comparison, report: Reporter) -> None:
@@ -108,12 +129,7 @@ def tell_rest(comparison: Comparison, report: Reporter) -> None:
 
 
 def _difference(key: str, lab: object, file: object, machines: Sequence[str] = ()) -> Difference:
-    return Difference(key, str(lab), str(file), ANSWERS[key] == "refused", tuple(machines))
-
-
-def _pools(config: ClusterConfig, inventory: Inventory) -> Iterator[tuple[str, NodePool, tuple[Node, ...]]]:
-    yield "controlPlanes", config.control_planes, inventory.control_planes
-    yield "workers", config.workers, inventory.workers
+    return Difference(key, str(lab), str(file), answer_to(key) == "refused", tuple(machines))
 
 
 def _counts(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Iterator[Difference]:
@@ -125,21 +141,6 @@ def _counts(config: ClusterConfig, inventory: Inventory, reality: Reality) -> It
             removed = tuple(sorted(there - wanted))
             refused = bool(removed) or ANSWERS[f"{key}.count"] == "refused"
             yield Difference(f"{key}.count", str(len(there)), str(len(wanted)), refused, removed)
-
-
-def _compare_sizes(
-    found: Comparison, key: str, pool: NodePool, nodes: Sequence[Node], made: machines.Made
-) -> None:
-    sizes = {node.name: made.machines.get(node.name) for node in nodes}
-    for name, wanted in (("cpus", pool.cpus), ("memory", pool.memory), ("disk", pool.disk)):
-        values = {node: getattr(size, name) for node, size in sizes.items() if size is not None}
-        for value in dict.fromkeys(values.values()):
-            which = [node for node, other in values.items() if other == value]
-            if value is None:
-                found.unknown[f"{key}.{name}"] = f"the hypervisor does not say it of {', '.join(which)}"
-            elif value != wanted:
-                texts = _in_words(name, value), _in_words(name, wanted)
-                found.differences.append(_difference(f"{key}.{name}", *texts, which))
 
 
 def _in_words(name: str, value: int) -> str:
@@ -160,7 +161,9 @@ def _compare_network(found: Comparison, config: ClusterConfig, reality: Reality)
             found.differences.append(_difference(key, lab, file))
 
 
-def _compare_cluster(found: Comparison, config: ClusterConfig, reality: Reality) -> None:
+def _compare_cluster(
+    found: Comparison, config: ClusterConfig, inventory: Inventory, reality: Reality
+) -> None:
     made, wanted = _made(reality), config.kubernetes
     if made.kubernetes and not fits(made.kubernetes, wanted):
         found.differences.append(_difference("kubernetes", made.kubernetes, wanted))
@@ -174,6 +177,25 @@ def _compare_cluster(found: Comparison, config: ClusterConfig, reality: Reality)
         if runtime != config.runtime:
             found.differences.append(_difference("runtime", runtime, config.runtime))
     found.differences.extend(_cni(config, reality))
+    found.differences.extend(_marks(config, inventory, reality))
+
+
+def _marks(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Iterator[Difference]:
+    """Yield where Nodes have other labels or taints."""
+    nodes = reality.cluster.nodes if reality.cluster is not None else {}
+    # Key, and both texts -> the nodes for which it is so.
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for node in inventory.nodes:
+        if node.name in nodes:
+            lab, file = marks.seen(nodes[node.name], node), marks.wanted(node)
+            for name, texts in (
+                ("labels", (lab.labels_text, file.labels_text)),
+                ("taints", (lab.taints_text, file.taints_text)),
+            ):
+                if texts[0] != texts[1]:
+                    found.setdefault((key_of(config, node, name), *texts), []).append(node.name)
+    for (key, *both), which in found.items():
+        yield _difference(key, *both, which)
 
 
 def _made(reality: Reality) -> Made:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
@@ -29,11 +29,12 @@ ANSWER_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the API server says of its cluster."""
+    """What the API server says of its cluster; `nodes` maps names to Node objects."""
 
     made: kubeadm_config.Made
     cni: Installed
     runtimes: frozenset[str]
+    nodes: Mapping[str, Object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,4 +135,5 @@ def _cluster(objects: Iterable[Object]) -> Cluster | None:
     nodes = [item for item in listed if item["kind"] == "Node"]
     infos = (node.get("status", {}).get("nodeInfo", {}) for node in nodes)
     names = (str(info.get("containerRuntimeVersion", "")).partition(":")[0] for info in infos)
-    return Cluster(made, found_in(listed), frozenset(filter(None, names)))
+    by_name = {node["metadata"]["name"]: node for node in nodes}
+    return Cluster(made, found_in(listed), frozenset(filter(None, names)), by_name)

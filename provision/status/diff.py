@@ -6,7 +6,7 @@ from provision.config.inventory import Node
 from provision.config.schema import ClusterConfig
 from provision.engine.parallel import on_all
 from provision.errors import Cancelled, LabError, in_one_line
-from provision.lab.answers import ANSWERS
+from provision.lab.answers import answer_to
 from provision.lab.context import Context
 from provision.lab.differences import Comparison, Difference, compare, tell_rest
 from provision.lab.identity import another_lab
@@ -98,4 +98,4 @@ def _compare_proxy(found: Comparison, ctx: Context) -> None:
         found.unknown[PROXY] = "no machine runs"
     if others:
         said = "one" if ctx.config.proxy else "none"
-        found.differences.append(Difference(PROXY, "another", said, ANSWERS[PROXY] == "refused", others))
+        found.differences.append(Difference(PROXY, "another", said, answer_to(PROXY) == "refused", others))

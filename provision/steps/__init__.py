@@ -11,6 +11,7 @@ from provision.steps.decision import DecisionStep
 from provision.steps.host import HostStep
 from provision.steps.join import JoinStep
 from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
+from provision.steps.marks import MarksStep
 from provision.steps.nodes import NodesStep
 from provision.steps.ready import ReadyStep
 from provision.steps.sizes import SizesStep
@@ -29,6 +30,6 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     NodesStep(),
     # The workers' join waits by itself for what the control plane has not made yet.
     Together(ControlPlaneStep(), JoinStep()),
-    Together(CniStep(), ReadyStep()),
+    Together(CniStep(), MarksStep(), ReadyStep()),
     SnapshotStep(),
 )

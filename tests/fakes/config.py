@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 from provision.config.artifacts import ArtifactsConfig
-from provision.config.schema import ClusterConfig, parse_config
+from provision.config.schema import ClusterConfig, NodeConfig, parse_config
 
 
 def make_config(**keys: Any) -> ClusterConfig:
@@ -28,3 +28,5 @@ def every_key(model: type[BaseModel] = ClusterConfig, path: str = "") -> Iterato
         # The fields of `artifacts` are not its keys: they hold what its short forms mean.
         if isinstance(inner, type) and issubclass(inner, BaseModel) and inner is not ArtifactsConfig:
             yield from every_key(inner, f"{key}.")
+        if inner == dict[str, NodeConfig]:
+            yield from every_key(NodeConfig, f"{key}.NODE.")

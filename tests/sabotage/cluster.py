@@ -61,7 +61,8 @@ cat >/etc/cni/net.d/99-sabotage.conflist <<'CONFLIST'
 {"cniVersion": "1.0.0", "name": "sabotage", "plugins": [{"type": "ptp", "ipam": {"type": "dhcp"}}]}
 CONFLIST
 """
-WORKERS = "--selector=!node-role.kubernetes.io/control-plane"
+PLANE = "node-role.kubernetes.io/control-plane"
+WORKERS = f"--selector=!{PLANE}"
 
 
 def no_heartbeats() -> tuple[dict[str, Any], ...]:
@@ -119,6 +120,11 @@ ROWS: tuple[Sabotage, ...] = (
                 "kube-scheduler=registry.k8s.io/kube-scheduler:v1.0.0",
             ),
         ),
+    ),
+    Sabotage(
+        f"{FILE}::test_every_node_has_its_labels_and_taints",
+        kubectl=(("taint", "nodes", f"--selector={PLANE}", f"{PLANE}:NoSchedule-"),),
+        also=("test_workloads.py::test_a_scaled_deployment_spreads_over_the_workers",),
     ),
     Sabotage(f"{FILE}::test_every_node_is_ready", node="w1", script=NO_NETWORK, also=(_NETWORK,)),
     Sabotage(

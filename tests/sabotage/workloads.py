@@ -107,6 +107,7 @@ ROWS: tuple[Sabotage, ...] = (
     Sabotage(
         _SCALED,
         kubectl=(("taint", "nodes", f"--selector={_CONTROL_PLANE}", f"{_CONTROL_PLANE}:NoSchedule-"),),
+        also=("test_cluster.py::test_every_node_has_its_labels_and_taints",),
     ),
     Sabotage(
         _HEALED,

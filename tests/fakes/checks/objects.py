@@ -7,6 +7,7 @@ from typing import Any
 
 from provision.cluster.health import COMPONENTS
 from provision.config.inventory import Node
+from provision.config.marks import parts_of
 from tests.fakes.lab import FakeContext
 from tests.fakes.node.credentials import NOW
 
@@ -23,10 +24,11 @@ def conditions(**wanted: str) -> list[Object]:
 
 
 def node_object(node: Node) -> Object:
-    labels = {"node-role.kubernetes.io/control-plane": ""} if node.is_control_plane else {}
+    role = {"node-role.kubernetes.io/control-plane": ""} if node.is_control_plane else {}
     return {
         "kind": "Node",
-        "metadata": {"name": node.name, "labels": labels},
+        "metadata": {"name": node.name, "labels": role | node.labels},
+        "spec": {"taints": [parts_of(taint) for taint in node.taints]},
         "status": {
             "addresses": [{"type": "InternalIP", "address": node.ip}],
             "conditions": conditions(

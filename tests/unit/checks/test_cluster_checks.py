@@ -28,6 +28,7 @@ LEASES = "the_scheduler_and_the_controller_manager_renew_their_leases"
 ETCD = "etcd_is_healthy_with_all_its_members"
 NODES = "the_cluster_has_the_nodes_of_lab_yaml_and_no_others"
 ROLES = "every_node_has_its_role"
+MARKS = "every_node_has_its_labels_and_taints"
 VERSION = "the_control_plane_has_the_requested_version"
 READY = "every_node_is_ready"
 HEARTBEATS = "every_kubelet_has_reported_recently"
@@ -162,6 +163,11 @@ FAULTS: list[tuple[Spoil, str, str]] = [
         lambda world: world.find("DaemonSet", "kube-proxy")["status"].update(observedGeneration=0),
         SYSTEM,
         "daemonset kube-system/kube-proxy",
+    ),
+    (
+        lambda world: world.find("Node", "lab-cp1").update(spec={"taints": []}),
+        MARKS,
+        "lab-cp1 has the taints none, not node-role.kubernetes.io/control-plane:NoSchedule",
     ),
     (restarted(ago=590), RESTARTS, r"coredns of coredns-x \(restarts in total: 2\)"),
     (restarted(ago=None), RESTARTS, "coredns of coredns-x"),

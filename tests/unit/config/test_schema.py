@@ -63,8 +63,11 @@ def test_the_sample_is_the_defaults_and_shows_every_key() -> None:
 def test_a_name_is_enough_and_the_rest_has_defaults() -> None:
     config = parse_config("name: lab")
     assert (config.kubernetes, config.provider, config.cni.name) == ("1.36", "auto", "auto")
-    assert config.control_planes.model_dump() == {"count": 1, "cpus": 2, "memory": 3072, "disk": 12}
-    assert config.workers.model_dump() == {"count": 2, "cpus": 2, "memory": 2048, "disk": 12}
+    marks = {"labels": {}, "taints": ("node-role.kubernetes.io/control-plane:NoSchedule",)}
+    sizes = {"count": 1, "cpus": 2, "memory": 3072, "disk": 12}
+    assert config.control_planes.model_dump() == sizes | marks
+    sizes = {"count": 2, "cpus": 2, "memory": 2048, "disk": 12}
+    assert config.workers.model_dump() == sizes | {"labels": {}, "taints": ()}
     assert config.network.services == IPv4Network("10.96.0.0/12")
     assert (config.artifacts.kind, config.artifacts.location) == ("auto", "")
 
@@ -88,6 +91,18 @@ def test_a_config_cannot_be_changed() -> None:
 )
 def test_versions(written: str, kept: str) -> None:
     assert parsed(kubernetes=written).kubernetes == kept
+
+
+def test_a_node_may_have_what_its_pool_has_not() -> None:
+    config = parsed(
+        workers={"labels": {"disk": "hdd", "a.b/c": ""}, "taints": ["gpu=yes:NoExecute"]},
+        nodes={"lab-w1": {"memory": "4G", "labels": {"disk": "ssd"}, "taints": []}},
+    )
+    _, first, second = inventory_of(config).nodes
+    assert (first.cpus, first.memory, first.taints) == (2, 4096, ())
+    assert first.labels == {"disk": "ssd", "a.b/c": ""}
+    assert (second.memory, second.taints) == (2048, ("gpu=yes:NoExecute",))
+    assert second.labels == {"disk": "hdd", "a.b/c": ""}
 
 
 def test_words_for_versions() -> None:
@@ -222,8 +237,27 @@ REFUSALS = [
     ("{name: a, network: {pods: 10.0.0.0/0}}", "network.pods", "10.0.0.0/8, 172.16.0.0/12"),
     ("{name: a, workers: {cuont: 1}}", "workers.cuont", "did you mean `count`?"),
     ("{name: a, network: {pod: 10.0.0.0/16}}", "network.pod", "did you mean `pods`?"),
-    ("{name: a, workers: 3}", "workers", "a mapping of count, cpus, memory, disk"),
-    ("{name: a, workers: }", "workers", "a mapping of count, cpus, memory, disk"),
+    ("{name: a, workers: 3}", "workers", "a mapping of count, cpus, memory, disk, labels, taints"),
+    ("{name: a, workers: }", "workers", "a mapping of count, cpus, memory, disk, labels, taints"),
+    ("{name: a, workers: {labels: []}}", "workers.labels", "a mapping of KEY: VALUE"),
+    ("{name: a, workers: {labels: {-a: b}}}", "workers.labels.'-a'", "[PREFIX/]NAME"),
+    ("{name: a, workers: {labels: {A_/a: b}}}", "workers.labels.'A_/a'", "[PREFIX/]NAME"),
+    ("{name: a, workers: {labels: {a: 1}}}", "workers.labels.a", "in quotes"),
+    ("{name: a, workers: {labels: {a: -}}}", "workers.labels.a", "up to 63 letters"),
+    (
+        "{name: a, workers: {labels: {kubernetes.io/hostname: b}}}",
+        "workers.labels.kubernetes.io/hostname",
+        "any other",
+    ),
+    ("{name: a, workers: {taints: gpu}}", "workers.taints", "a list of KEY=VALUE:EFFECT"),
+    ("{name: a, workers: {taints: [gpu]}}", "workers.taints", "NoSchedule, PreferNoSchedule, NoExecute"),
+    ("{name: a, workers: {taints: ['g=a:NoSchedule', 'g:NoSchedule']}}", "workers.taints", "each key once"),
+    ("{name: a, nodes: []}", "nodes", "a mapping of NODE"),
+    ("{name: a, nodes: {1: {}}}", "nodes", "a mapping of NODE"),
+    ("{name: a, nodes: {a-w3: {}}}", "nodes.a-w3", "allowed: a-cp1, a-w1, a-w2"),
+    ("{name: a, nodes: {a-w1: {cpu: 3}}}", "nodes.a-w1.cpu", "did you mean `cpus`?"),
+    ("{name: a, nodes: {a-w1: 3}}", "nodes.a-w1", "a mapping of cpus, memory, disk"),
+    ("{name: a, nodes: {a-cp1: {memory: 1G}}}", "nodes.a-cp1.memory", "at least 1700"),
     ("{name: a, network: []}", "network", "a mapping of nodes, pods, services"),
     ("{name: a, network: {mtu: 9000}}", "network.mtu", "1280 to 1500"),
     ("{name: a, network: {mtu: '1400'}}", "network.mtu", "1280 to 1500"),

@@ -22,6 +22,7 @@ from provision.lab.refusals import refuse_drift
 from provision.providers.base import Made, Size
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
+from tests.fakes.checks.objects import node_object
 from tests.fakes.config import every_key, make_config
 
 BUNDLE = "a" * 64
@@ -38,6 +39,7 @@ CLUSTER = Cluster(
     kubeadm_config.Made("1.36.3", "10.244.0.0/16", "10.96.0.0/12"),
     Installed(RECORD, frozenset(), made=True, bridge=False),
     frozenset({"containerd"}),
+    {node.name: node_object(node) for node in inventory_of(make_config()).nodes},
 )
 MACHINES = {"lab-cp1": Size(2, 3072, 12), "lab-w1": Size(2, 2048, 12), "lab-w2": Size(2, 2048, 12)}
 LAB = Reality(Made(MACHINES, IPv4Network("192.168.60.0/24"), 1500), DECISION, CLUSTER)
@@ -56,6 +58,15 @@ EDITS: dict[str, dict[str, Any]] = {
     "workers.cpus": {"workers": {"cpus": 1}},
     "workers.memory": {"workers": {"memory": "1700MiB"}},
     "workers.disk": {"workers": {"disk": "20GiB"}},
+    "workers.labels": {"workers": {"labels": {"disk": "ssd"}}},
+    "workers.taints": {"workers": {"taints": ["gpu:NoSchedule"]}},
+    "controlPlanes.labels": {"controlPlanes": {"labels": {"disk": "ssd"}}},
+    "controlPlanes.taints": {"controlPlanes": {"taints": []}},
+    "nodes.NODE.cpus": {"nodes": {"lab-w1": {"cpus": 1}}},
+    "nodes.NODE.memory": {"nodes": {"lab-w1": {"memory": "4G"}}},
+    "nodes.NODE.disk": {"nodes": {"lab-w1": {"disk": "20G"}}},
+    "nodes.NODE.labels": {"nodes": {"lab-w1": {"labels": {"disk": "ssd"}}}},
+    "nodes.NODE.taints": {"nodes": {"lab-w1": {"taints": ["gpu:NoSchedule"]}}},
     "network.nodes": {"network": {"nodes": "192.168.61.0/24"}},
     "network.pods": {"network": {"pods": "10.245.0.0/16"}},
     "network.services": {"network": {"services": "10.112.0.0/12"}},
@@ -76,7 +87,7 @@ ELSEWHERE = {
     "proxy.https",
     "proxy.noProxy",
 }
-GROUPS = {"cni", "controlPlanes", "workers", "network", "proxy"}
+GROUPS = {"cni", "controlPlanes", "workers", "nodes", "network", "proxy"}
 
 
 def compared(reality: Reality = LAB, **keys: Any) -> Comparison:
@@ -106,7 +117,7 @@ def test_a_lab_that_is_as_lab_yaml_says_has_no_difference() -> None:
 @pytest.mark.parametrize("key", EDITS)
 def test_every_edit_gets_its_answer(key: str) -> None:
     (difference,) = compared(**EDITS[key]).differences
-    assert difference.key == ("cni" if key == "cni.name" else key)
+    assert difference.key == ("cni" if key == "cni.name" else key.replace("NODE", "lab-w1"))
     assert difference.refused == (ANSWERS[key] == "refused")
     assert difference.lab != difference.file
 
@@ -129,6 +140,14 @@ def test_machines_of_one_kind_may_differ() -> None:
     ]
     assert list(found.unknown) == ["workers.disk"]
     assert "lab-w2" in found.unknown["workers.disk"]
+
+
+def test_what_a_node_has_of_its_own_is_no_difference_of_the_others() -> None:
+    sizes = {**MACHINES, "lab-w1": Size(2, 4096, 12)}
+    lab = dataclasses.replace(LAB, made=dataclasses.replace(LAB.made, machines=sizes))
+    assert compared(lab, nodes={"lab-w1": {"memory": "4G"}}).differences == []
+    (found,) = compared(lab, nodes={"lab-w1": {"memory": "3G"}}).differences
+    assert (found.key, found.lab, found.file) == ("nodes.lab-w1.memory", "4GiB", "3GiB")
 
 
 def test_more_workers_are_made_and_fewer_are_refused() -> None:
