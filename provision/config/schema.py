@@ -42,7 +42,7 @@ Taints = Annotated[tuple[str, ...], marks.taints()]
 
 
 class NodePool(_Model):
-    """A number of equal nodes. Memory is in MiB, disk in GiB; a taint is a text such as "gpu=yes:NoSchedule"."""
+    """A number of equal nodes. Memory is in MiB, disk in GiB; a taint is a text: "gpu=yes:NoSchedule"."""
 
     count: int
     cpus: int
@@ -151,7 +151,9 @@ class ClusterConfig(_Model):
         for name, node in self.nodes.items():
             if name not in names:
                 near = did_you_mean(name, names)
-                problems.append((f"nodes.{name}", f"is no node of this lab{near}; allowed: {', '.join(names)}"))
+                problems.append(
+                    (f"nodes.{name}", f"is no node of this lab{near}; allowed: {', '.join(names)}")
+                )
             elif name in planes:
                 problems += _too_small(name, node)
         if problems:
@@ -180,7 +182,10 @@ def _names(lab: str, kind: str, pool: NodePool) -> list[str]:
 
 def _too_small(name: str, node: NodeConfig) -> list[tuple[str, str]]:
     """Return what of a control plane's own is less than kubeadm demands."""
-    least = {"cpus": (node.cpus, values.CONTROL_PLANE_CPUS), "memory": (node.memory, values.CONTROL_PLANE_MIB)}
+    least = {
+        "cpus": (node.cpus, values.CONTROL_PLANE_CPUS),
+        "memory": (node.memory, values.CONTROL_PLANE_MIB),
+    }
     return [
         (f"nodes.{name}.{key}", f"{given} is too little for a control plane; allowed: at least {low}")
         for key, (given, low) in least.items()

@@ -194,8 +194,8 @@ def _marks(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Ite
             ):
                 if texts[0] != texts[1]:
                     found.setdefault((key_of(config, node, name), *texts), []).append(node.name)
-    for (key, *both), which in found.items():
-        yield _difference(key, *both, which)
+    for (key, in_lab, in_file), which in found.items():
+        yield _difference(key, in_lab, in_file, which)
 
 
 def _made(reality: Reality) -> Made:

@@ -9,6 +9,7 @@ from tests.fakes.checks.objects import node_object
 from tests.fakes.config import make_config
 from tests.fakes.lab import Lab, make_lab
 
+
 def made(tmp_path: Path) -> Lab:
     """Return a lab whose nodes are as kubeadm makes them, and whose first worker is to have a label."""
     lab = make_lab(tmp_path, workers={"count": 2}, nodes={"lab-w1": {"labels": {"disk": "ssd"}}})
