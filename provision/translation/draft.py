@@ -117,11 +117,15 @@ class Draft:
             try:
                 parse_config(self._yaml())
             except ConfigError as error:
-                if error.key not in self.values:
+                reason = error.message.splitlines()[0]
+                # What a default is in conflict with is named in the reason.
+                wrong = next(
+                    (key for key in (error.key, *self.values) if key in self.values and key in reason), ""
+                )
+                if not wrong:
                     raise
-                del self.values[error.key]
-                reason = error.message.splitlines()[0].removeprefix(f"{error.key}: ")
-                self.lose(error.key, f"left out, kubelab's default holds: {reason}")
+                del self.values[wrong]
+                self.lose(wrong, f"left out, kubelab's default holds: {reason}")
             else:
                 return HEADER + self._yaml()
 

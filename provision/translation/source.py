@@ -22,13 +22,17 @@ class Source:
         return value
 
     def left(self, whole: Collection[str]) -> Iterator[str]:
-        """Yield the paths of what nobody took and is not empty; a mapping at a path of `whole` is one."""
+        """Yield the paths of what nobody took and is not empty.
+
+        A mapping at a path of `whole` is one, if nothing in it was taken.
+        """
         yield from self._left(self._document, "", whole)
 
     def _left(self, value: object, path: str, whole: Collection[str]) -> Iterator[str]:
         if path in self._taken or value in (None, "", [], {}):
             return
-        if isinstance(value, Mapping) and path not in whole:
+        touched = any(taken.startswith(f"{path}.") for taken in self._taken)
+        if isinstance(value, Mapping) and (touched or path not in whole):
             for key, inner in value.items():
                 yield from self._left(inner, f"{path}.{key}" if path else str(key), whole)
         else:

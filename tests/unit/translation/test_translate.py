@@ -167,7 +167,7 @@ NODES = "apiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n"
             "IPv4",
         ),
         ("nodes: {control: {cpu: 2}}\nnetwork: {pod_cidr: 8.8.0.0/16}\n", "network.pods", "left out"),
-        ("nodes: {control: {cpu: 2}}\nnetwork: {pod_cidr: 10.96.0.0/16}\n", "network.services", "overlaps"),
+        ("nodes: {control: {cpu: 2}}\nnetwork: {pod_cidr: 10.96.0.0/16}\n", "network.pods", "overlaps"),
     ],
 )
 def test_what_is_not_allowed_becomes_the_nearest_or_the_default(
