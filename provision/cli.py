@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "init": "Write a commented lab.yaml.",
+    "import": "Translate another tool's cluster file to lab.yaml.",
     "render": "Write the Vagrantfile that `up` would use.",
     "up": "Create the cluster, or continue creating it.",
     "stop": "Shut all machines down, or save their memory.",
@@ -53,7 +55,10 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"provision.commands.{cmd_name.replace('-', '_')}")
+        name = cmd_name.replace("-", "_")
+        # No module can have the name of a keyword.
+        name = f"{name}_" if keyword.iskeyword(name) else name
+        module = importlib.import_module(f"provision.commands.{name}")
         command: click.Command = module.command
         return command
 

@@ -20,9 +20,8 @@ def cordon(kubectl: Kubectl, node: str) -> bool:
 
 def cordoned(kubectl: Kubectl) -> list[str]:
     """Return the nodes that kubelab cordoned; raises ToolFailed."""
-    nodes = kubectl.items("nodes")
-    marked = (item["metadata"] for item in nodes if ANNOTATION in item["metadata"].get("annotations", {}))
-    return [str(metadata["name"]) for metadata in marked]
+    found = (item["metadata"] for item in kubectl.items("nodes"))
+    return [str(each["name"]) for each in found if ANNOTATION in (each.get("annotations") or {})]
 
 
 def uncordon(kubectl: Kubectl, node: str) -> None:

@@ -1,0 +1,1 @@
+"""lab.yaml from the cluster files of other tools."""
