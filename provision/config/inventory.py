@@ -109,6 +109,11 @@ def machine_names(lab: str) -> re.Pattern[str]:
     return re.compile(rf"{re.escape(lab)}-(cp|w)\d+")
 
 
+def worker_names(lab: str) -> re.Pattern[str]:
+    """Return the pattern of the names of a lab's workers, including those that were removed from lab.yaml."""
+    return re.compile(rf"{re.escape(lab)}-w\d+")
+
+
 def lab_of_machine(name: str) -> str | None:
     """Return the lab whose machine is called so, None for a name that no machine of a lab has."""
     found = re.fullmatch(r"(?P<lab>.+)-(?:cp|w)\d+", name)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-# `up` applies it, or refuses it before anything is written, or applies a larger number and refuses a smaller.
-Answer = Literal["applied", "refused", "grows"]
+# `up` applies it, or refuses it before anything is written, or applies a larger number and refuses a smaller, or
+# applies both, the smaller one after it asked.
+Answer = Literal["applied", "refused", "grows", "both ways"]
 
 ANSWERS: dict[str, Answer] = {
     "name": "refused",
@@ -30,7 +31,7 @@ ANSWERS: dict[str, Answer] = {
     "controlPlanes.memory": "refused",
     "controlPlanes.disk": "refused",
     "workers": "refused",
-    "workers.count": "grows",
+    "workers.count": "both ways",
     "workers.cpus": "refused",
     "workers.memory": "refused",
     "workers.disk": "refused",

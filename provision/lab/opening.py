@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from provision.config.inventory import Node, inventory_of
@@ -13,7 +14,7 @@ from provision.extensions import PROVIDERS, SNAPSHOTS
 from provision.host.facts import HostFacts, acceleration, gather
 from provision.host.fit import check_host
 from provision.lab.context import Context
-from provision.lab.differences import compare
+from provision.lab.differences import Difference, compare
 from provision.lab.identity import another_lab
 from provision.lab.reality import ANSWER_SECONDS, look
 from provision.lab.refusals import (
@@ -70,11 +71,13 @@ def open_lab(
     report: Reporter,
     cancel: threading.Event,
     facts: HostFacts | None = None,
+    agree: Callable[[Sequence[Difference]], None] = lambda differences: None,
 ) -> Context:
     """Return the Context of a lab; raises ConfigError for a feature that is not implemented yet.
 
     With the `facts` of the host the lab is to be made: what this host cannot do is refused, and its software
-    is chosen at once. Without, that is found once it is needed.
+    is chosen at once. Without, that is found once it is needed. `agree` is told where lab.yaml and the lab
+    differ before any site is asked, and raises where that is not to be brought into the lab.
     """
     inventory = inventory_of(config)
     for secret in config.proxy.secrets():
@@ -92,8 +95,10 @@ def open_lab(
         refuse_another_lab(config, workspace.root, provider, machines)
         seconds = ANSWER_SECONDS * acceleration(facts).factor
         reality = look(config, inventory, workspace, provider, machines, seconds=seconds, cancel=cancel)
-        refuse_or_tell(compare(config, inventory, reality), report)
+        found = compare(config, inventory, reality)
+        refuse_or_tell(found, report)
         refuse_impossible(config, inventory, workspace.root, provider, machines)
+        agree(found.differences)
     software_of = SoftwareOf(config, workspace, report, cancel)
     if facts is None:
         decided, software = software_of.lazily()

@@ -10,7 +10,9 @@ from provision.steps.control_plane import ControlPlaneStep
 from provision.steps.decision import DecisionStep
 from provision.steps.host import HostStep
 from provision.steps.join import JoinStep
+from provision.steps.leave import LeaveStep
 from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
+from provision.steps.members import MembersStep
 from provision.steps.nodes import NodesStep
 from provision.steps.ready import ReadyStep
 from provision.steps.snapshot import SnapshotStep
@@ -21,12 +23,15 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     BundleStep(),
     CniCheckStep(),
     BoxStep(),
+    # Before Vagrant forgets the machines of those that go.
+    LeaveStep(),
     VagrantfileStep(),
     NetworkStep(),
     MachinesStep(),
     NodesStep(),
     # The workers' join waits by itself for what the control plane has not made yet.
     Together(ControlPlaneStep(), JoinStep()),
+    MembersStep(),
     Together(CniStep(), ReadyStep()),
     SnapshotStep(),
 )
