@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 
 import click
 
 from provision.commands.common import Options, common_options, reporting
 from provision.commands.completing import steps
+from provision.commands.consent import agreed
 
 
 @click.command("up", short_help="Create the cluster, or continue creating it.")
 @click.option("--from", "from_id", shell_complete=steps, help="Start at this step.")
 @click.option("--until", "until_id", shell_complete=steps, help="Stop after this step.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--yes", is_flag=True, help="Remove the workers that lab.yaml has no more without asking.")
+@click.option("--force", is_flag=True, help="Remove them though pods are lost, or budgets broken.")
 @common_options
-def command(options: Options, from_id: str | None, until_id: str | None, dry_run: bool) -> None:
+def command(
+    options: Options, from_id: str | None, until_id: str | None, dry_run: bool, yes: bool, force: bool
+) -> None:
     """Create the cluster of lab.yaml, or continue creating it.
 
     Steps that are done already are skipped: on a ready cluster `up` changes nothing. After a failure or
     Ctrl-C, run it again to continue.
+
+    Where lab.yaml has fewer workers than the lab, the highest-numbered ones are drained and removed, after a
+    question.
     """
     from provision.host.facts import gather
     from provision.lab.opening import open_lab, read_lab
@@ -28,13 +37,16 @@ def command(options: Options, from_id: str | None, until_id: str | None, dry_run
     from provision.lifecycle.up import up
     from provision.snapshots.recovery import recover
 
-    options.resume = shlex.join(["kubelab", "up", *options.file_words()])
+    flags = [*(["--yes"] if yes else []), *(["--force"] if force else [])]
+    options.resume = shlex.join(["kubelab", "up", *flags, *options.file_words()])
+    agree = agreed(options, yes=yes or dry_run, words=["kubelab", "up", *flags])
     with reporting(options) as early:
         facts = gather()
         config, workspace = read_lab(options.file, facts=facts)
         early.close()
         with reporting(options, workspace) as report:
-            lab = open_lab(config, workspace, report, options.cancel, facts)
+            lab = open_lab(config, workspace, report, options.cancel, facts, agree)
+            lab = dataclasses.replace(lab, force=force)
             if dry_run:
                 plan(lab, from_id, until_id)
             else:

@@ -10,6 +10,7 @@ from provision.errors import Cancelled, ConfigError, StepFailed, WaitTimeout
 from provision.lab import start_record
 from provision.lab.context import Context
 from provision.lab.halted import START
+from provision.lab.leaving import refuse_leaving
 from provision.lab.readiness import what_is_missing
 from provision.lab.refusals import refuse_anothers_machines
 from provision.lab.start_record import UNKNOWN, StartRecord
@@ -22,6 +23,8 @@ from provision.steps.machines import NetworkStep
 from provision.steps.nodes import NodesStep
 from provision.verify.examine import prove
 
+SET_BACK = "set the count back and run kubelab start; then lower it again, and run kubelab up"
+
 
 def start(ctx: Context, lab_file: Path) -> None:
     """Start every machine of a lab that was made, bring its cluster back, and run the quick checks.
@@ -30,6 +33,7 @@ def start(ctx: Context, lab_file: Path) -> None:
     """
     _refuse_unmade(ctx)
     refuse_anothers_machines(ctx)
+    refuse_leaving(ctx, "all machines of a lab start together", SET_BACK)
     begin = ctx.clock.now()
     changed = not _is_up(ctx)
     proved = _bring_back(ctx, lab_file) if changed else 0.0
@@ -50,6 +54,8 @@ def go_on(ctx: Context, lab_file: Path) -> None:
     kept = SAVED in ctx.machines.states().values()
     if not kept and start_record.read(ctx.workspace) is None:
         return
+    # The cluster would wait for a node that does not start, and nothing could be drained.
+    refuse_leaving(ctx, "they leave only a lab that runs, or is off without its memory", SET_BACK)
     ctx.report.info("the lab was stopped: first it is started")
     if _what_is_unmade(ctx):
         run_steps((NetworkStep(),), ctx, ctx.report, clock=ctx.clock, cancel=ctx.cancel)
