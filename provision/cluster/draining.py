@@ -56,7 +56,9 @@ def drain(kubectl: Kubectl, name: str, patience: Patience, *, force: bool) -> No
         except ToolFailed as error:
             if not force:
                 raise
-            patience.report.warn(f"{name}: what is left is deleted, whatever budgets say: {in_one_line(error)}")
+            patience.report.warn(
+                f"{name}: what is left is deleted, whatever budgets say: {in_one_line(error)}"
+            )
             attempt(patience.seconds, "--disable-eviction")
     except ToolFailed as error:
         patience.report.said(f"{name}: kubectl drain", error.output)

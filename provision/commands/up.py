@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 import click
 
 from provision.commands.common import Options, common_options, reporting
 from provision.commands.completing import steps
-from provision.commands.consent import agreed
+from provision.commands.consent import Agree, agreed
+
+if TYPE_CHECKING:
+    from provision.lab.context import Context
+    from provision.report.tee import TeeReporter
 
 
 @click.command("up", short_help="Create the cluster, or continue creating it.")
@@ -30,27 +37,50 @@ def command(
     Where lab.yaml has fewer workers than the lab, the highest-numbered ones are drained and removed, after a
     question.
     """
-    from provision.host.facts import gather
-    from provision.lab.opening import open_lab, read_lab
-    from provision.lifecycle.start import go_on
     from provision.lifecycle.up import dry_run as plan
     from provision.lifecycle.up import up
-    from provision.snapshots.recovery import recover
 
     flags = [*(["--yes"] if yes else []), *(["--force"] if force else [])]
     options.resume = shlex.join(["kubelab", "up", *flags, *options.file_words()])
     agree = agreed(options, yes=yes or dry_run, words=["kubelab", "up", *flags])
+    with making(options, agree, force=force, locked=not dry_run) as (lab, report):
+        if dry_run:
+            plan(lab, from_id, until_id)
+        else:
+            up(lab, report, options.file, from_id, until_id)
+
+
+@contextmanager
+def making(
+    options: Options,
+    agree: Agree,
+    *,
+    force: bool = False,
+    locked: bool = True,
+    workers: int | None = None,
+) -> Iterator[tuple[Context, TeeReporter]]:
+    """Give a lab that is to be made as lab.yaml says, or with that many `workers`, and its reporter.
+
+    With its lock held (`locked`), and once what was interrupted before is done.
+    """
+    from provision.host.facts import gather
+    from provision.lab.opening import open_lab, read_lab
+    from provision.lifecycle.start import go_on
+    from provision.snapshots.recovery import recover
+
     with reporting(options) as early:
         facts = gather()
         config, workspace = read_lab(options.file, facts=facts)
+        if workers is not None:
+            config = config.model_copy(
+                update={"workers": config.workers.model_copy(update={"count": workers})}
+            )
         early.close()
         with reporting(options, workspace) as report:
             lab = open_lab(config, workspace, report, options.cancel, facts, agree)
             lab = dataclasses.replace(lab, force=force)
-            if dry_run:
-                plan(lab, from_id, until_id)
-            else:
-                with workspace.lock():
+            with workspace.lock() if locked else nullcontext():
+                if locked:
                     recover(lab)
                     go_on(lab, options.file)
-                    up(lab, report, options.file, from_id, until_id)
+                yield lab, report

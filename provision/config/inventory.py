@@ -10,6 +10,7 @@ import hashlib
 import ipaddress
 import itertools
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from provision.config.addresses import POD_PREFIX, Role, offset_of
@@ -70,6 +71,10 @@ class Inventory:
                 hint=f"the nodes are {', '.join(names)}",
             )
         return self.nodes[names.index(name)]
+
+    def chosen(self, names: Collection[str]) -> tuple[Node, ...]:
+        """Return the nodes called `names`; all of them without any."""
+        return tuple(node for node in self.nodes if not names or node.name in names)
 
 
 def inventory_of(config: ClusterConfig) -> Inventory:

@@ -110,7 +110,9 @@ def _why_undrained(node: Object | None, state: str) -> str:
 def _forgotten(ctx: Context) -> list[str]:
     """Return the workers that are gone, machine and all, of which Vagrant keeps something still."""
     workers, wanted = worker_names(ctx.config.name), {node.name for node in ctx.inventory.nodes}
-    kept = [name for name in ctx.workspace.machine_folders() if workers.fullmatch(name) and name not in wanted]
+    kept = [
+        name for name in ctx.workspace.machine_folders() if workers.fullmatch(name) and name not in wanted
+    ]
     there = {machine.name for machine in leaving(ctx)} if kept else set()
     return [name for name in kept if name not in there]
 
