@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-# `up` applies it, or refuses it before anything is written, or applies a larger number and refuses a smaller, or
-# applies both, the smaller one after it asked.
+# `up` applies it, or refuses it before anything is written, or applies a larger number and refuses a smaller,
+# or applies both, the smaller one after it asked.
 Answer = Literal["applied", "refused", "grows", "both ways"]
 
 ANSWERS: dict[str, Answer] = {

@@ -73,15 +73,15 @@ def _refuse_other_nodes(manifest: Manifest, ids: Mapping[str, str], others_fit: 
     if gone:
         also = f", and the lab has {', '.join(more)} instead" if more else ""
         raise SnapshotError(
-            f"`{name}` was saved with {', '.join(gone)}, which the lab has no more{also}: a machine that is made"
-            " again is another one",
+            f"`{name}` was saved with {', '.join(gone)}, which the lab has no more{also}:"
+            " a machine that is made again is another one",
             hint=f"kubelab snapshot delete {name}; {others_fit}",
         )
     if more:
         workers = len(list(filter(worker_names(manifest.lab).fullmatch, manifest.ids)))
         raise SnapshotError(
             f"`{name}` was saved before {', '.join(more)} came, which would be left at another point in time",
-            hint=f"set workers.count to {workers} and run kubelab up, which removes it; then restore. {others_fit}",
+            hint=f"set workers.count to {workers} and run kubelab up, which removes it; {others_fit}",
         )
 
 

@@ -64,7 +64,7 @@ class HostKeys:
             self._keep(ids, {})
 
     def _keep(self, ids: Mapping[str, str], new: dict[str, str]) -> None:
-        """Write the recorded keys of the machines `ids`, and `new` ones (mark -> line), and the ssh_config."""
+        """Write the known keys of the machines `ids`, and `new` ones (mark -> line), and the ssh_config."""
         current = {_mark(node, ids[node.name]) for node in self.inventory.nodes if node.name in ids}
         kept = {mark: line for mark, line in self._read().items() if mark in current} | new
         text = "".join(f"{line}\n" for line in kept.values())

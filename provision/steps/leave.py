@@ -1,7 +1,7 @@
 """Workers that lab.yaml has no more: their pods move, and they and all that was kept of them go.
 
-The highest number goes first, one at a time. A run that is interrupted goes on where it ended: what is left is
-asked of the cluster and of the hypervisor.
+The highest number goes first, one at a time. A run that is interrupted goes on where it ended: what is left
+is asked of the cluster and of the hypervisor.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from provision.steps.leave import ASK_SECONDS
 class MembersStep:
     """Every Node of a worker has its machine, and takes pods again where its removal was given up.
 
-    A lab that was off when its worker was removed knows of that only now. One that the user cordoned stays so.
+    A lab that was off when its worker was removed knows of that only now. What the user cordoned stays so.
     """
 
     id = "members"
