@@ -56,7 +56,7 @@ def test_only_the_number_is_another_one(tmp_path: Path, text: str, expected: str
     ],
 )
 def test_where_it_is_no_plain_number_of_its_own_the_line_to_write_is_told(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ConfigError, match="workers.count: .*is not changed") as caught:
+    with pytest.raises(ConfigError, match=r"workers\.count: .*is not changed") as caught:
         edited(tmp_path, text)
     assert "count: 3" in caught.value.hint
     assert (tmp_path / "lab.yaml").read_text() == text

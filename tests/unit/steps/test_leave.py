@@ -146,7 +146,7 @@ def test_a_budget_that_holds_a_pod_ends_it_and_nothing_is_removed(lab: Lab) -> N
         stderr="error when evicting pods/a: Cannot evict pod\nerror: global timeout reached: 2m0s",
         code=1,
     )
-    with pytest.raises(StepFailed, match="lab-w2 cannot be drained: .*global timeout") as caught:
+    with pytest.raises(StepFailed, match=r"lab-w2 cannot be drained: .*global timeout") as caught:
         lab.run(LeaveStep())
     assert "--force" in caught.value.hint
     assert lab.provider.stray == ["lab-w2"]
