@@ -15,7 +15,7 @@ from provision.errors import ConfigDrift, LabError
 if TYPE_CHECKING:
     from provision.lab.differences import Difference
 
-Agree = Callable[[Sequence["Difference"]], None]
+Agree = Callable[["Difference"], None]
 
 
 def agreed(options: Options, *, yes: bool, words: Sequence[str]) -> Agree:
@@ -24,16 +24,15 @@ def agreed(options: Options, *, yes: bool, words: Sequence[str]) -> Agree:
     It raises ConfigDrift where nobody can be asked, and LabError when the answer is no.
     """
 
-    def agree(differences: Sequence[Difference]) -> None:
-        for difference in differences:
-            if difference.removed and not yes:
-                _ask(options, difference, shlex.join([*words, "--yes", *options.file_words()]))
+    def agree(difference: Difference) -> None:
+        if not yes:
+            _ask(options, difference, shlex.join([*words, "--yes", *options.file_words()]))
 
     return agree
 
 
 def _ask(options: Options, difference: Difference, command: str) -> None:
-    names = ", ".join(reversed(difference.removed))
+    names = ", ".join(difference.machines)
     if options.json or not _is_terminal():
         raise ConfigDrift(
             f"the lab has {difference.lab}, lab.yaml says {difference.file}: {names} would be removed,"

@@ -36,11 +36,6 @@ class Difference:
     machines: tuple[str, ...] = ()
 
     @property
-    def removed(self) -> tuple[str, ...]:
-        """Return the machines that `up` would remove."""
-        return self.machines if self.key == WORKERS and not self.refused else ()
-
-    @property
     def text(self) -> str:
         """Return both values in words."""
         names = ", ".join(self.machines[:SHOWN]) + (", ..." if self.machines[SHOWN:] else "")

@@ -8,7 +8,7 @@ from provision.config.inventory import Inventory, worker_names
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift
 from provision.lab.context import Context
-from provision.lab.differences import WORKERS, by_number
+from provision.lab.differences import WORKERS, Difference, by_number
 from provision.lab.ownership import strays
 from provision.providers.base import LabMachine, Provider
 from provision.providers.vagrant import Machines
@@ -27,6 +27,16 @@ def workers_that_leave(
     found = strays(config, folder, provider, machines)
     left = [machine for machine in found if machine.name not in wanted and workers.fullmatch(machine.name)]
     return sorted(left, key=lambda machine: by_number(machine.name), reverse=True)
+
+
+def fewer_workers(
+    config: ClusterConfig, inventory: Inventory, folder: Path, provider: Provider, machines: Machines
+) -> Difference | None:
+    """Return both numbers and who leaves, those included that Vagrant has lost; None where nobody does."""
+    names = [found.name for found in workers_that_leave(config, inventory, folder, provider, machines)]
+    made = [node for node in inventory.workers if node.name in machines.ids()]
+    lab, file = str(len(made) + len(names)), str(len(inventory.workers))
+    return Difference(WORKERS, lab, file, refused=False, machines=tuple(names)) if names else None
 
 
 def refuse_leaving(ctx: Context, why: str, hint: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from provision.config.inventory import Node, inventory_of
@@ -16,6 +16,7 @@ from provision.host.fit import check_host
 from provision.lab.context import Context
 from provision.lab.differences import Difference, compare
 from provision.lab.identity import another_lab
+from provision.lab.leaving import fewer_workers
 from provision.lab.reality import ANSWER_SECONDS, look
 from provision.lab.refusals import (
     SET_BACK,
@@ -71,13 +72,13 @@ def open_lab(
     report: Reporter,
     cancel: threading.Event,
     facts: HostFacts | None = None,
-    agree: Callable[[Sequence[Difference]], None] = lambda differences: None,
+    agree: Callable[[Difference], None] = lambda difference: None,
 ) -> Context:
     """Return the Context of a lab; raises ConfigError for a feature that is not implemented yet.
 
     With the `facts` of the host the lab is to be made: what this host cannot do is refused, and its software
-    is chosen at once. Without, that is found once it is needed. `agree` is told where lab.yaml and the lab
-    differ before any site is asked, and raises where that is not to be brought into the lab.
+    is chosen at once. Without, that is found once it is needed. `agree` is told of workers that are to be
+    removed before any site is asked, and raises where they are to stay.
     """
     inventory = inventory_of(config)
     for secret in config.proxy.secrets():
@@ -98,7 +99,9 @@ def open_lab(
         found = compare(config, inventory, reality)
         refuse_or_tell(found, report)
         refuse_impossible(config, inventory, workspace.root, provider, machines)
-        agree(found.differences)
+        fewer = fewer_workers(config, inventory, workspace.root, provider, machines)
+        if fewer is not None:
+            agree(fewer)
     software_of = SoftwareOf(config, workspace, report, cancel)
     if facts is None:
         decided, software = software_of.lazily()

@@ -15,6 +15,7 @@ from provision.lab.leaving import leaving
 from provision.lab.refusals import refuse_anothers_machines
 from provision.lab.removal import forget_ids, remove_machines
 from provision.providers.base import MISSING, RUNNING, LabMachine
+from provision.snapshots.manifests import READY
 from provision.snapshots.preconditions import manifests_of
 
 # How long pods may take to move, on fast machines: as long as two of them end, and their successors begin.
@@ -118,9 +119,9 @@ def _forgotten(ctx: Context) -> list[str]:
 
 
 def _tell_snapshots(ctx: Context, gone: list[str]) -> None:
-    """Tell which snapshots have a machine that is gone."""
+    """Tell which snapshots have a machine that is gone; `ready` is saved anew."""
     known, _ = manifests_of(ctx).all()
-    older = [name for name, manifest in known.items() if set(gone) & set(manifest.ids)]
+    older = [name for name, found in known.items() if name != READY and set(gone) & set(found.ids)]
     if older:
         ctx.report.warn(
             f"saved with {', '.join(gone)}, and cannot be restored any more: {', '.join(older)};"

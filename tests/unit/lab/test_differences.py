@@ -133,16 +133,16 @@ def test_machines_of_one_kind_may_differ() -> None:
 
 def test_more_workers_are_made_and_fewer_are_removed() -> None:
     (more,) = compared(workers={"count": 3}).differences
-    assert (more.key, more.refused, more.removed) == ("workers.count", False, ())
+    assert (more.key, more.refused, more.machines) == ("workers.count", False, ())
     (fewer,) = compared(workers={"count": 1}).differences
-    assert (fewer.refused, fewer.removed) == (False, ("lab-w2",))
+    assert (fewer.refused, fewer.machines) == (False, ("lab-w2",))
     assert fewer.text == "the lab has 2 (lab-w2), lab.yaml says 1"
 
 
 def test_no_control_plane_is_removed() -> None:
     made = dataclasses.replace(LAB.made, machines={**MACHINES, "lab-cp2": Size(2, 3072, 12)})
     (fewer,) = compared(dataclasses.replace(LAB, made=made)).differences
-    assert (fewer.key, fewer.refused, fewer.removed) == ("controlPlanes.count", True, ())
+    assert (fewer.key, fewer.refused, fewer.machines) == ("controlPlanes.count", True, ("lab-cp2",))
 
 
 def test_a_machine_that_is_gone_is_made_again() -> None:
