@@ -74,6 +74,7 @@ def remove_command(options: Options, name: str, yes: bool, force: bool) -> None:
     from provision.config.edit import with_workers
     from provision.lab.opening import read_lab
     from provision.lifecycle.scale import refuse_to_remove, remove
+    from provision.lifecycle.up import up
 
     words = ["kubelab", "node", "remove", name, *(["--force"] if force else [])]
     options.resume = shlex.join([*words, *(["--yes"] if yes else []), *options.file_words()])
@@ -85,7 +86,9 @@ def remove_command(options: Options, name: str, yes: bool, force: bool) -> None:
     count = wanted.workers.count
     agree = agreed(options, yes=yes, words=words)
     with making(options, agree, force=force, workers=count) as (lab, report):
-        remove(lab, report, options.file, text)
+        remove(lab, options.file, text)
+        options.resume = shlex.join(["kubelab", "up", *options.file_words()])
+        up(lab, report, options.file)
 
 
 @command.command("drain")

@@ -8,12 +8,10 @@ from provision.config.edit import KEY
 from provision.config.inventory import inventory_of
 from provision.config.schema import ClusterConfig
 from provision.engine.steps import run_steps
-from provision.errors import ConfigError
+from provision.errors import Cancelled, ConfigError
 from provision.host.files import write_output
 from provision.lab.context import Context
-from provision.lifecycle.up import up
 from provision.report.base import Reporter
-from provision.report.tee import TeeReporter
 from provision.steps.leave import LeaveStep
 
 
@@ -39,8 +37,11 @@ def write_count(file: Path, text: str, config: ClusterConfig, report: Reporter) 
     report.info(f"{file} says {KEY}: {config.workers.count} now")
 
 
-def remove(ctx: Context, report: TeeReporter, lab_file: Path, text: str) -> None:
-    """Remove what a lab of fewer workers has too many; then write `text` as its lab.yaml, and run `up`."""
-    run_steps((LeaveStep(),), ctx, report, clock=ctx.clock, cancel=ctx.cancel)
-    write_count(lab_file, text, ctx.config, report)
-    up(ctx, report, lab_file)
+def remove(ctx: Context, lab_file: Path, text: str) -> None:
+    """Remove what a lab of fewer workers has too many; then write `text` as its lab.yaml."""
+    try:
+        run_steps((LeaveStep(),), ctx, ctx.report, clock=ctx.clock, cancel=ctx.cancel)
+    except Cancelled:
+        hint = "the same command goes on from here; kubelab up lets the node stay"
+        raise Cancelled("the removal was interrupted", hint=hint) from None
+    write_count(lab_file, text, ctx.config, ctx.report)

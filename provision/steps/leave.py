@@ -9,7 +9,7 @@ from __future__ import annotations
 from provision.cluster.draining import cordon_to_leave, drain
 from provision.cluster.health import Object, condition
 from provision.config.inventory import worker_names
-from provision.errors import LabError, ToolFailed, in_one_line
+from provision.errors import Cancelled, LabError, ToolFailed, in_one_line
 from provision.lab.context import Context
 from provision.lab.leaving import leaving
 from provision.lab.refusals import refuse_anothers_machines
@@ -35,14 +35,14 @@ class LeaveStep:
 
     def apply(self, ctx: Context) -> None:
         refuse_anothers_machines(ctx)
-        gone = leaving(ctx)
-        for machine in gone:
-            self._remove(ctx, machine)
+        gone: list[str] = []
+        try:
+            for machine in leaving(ctx):
+                self._remove(ctx, machine)
+                gone.append(machine.name)
+        finally:
+            _tell_snapshots(ctx, gone)
         forget_ids(ctx, *_forgotten(ctx))
-        if gone:
-            ctx.provider.remove_left_disks(ctx.config)
-        ctx.host_keys.forget_others(ctx.machines.ids())
-        _tell_snapshots(ctx, [machine.name for machine in gone])
 
     def plan(self, ctx: Context) -> str:
         names = ", ".join(machine.name for machine in leaving(ctx))
@@ -56,33 +56,43 @@ class LeaveStep:
             self._take_out(ctx, machine)
         ctx.report.progress(f"removing {name}", self.id)
         remove_machines(ctx, name)
+        ctx.provider.remove_left_disks(ctx.config)
         forget_ids(ctx, name)
+        ctx.host_keys.forget_others(ctx.machines.ids())
         ctx.report.info(f"removed {name}")
 
     def _take_out(self, ctx: Context, machine: LabMachine) -> None:
-        """Drain a node, and delete its Node; what keeps the cluster from it is passed over with `force`."""
-        name, patience = machine.name, ctx.patience(ASK_SECONDS)
-        state = ctx.provider.states([machine.id]).get(machine.id, MISSING)
+        """Drain a node, and delete its Node; with `force` it may fail, and the step `members` does the rest."""
         try:
-            node = patience.insist(lambda _: node_of(ctx, name), f"the Node {name}")
-            if why := _why_undrained(node, state):
-                ctx.report.info(f"{name} is not drained: {why}")
-            elif node is not None:
-                ctx.report.progress(f"draining {name}", self.id)
-                patience.insist(lambda _: cordon_to_leave(ctx.kubectl, node), f"{name}: kubectl cordon")
-                drain(ctx.kubectl, name, ctx.patience(DRAIN_SECONDS), force=ctx.force)
-            if node is not None:
-                patience.insist(
-                    lambda _: ctx.kubectl("delete", "node", name, "--ignore-not-found"),
-                    f"{name}: kubectl delete node",
-                )
-        except ToolFailed as error:
-            if not ctx.force:
+            self._ask(ctx, machine)
+        except Cancelled:
+            raise
+        except LabError as error:
+            if ctx.force:
+                ctx.report.warn(f"{machine.name} is removed all the same: {in_one_line(error)}")
+            elif isinstance(error, ToolFailed):
                 raise LabError(
-                    f"{name} is not removed, as the API server does not answer: {in_one_line(error)}",
+                    f"{machine.name} cannot be taken out of the cluster: {in_one_line(error)}",
                     hint="kubelab status; --force removes it all the same",
                 ) from error
-            ctx.report.warn(f"{name} is not drained: {in_one_line(error)}")
+            else:
+                raise
+
+    def _ask(self, ctx: Context, machine: LabMachine) -> None:
+        name, patience = machine.name, ctx.patience(ASK_SECONDS)
+        state = ctx.provider.states([machine.id]).get(machine.id, MISSING)
+        node = patience.insist(lambda _: node_of(ctx, name), f"the Node {name}")
+        if why := _why_undrained(node, state):
+            ctx.report.info(f"{name} is not drained: {why}")
+        elif node is not None:
+            ctx.report.progress(f"draining {name}", self.id)
+            patience.insist(lambda _: cordon_to_leave(ctx.kubectl, node), f"{name}: kubectl cordon")
+            drain(ctx.kubectl, name, ctx.patience(DRAIN_SECONDS), force=ctx.force)
+        if node is not None:
+            patience.insist(
+                lambda _: ctx.kubectl("delete", "node", name, "--ignore-not-found"),
+                f"{name}: kubectl delete node",
+            )
 
 
 def why_silent(ctx: Context) -> str:
