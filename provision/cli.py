@@ -24,6 +24,7 @@ COMMANDS = {
     "up": "Create the cluster, or continue creating it.",
     "stop": "Shut all machines down, or save their memory.",
     "start": "Let a stopped lab run again.",
+    "node": "List, add, remove, drain, stop and start single nodes.",
     "list": "List all your labs on this host.",
     "diff": "Show where lab.yaml and the lab differ.",
     "status": "Show machines, nodes and pods.",

@@ -94,6 +94,10 @@ class Workspace:
         """Return the file in which Vagrant keeps the hypervisor's id of `node`."""
         return self.root / ".vagrant" / "machines" / node / provider / "id"
 
+    def machine_folders(self) -> list[str]:
+        """Return the names of the machines, of any lab, that Vagrant keeps anything of in this folder."""
+        return sorted(folder.name for folder in (self.root / ".vagrant" / "machines").glob("*"))
+
     def has_machines(self) -> bool:
         """Return whether Vagrant has made a machine of this lab."""
         return bool(self.machines_made())

@@ -2,63 +2,99 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
-import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 import click
 
 from provision.commands.common import Options, common_options, reporting
 from provision.commands.completing import steps
+from provision.commands.consent import Agree, agreed, asking
 
-
-def _asking(options: Options, *, restart: bool) -> Callable[[str], bool] | None:
-    """Return what answers whether machines may be restarted; None where nobody can be asked."""
-    if restart:
-        return lambda question: True
-    if options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return None
-    return click.confirm
+if TYPE_CHECKING:
+    from provision.lab.context import Context
+    from provision.report.tee import TeeReporter
 
 
 @click.command("up", short_help="Create the cluster, or continue creating it.")
 @click.option("--from", "from_id", shell_complete=steps, help="Start at this step.")
 @click.option("--until", "until_id", shell_complete=steps, help="Stop after this step.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--yes", is_flag=True, help="Remove the workers that lab.yaml has no more without asking.")
+@click.option("--force", is_flag=True, help="Remove them though pods are lost, or budgets broken.")
 @click.option("--restart", is_flag=True, help="Restart machines for another memory or other CPUs, unasked.")
 @common_options
 def command(
-    options: Options, from_id: str | None, until_id: str | None, dry_run: bool, restart: bool
+    options: Options,
+    from_id: str | None,
+    until_id: str | None,
+    dry_run: bool,
+    yes: bool,
+    force: bool,
+    restart: bool,
 ) -> None:
     """Create the cluster of lab.yaml, or continue creating it.
 
     Steps that are done already are skipped: on a ready cluster `up` changes nothing. After a failure or
     Ctrl-C, run it again to continue.
 
-    Another memory or other CPUs in lab.yaml are applied by restarting machines, one after the other: on a
+    Where lab.yaml has fewer workers than the lab, the highest-numbered ones are drained and removed, after a
+    question. Another memory or other CPUs are applied by restarting machines, one after the other: on a
     terminal `up` asks before, elsewhere it wants --restart.
+    """
+    from provision.lifecycle.up import dry_run as plan
+    from provision.lifecycle.up import up
+
+    given = {"--yes": yes, "--force": force, "--restart": restart}
+    flags = [flag for flag, is_given in given.items() if is_given]
+    options.resume = shlex.join(["kubelab", "up", *flags, *options.file_words()])
+    agree = agreed(options, yes=yes or dry_run, words=["kubelab", "up", *flags])
+    with making(options, agree, force=force, restart=restart, locked=not dry_run) as (lab, report):
+        if dry_run:
+            plan(lab, from_id, until_id)
+        else:
+            up(lab, report, options.file, from_id, until_id)
+
+
+@contextmanager
+def making(
+    options: Options,
+    agree: Agree,
+    *,
+    force: bool = False,
+    restart: bool = False,
+    locked: bool = True,
+    workers: int | None = None,
+) -> Iterator[tuple[Context, TeeReporter]]:
+    """Give a lab that is to be made as lab.yaml says, or with that many `workers`, and its reporter.
+
+    With its lock held (`locked`), and once what was interrupted before is done. Whether machines may be
+    restarted for another size is asked before, but for `restart`.
     """
     from provision.host.facts import gather
     from provision.lab.opening import open_lab, read_lab
     from provision.lifecycle.consent import require_consent
     from provision.lifecycle.start import go_on
-    from provision.lifecycle.up import dry_run as plan
-    from provision.lifecycle.up import up
     from provision.snapshots.recovery import recover
 
-    words = ["kubelab", "up", *(["--restart"] if restart else []), *options.file_words()]
-    options.resume = shlex.join(words)
     with reporting(options) as early:
         facts = gather()
         config, workspace = read_lab(options.file, facts=facts)
+        if workers is not None:
+            config = config.model_copy(
+                update={"workers": config.workers.model_copy(update={"count": workers})}
+            )
         early.close()
         with reporting(options, workspace) as report:
-            lab = open_lab(config, workspace, report, options.cancel, facts)
-            if dry_run:
-                plan(lab, from_id, until_id)
-            else:
-                require_consent(lab, _asking(options, restart=restart))
-                with workspace.lock():
+            lab = open_lab(config, workspace, report, options.cancel, facts, agree)
+            lab = dataclasses.replace(lab, force=force)
+            if locked:
+                require_consent(lab, asking(options, yes=restart))
+            with workspace.lock() if locked else nullcontext():
+                if locked:
                     recover(lab)
                     go_on(lab, options.file)
-                    up(lab, report, options.file, from_id, until_id)
+                yield lab, report

@@ -10,7 +10,7 @@ import hashlib
 import ipaddress
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from provision.config.addresses import POD_PREFIX, Role, offset_of
@@ -74,6 +74,10 @@ class Inventory:
             )
         return self.nodes[names.index(name)]
 
+    def chosen(self, names: Collection[str]) -> tuple[Node, ...]:
+        """Return the nodes called `names`; all of them without any."""
+        return tuple(node for node in self.nodes if not names or node.name in names)
+
 
 def inventory_of(config: ClusterConfig) -> Inventory:
     """Return the nodes that `config` asks for."""
@@ -113,6 +117,11 @@ def inventory_of(config: ClusterConfig) -> Inventory:
 def machine_names(lab: str) -> re.Pattern[str]:
     """Return the pattern of a lab's machine names, including nodes that were removed from lab.yaml."""
     return re.compile(rf"{re.escape(lab)}-(cp|w)\d+")
+
+
+def worker_names(lab: str) -> re.Pattern[str]:
+    """Return the pattern of the names of a lab's workers, including those that were removed from lab.yaml."""
+    return re.compile(rf"{re.escape(lab)}-w\d+")
 
 
 def lab_of_machine(name: str) -> str | None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Literal
 
 # `up` applies it, or refuses it before anything is written, or applies a larger number and refuses a smaller,
-# or applies it by restarting machines, if the user agrees.
-Answer = Literal["applied", "refused", "grows", "restarts"]
+# or applies both, the smaller one after it asked; or applies it by restarting machines, if the user agrees.
+Answer = Literal["applied", "refused", "grows", "both ways", "restarts"]
 
 ANSWERS: dict[str, Answer] = {
     "name": "refused",
@@ -33,7 +33,7 @@ ANSWERS: dict[str, Answer] = {
     "controlPlanes.labels": "applied",
     "controlPlanes.taints": "applied",
     "workers": "refused",
-    "workers.count": "grows",
+    "workers.count": "both ways",
     "workers.cpus": "restarts",
     "workers.memory": "restarts",
     "workers.disk": "refused",

@@ -33,6 +33,8 @@ from provision.workspace import Workspace
 class Context:
     """The lab, access to its machines and cluster, and the reporter.
 
+    `force`: a node leaves though pods on it are lost, or a disruption budget is broken.
+
     The values that `config` leaves open are decided where a lab is made, or was; see `software`.
     """
 
@@ -50,6 +52,7 @@ class Context:
     snapshots: Callable[[threading.Event], SnapshotBackend]
     cancel: threading.Event = field(default_factory=threading.Event)
     pace: Pace = field(default_factory=Pace)
+    force: bool = False
 
     @property
     def clock(self) -> RealClock:

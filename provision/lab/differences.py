@@ -23,6 +23,7 @@ from provision.report.base import Reporter
 MIB_A_GIB = 1024
 SHOWN = 4
 UNSAID = "the lab does not say it"
+WORKERS = "workers.count"
 # What only the cluster knows.
 OF_CLUSTER = ("kubernetes", "runtime", "cni", "network.pods", "network.services")
 
@@ -133,14 +134,20 @@ def _difference(key: str, lab: object, file: object, machines: Sequence[str] = (
 
 
 def _counts(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Iterator[Difference]:
-    """Yield where machines are missing, which `up` makes, or are too many, which it does not remove."""
+    """Yield where machines are missing, which `up` makes, or are too many, of which it removes workers."""
     for key, begin in (("controlPlanes", f"{config.name}-cp"), ("workers", f"{config.name}-w")):
         wanted = {node.name for node in inventory.nodes if node.name.startswith(begin)}
         there = {name for name in reality.made.machines if name.startswith(begin)}
         if wanted != there:
-            removed = tuple(sorted(there - wanted))
-            refused = bool(removed) or ANSWERS[f"{key}.count"] == "refused"
+            removed = tuple(sorted(there - wanted, key=by_number))
+            answer = ANSWERS[f"{key}.count"]
+            refused = answer == "refused" or (bool(removed) and answer == "grows")
             yield Difference(f"{key}.count", str(len(there)), str(len(wanted)), refused, removed)
+
+
+def by_number(name: str) -> tuple[int, str]:
+    """Return what sorts the machines of one kind by their numbers: lab-w2 before lab-w10."""
+    return len(name), name
 
 
 def _in_words(name: str, value: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from provision.config.inventory import Node, inventory_of
@@ -13,8 +14,9 @@ from provision.extensions import PROVIDERS, SNAPSHOTS
 from provision.host.facts import HostFacts, acceleration, gather
 from provision.host.fit import check_host
 from provision.lab.context import Context
-from provision.lab.differences import compare
+from provision.lab.differences import Difference, compare
 from provision.lab.identity import another_lab
+from provision.lab.leaving import fewer_workers
 from provision.lab.reality import ANSWER_SECONDS, look
 from provision.lab.refusals import (
     SET_BACK,
@@ -70,11 +72,13 @@ def open_lab(
     report: Reporter,
     cancel: threading.Event,
     facts: HostFacts | None = None,
+    agree: Callable[[Difference], None] = lambda difference: None,
 ) -> Context:
     """Return the Context of a lab; raises ConfigError for a feature that is not implemented yet.
 
     With the `facts` of the host the lab is to be made: what this host cannot do is refused, and its software
-    is chosen at once. Without, that is found once it is needed.
+    is chosen at once. Without, that is found once it is needed. `agree` is told of workers that are to be
+    removed before any site is asked, and raises where they are to stay.
     """
     inventory = inventory_of(config)
     for secret in config.proxy.secrets():
@@ -92,8 +96,12 @@ def open_lab(
         refuse_another_lab(config, workspace.root, provider, machines)
         seconds = ANSWER_SECONDS * acceleration(facts).factor
         reality = look(config, inventory, workspace, provider, machines, seconds=seconds, cancel=cancel)
-        refuse_or_tell(compare(config, inventory, reality), report)
+        found = compare(config, inventory, reality)
+        refuse_or_tell(found, report)
         refuse_impossible(config, inventory, workspace.root, provider, machines)
+        fewer = fewer_workers(config, inventory, workspace.root, provider, machines)
+        if fewer is not None:
+            agree(fewer)
     software_of = SoftwareOf(config, workspace, report, cancel)
     if facts is None:
         decided, software = software_of.lazily()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from provision.config.inventory import Inventory, machine_names
+from provision.config.inventory import Inventory, machine_names, worker_names
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, ConfigError
 from provision.lab import ownership
 from provision.lab.context import Context
-from provision.lab.differences import Comparison, Difference, tell
+from provision.lab.differences import WORKERS, Comparison, Difference, tell
 from provision.providers.base import STOPPED, LabMachine, Provider
 from provision.providers.vagrant import Machines
 from provision.report.base import Reporter
@@ -44,7 +44,7 @@ def refuse_impossible(
             key="name",
             hint="choose another name: its nodes are called NAME-cp1, NAME-w1 and so on",
         )
-    refuse_unknown_machines(config, inventory, folder, provider, machines)
+    refuse_unknown_machines(config, inventory, folder, provider, machines, workers_leave=True)
     provider.refuse_network(config, inventory)
 
 
@@ -76,21 +76,30 @@ def refuse_another_lab(config: ClusterConfig, folder: Path, provider: Provider, 
 
 
 def refuse_unknown_machines(
-    config: ClusterConfig, inventory: Inventory, folder: Path, provider: Provider, machines: Machines
+    config: ClusterConfig,
+    inventory: Inventory,
+    folder: Path,
+    provider: Provider,
+    machines: Machines,
+    *,
+    workers_leave: bool = False,
 ) -> None:
     """Raise ConfigDrift where a machine is there of a node that lab.yaml has no more, or without its id.
 
     A machine that a killed `vagrant up` left half made is none of these: Vagrant keeps the id before it
-    starts a machine.
+    starts a machine. Nor is one of a worker, where `workers_leave`: it is still to be removed.
     """
-    wanted = {node.name for node in inventory.nodes}
+    wanted, workers = {node.name for node in inventory.nodes}, worker_names(config.name)
     found = ownership.strays(config, folder, provider, machines)
+    if workers_leave:
+        found = [each for each in found if each.name in wanted or not workers.fullmatch(each.name)]
     removed = sorted(machine.name for machine in found if machine.name not in wanted)
     if removed:
+        left = all(map(workers.fullmatch, removed))
         raise ConfigDrift(
-            f"{', '.join(removed)} runs, and lab.yaml has it no more",
-            key="workers.count",
-            hint="set the count back, or start over: kubelab destroy, then kubelab up",
+            f"{', '.join(removed)} is there, and lab.yaml has it no more",
+            key=WORKERS if left else "controlPlanes.count",
+            hint="kubelab up, from its first step, removes it; or set the count back" if left else WAYS,
         )
     states = provider.states([machine.id for machine in found])
     lost = sorted(machine.name for machine in found if states.get(machine.id, STOPPED) != STOPPED)

@@ -12,10 +12,13 @@ BOOT_SECONDS = 60.0
 
 
 class BootStep:
-    """Every node lets kubelab in."""
+    """Every node lets kubelab in, or those called `names` alone."""
 
     id = "boot"
     title = "Nodes booted"
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
 
     def is_done(self, ctx: Context) -> bool:
         def greeted(node: Node) -> bool:
@@ -24,7 +27,7 @@ class BootStep:
             except ConnectFailed:
                 return False
 
-        return all(on_all(ctx.inventory.nodes, greeted, ctx.cancel).values())
+        return all(on_all(ctx.inventory.chosen(self.names), greeted, ctx.cancel).values())
 
     def apply(self, ctx: Context) -> None:
         def wait(node: Node) -> None:
@@ -37,7 +40,7 @@ class BootStep:
                 hint="kubelab status; the machine's console: virsh console",
             )
 
-        on_all(ctx.inventory.nodes, wait, ctx.cancel)
+        on_all(ctx.inventory.chosen(self.names), wait, ctx.cancel)
 
     def plan(self, ctx: Context) -> str:
         return "wait until every node has booted"

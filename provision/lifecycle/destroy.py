@@ -7,11 +7,11 @@ import time
 
 from provision.cluster.kubeconfig import files_of_user, take_out
 from provision.config.inventory import machine_names
-from provision.errors import Cancelled, LabError, MissingTool, VagrantError, in_one_line
+from provision.errors import LabError, in_one_line
 from provision.host.files import remove_with_leftovers
 from provision.lab.context import Context
-from provision.lab.ownership import ownership_of
 from provision.lab.refusals import refuse_anothers_machines
+from provision.lab.removal import forget_ids, remove_machines
 from provision.verify import record
 
 
@@ -23,18 +23,8 @@ def destroy(ctx: Context) -> None:
     Also works on an incomplete lab, or when machines were removed without Vagrant.
     """
     refuse_anothers_machines(ctx)
-    # Vagrant forgets them while it removes the machines.
-    own = ownership_of(ctx.config, ctx.workspace.root, ctx.machines)
     start = time.monotonic()
-    _forget_snapshots(ctx)
-    try:
-        ctx.machines.destroy()
-    except (MissingTool, VagrantError) as error:
-        ctx.report.warn(
-            f"Vagrant failed, so the machines are removed through the hypervisor: {error.message}"
-        )
-    left = ctx.provider.lab_machines(ctx.config, own.ids)
-    ctx.provider.remove([machine for machine in left if own.covers(machine)])
+    remove_machines(ctx)
     ctx.provider.remove_rest(ctx.config)
     _forget_context(ctx)
     _forget(ctx)
@@ -43,16 +33,6 @@ def destroy(ctx: Context) -> None:
         f"removed the lab {ctx.config.name} in {seconds:.1f} s; the box and the bundle stay in the cache"
     )
     ctx.report.result({"lab": ctx.config.name, "seconds": round(seconds, 1)})
-
-
-def _forget_snapshots(ctx: Context) -> None:
-    """Remove the hypervisor's records of the snapshots: Vagrant would take minutes to delete them."""
-    try:
-        ctx.snapshots(ctx.cancel).forget(list(ctx.machines.known_ids().values()))
-    except Cancelled:
-        raise
-    except LabError as error:
-        ctx.report.info(f"Vagrant will delete the snapshots, which takes longer: {error.message}")
 
 
 def _forget_context(ctx: Context) -> None:
@@ -78,6 +58,4 @@ def _forget(ctx: Context) -> None:
     record.forget(space)
     shutil.rmtree(space.snapshots, ignore_errors=True)
     ours = machine_names(ctx.config.name)
-    for folder in (space.root / ".vagrant" / "machines").glob("*"):
-        if ours.fullmatch(folder.name):
-            shutil.rmtree(folder, ignore_errors=True)
+    forget_ids(ctx, *filter(ours.fullmatch, space.machine_folders()))

@@ -10,6 +10,7 @@ from provision.errors import Cancelled, ConfigError, StepFailed, WaitTimeout
 from provision.lab import start_record
 from provision.lab.context import Context
 from provision.lab.halted import START
+from provision.lab.leaving import refuse_leaving
 from provision.lab.readiness import what_is_missing
 from provision.lab.refusals import refuse_anothers_machines
 from provision.lab.start_record import UNKNOWN, StartRecord
@@ -22,6 +23,9 @@ from provision.steps.machines import NetworkStep
 from provision.steps.nodes import NodesStep
 from provision.verify.examine import prove
 
+TO_UP = "kubelab up removes it; or set the count back"
+SET_BACK = "set the count back and run kubelab start; then lower it again, and run kubelab up"
+
 
 def start(ctx: Context, lab_file: Path) -> None:
     """Start every machine of a lab that was made, bring its cluster back, and run the quick checks.
@@ -32,6 +36,8 @@ def start(ctx: Context, lab_file: Path) -> None:
     refuse_anothers_machines(ctx)
     begin = ctx.clock.now()
     changed = not _is_up(ctx)
+    if changed:
+        refuse_leaving(ctx, "all machines of a lab start together", SET_BACK if _is_kept(ctx) else TO_UP)
     proved = _bring_back(ctx, lab_file) if changed else 0.0
     seconds = ctx.clock.now() - begin
     if changed:
@@ -47,9 +53,10 @@ def go_on(ctx: Context, lab_file: Path) -> None:
 
     Vagrant knows of neither. Where a machine is missing, all others are let run, and `up` does the rest.
     """
-    kept = SAVED in ctx.machines.states().values()
-    if not kept and start_record.read(ctx.workspace) is None:
+    if not _is_kept(ctx):
         return
+    # The cluster would wait for a node that does not start, and nothing could be drained.
+    refuse_leaving(ctx, "they leave only a lab that runs, or is off without its memory", SET_BACK)
     ctx.report.info("the lab was stopped: first it is started")
     if _what_is_unmade(ctx):
         run_steps((NetworkStep(),), ctx, ctx.report, clock=ctx.clock, cancel=ctx.cancel)
@@ -57,6 +64,11 @@ def go_on(ctx: Context, lab_file: Path) -> None:
         start_record.remove(ctx.workspace)
     else:
         _bring_back(ctx, lab_file)
+
+
+def _is_kept(ctx: Context) -> bool:
+    """Return whether the memory of a machine is kept, or a start was interrupted."""
+    return SAVED in ctx.machines.states().values() or start_record.read(ctx.workspace) is not None
 
 
 def _bring_back(ctx: Context, lab_file: Path) -> float:

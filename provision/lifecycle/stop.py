@@ -30,16 +30,7 @@ def stop(ctx: Context) -> None:
         tell_nothing_to_do(ctx)
         return
     with told(ctx, "Machines shut down"):
-        paused = [ids[name] for name, state in ctx.machines.states().items() if state == PAUSED]
-        if paused:
-            # Whoever stands still cannot heed a button.
-            ctx.provider.resume(paused)
-        late = _shut_down(ctx)
-        for name in late:
-            ctx.report.warn(f"{name} did not shut down in {ctx.scaled(PATIENCE):.0f} s: it is switched off")
-        on_each(ctx, late, ctx.provider.power_off, "cannot be switched off", HINT)
-        require_off(ctx)
-    ctx.disconnect()
+        late = switch_off(ctx)
     if SAVED not in ctx.machines.states().values():
         start_record.remove(ctx.workspace)
     seconds = ctx.clock.now() - begin
@@ -49,15 +40,35 @@ def stop(ctx: Context) -> None:
     ctx.report.next_commands([START])
 
 
-def machines_on(ctx: Context) -> dict[str, str]:
-    """Return the machines, node -> id, that run or are paused."""
+def switch_off(ctx: Context, *names: str) -> dict[str, str]:
+    """Shut machines down, all or those of the nodes `names`, and switch off what is late.
+
+    Returns the late ones (node -> id).
+    """
+    ids = machines_on(ctx, *names)
+    paused = [ids[name] for name, state in ctx.machines.states().items() if state == PAUSED and name in ids]
+    if paused:
+        # Whoever stands still cannot heed a button.
+        ctx.provider.resume(paused)
+    late = _shut_down(ctx, *names)
+    for name in late:
+        ctx.report.warn(f"{name} did not shut down in {ctx.scaled(PATIENCE):.0f} s: it is switched off")
+    on_each(ctx, late, ctx.provider.power_off, "cannot be switched off", HINT)
+    require_off(ctx, *names)
+    ctx.disconnect()
+    return late
+
+
+def machines_on(ctx: Context, *names: str) -> dict[str, str]:
+    """Return the machines, node -> id, that run or are paused; of `names` alone where some are given."""
     ids, states = ctx.machines.ids(), ctx.machines.states()
-    return {name: ids[name] for name, state in states.items() if state in (RUNNING, PAUSED)}
+    on = {name: ids[name] for name, state in states.items() if state in (RUNNING, PAUSED)}
+    return {name: machine for name, machine in on.items() if not names or name in names}
 
 
-def require_off(ctx: Context) -> None:
+def require_off(ctx: Context, *names: str) -> None:
     """Raise LabError where the hypervisor reported success, and a machine still runs."""
-    if still := machines_on(ctx):
+    if still := machines_on(ctx, *names):
         raise LabError(
             f"the hypervisor reported no error, but {', '.join(still)} is not off", hint="kubelab status"
         )
@@ -76,25 +87,25 @@ def tell_nothing_to_do(ctx: Context) -> None:
 
 
 @contextmanager
-def told(ctx: Context, title: str) -> Iterator[None]:
+def told(ctx: Context, title: str, step: str = STEP) -> Iterator[None]:
     """Report the body as a step."""
     began = ctx.clock.now()
-    ctx.report.step_started(STEP, title)
+    ctx.report.step_started(step, title)
     try:
         yield
     except BaseException as error:
         shown = Cancelled("interrupted") if isinstance(error, KeyboardInterrupt) else error
-        ctx.report.step_failed(STEP, ctx.clock.now() - began, shown)
+        ctx.report.step_failed(step, ctx.clock.now() - began, shown)
         raise
-    ctx.report.step_done(STEP, ctx.clock.now() - began)
+    ctx.report.step_done(step, ctx.clock.now() - began)
 
 
-def _shut_down(ctx: Context) -> dict[str, str]:
+def _shut_down(ctx: Context, *names: str) -> dict[str, str]:
     """Press all power buttons until the machines are off; return those (node -> id) that are not in time."""
     clock = ctx.clock
     end = clock.now() + ctx.scaled(PATIENCE)
     press = clock.now()
-    while (left := machines_on(ctx)) and clock.now() < end:
+    while (left := machines_on(ctx, *names)) and clock.now() < end:
         if clock.now() >= press:
             on_each(ctx, left, ctx.provider.shut_down, "cannot be shut down", HINT)
             press = clock.now() + PRESS_AGAIN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from provision.engine.waiting import poll_until
 from provision.errors import MachineBusy
@@ -24,31 +24,37 @@ HINTS = {
 
 
 class WakeStep:
-    """Every machine of the lab runs."""
+    """Every machine of the lab runs, or those of the nodes `names` alone."""
 
     id = "machines"
     title = "Virtual machines"
 
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
     def is_done(self, ctx: Context) -> bool:
         states = ctx.machines.states()
-        return all(states.get(node.name) == RUNNING for node in ctx.inventory.nodes)
+        return all(states.get(node.name) == RUNNING for node in ctx.inventory.chosen(self.names))
 
     def apply(self, ctx: Context) -> None:
-        wake(ctx)
+        wake(ctx, *self.names)
 
     def plan(self, ctx: Context) -> str:
-        return f"start {', '.join(node.name for node in ctx.inventory.nodes)}"
+        return f"start {', '.join(node.name for node in ctx.inventory.chosen(self.names))}"
 
 
-def wake(ctx: Context) -> None:
-    """Let all machines that exist run; those with kept memory run on at the same moment."""
+def wake(ctx: Context, *names: str) -> None:
+    """Let machines that exist run, all or those of the nodes `names`.
+
+    Those with kept memory run on at the same moment.
+    """
 
     def attempt() -> bool:
         try:
-            _start(ctx, ctx.machines.states())
+            _start(ctx, _states(ctx, names))
         finally:
             # Also after Ctrl-C: what was loaded must not stand still.
-            _run_on(ctx)
+            _run_on(ctx, names)
         return True
 
     poll_until(
@@ -62,6 +68,11 @@ def wake(ctx: Context) -> None:
     )
 
 
+def _states(ctx: Context, names: Collection[str]) -> dict[str, str]:
+    states = ctx.machines.states()
+    return {name: state for name, state in states.items() if not names or name in names}
+
+
 def _start(ctx: Context, states: Mapping[str, str]) -> None:
     ids = ctx.machines.ids()
     for state, hint in HINTS.items():
@@ -69,19 +80,19 @@ def _start(ctx: Context, states: Mapping[str, str]) -> None:
         on_each(ctx, off, ctx.provider.start, "does not start", hint)
 
 
-def _run_on(ctx: Context) -> None:
+def _run_on(ctx: Context, names: Collection[str]) -> None:
     """Let paused machines run on, all at once where the provider can."""
     try:
-        _resume_paused(ctx, ctx.cancel)
+        _resume_paused(ctx, names, ctx.cancel)
     finally:
         # Also after Ctrl-C, and where the hypervisor did nothing and said that all is well.
         with interrupts_held():
-            _resume_paused(ctx, threading.Event())
+            _resume_paused(ctx, names, threading.Event())
 
 
-def _resume_paused(ctx: Context, cancel: threading.Event) -> None:
+def _resume_paused(ctx: Context, names: Collection[str], cancel: threading.Event) -> None:
     ids = ctx.machines.ids()
-    paused = [ids[name] for name, state in ctx.machines.states().items() if state == PAUSED]
+    paused = [ids[name] for name, state in _states(ctx, names).items() if state == PAUSED]
     if not paused:
         return
     if ctx.config.provider in SNAPSHOTS:

@@ -51,8 +51,8 @@ class Machines(Protocol):
     def add_box(self, box: BoxReference) -> None:
         """Make a box known to Vagrant, unless it is."""
 
-    def destroy(self) -> None:
-        """Remove every machine."""
+    def destroy(self, *names: str) -> None:
+        """Remove every machine, or those of the nodes `names` alone."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,12 @@ class VagrantMachines:
         if not self.box_folder(box).exists():
             self._vagrant("box", "add", "--force", f"--provider={self.provider.name}", box.url)
 
-    def destroy(self) -> None:
-        """Run `vagrant destroy`, if Vagrant has made anything here."""
-        if self.workspace.has_vagrantfile() and self.known_ids():
-            self._vagrant("destroy", "--force", "--no-parallel")
+    def destroy(self, *names: str) -> None:
+        """Run `vagrant destroy`, if Vagrant has made anything here; of `names`, for those that it made."""
+        known = self.known_ids()
+        made = [name for name in names if name in known]
+        if self.workspace.has_vagrantfile() and (made if names else known):
+            self._vagrant("destroy", "--force", "--no-parallel", *made)
 
     def _ids(self, names: Iterable[str]) -> dict[str, str]:
         files = {name: self.workspace.machine_id_file(name, self.provider.name) for name in names}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 
-from provision.config.inventory import Node
+from provision.config.inventory import Node, worker_names
 from provision.errors import ResourceError, SnapshotError
 from provision.lab.context import Context
 from provision.lab.halted import next_command
+from provision.lab.leaving import leaving
 from provision.providers.base import MISSING, RUNNING, STOPPED, SnapshotBackend, Space
 from provision.snapshots.manifests import Manifest, Manifests
 
@@ -25,11 +26,20 @@ def manifests_of(ctx: Context) -> Manifests:
 
 
 def machine_ids(ctx: Context) -> dict[str, str]:
-    """Return node name -> machine id of all nodes; raises SnapshotError when a node has no machine."""
+    """Return node name -> machine id of all nodes.
+
+    Raises SnapshotError when a node has no machine, or lab.yaml has no more a worker that is there: it would
+    be left at another point in time.
+    """
     ids = ctx.machines.ids()
     missing = [node.name for node in ctx.inventory.nodes if node.name not in ids]
     if missing:
         raise SnapshotError(f"{', '.join(missing)} has no machine", hint="kubelab up")
+    if more := [machine.name for machine in leaving(ctx)]:
+        raise SnapshotError(
+            f"the lab has {', '.join(more)} too, and lab.yaml has it no more",
+            hint="kubelab up removes it; or set workers.count back",
+        )
     return {node.name: ids[node.name] for node in ctx.inventory.nodes}
 
 
@@ -38,9 +48,7 @@ def restorable(ctx: Context, backend: SnapshotBackend, name: str) -> tuple[Manif
     manifest = manifests_of(ctx).read(name)
     ids = machine_ids(ctx)
     others_fit = "kubelab snapshot list shows which snapshots can be restored"
-    if set(manifest.ids) != set(ids):
-        was, now = ", ".join(manifest.ids), ", ".join(ids)
-        raise SnapshotError(f"`{name}` has the nodes {was}, but the lab has {now}", hint=others_fit)
+    _refuse_other_nodes(manifest, ids, others_fit)
     others = [node for node, machine in ids.items() if manifest.ids[node] != machine]
     if others:
         raise SnapshotError(
@@ -55,6 +63,26 @@ def restorable(ctx: Context, backend: SnapshotBackend, name: str) -> tuple[Manif
             hint=f"kubelab snapshot delete {name}; {others_fit}",
         )
     return manifest, ids
+
+
+def _refuse_other_nodes(manifest: Manifest, ids: Mapping[str, str], others_fit: str) -> None:
+    """Raise SnapshotError where the lab has other nodes than a snapshot, and say how it gets the same."""
+    name = manifest.name
+    gone = [node for node in manifest.ids if node not in ids]
+    more = [node for node in ids if node not in manifest.ids]
+    if gone:
+        also = f", and the lab has {', '.join(more)} instead" if more else ""
+        raise SnapshotError(
+            f"`{name}` was saved with {', '.join(gone)}, which the lab has no more{also}:"
+            " a machine that is made again is another one",
+            hint=f"kubelab snapshot delete {name}; {others_fit}",
+        )
+    if more:
+        workers = len(list(filter(worker_names(manifest.lab).fullmatch, manifest.ids)))
+        raise SnapshotError(
+            f"`{name}` was saved before {', '.join(more)} came, which would be left at another point in time",
+            hint=f"set workers.count to {workers} and run kubelab up, which removes it; {others_fit}",
+        )
 
 
 def check_held(backend: SnapshotBackend, ids: Mapping[str, str], name: str) -> None:

@@ -53,15 +53,23 @@ class HostKeys:
         wanted = self.missing(ids)
         runners = {node.name: self._first_contact(node) for node in wanted}
         lines = on_all(wanted, lambda node: self._ask(node, runners[node.name], ids[node.name]), self.cancel)
-        current = {_mark(node, ids[node.name]) for node in self.inventory.nodes if node.name in ids}
-        kept = {mark: line for mark, line in self._read().items() if mark in current}
-        kept |= {_mark(node, ids[node.name]): lines[node.name] for node in wanted}
-        text = "".join(f"{line}\n" for line in kept.values())
-        write_atomic(self.workspace.known_hosts, text, mode=PRIVATE)
-        write_atomic(self.workspace.ssh_config, ssh_config(self.workspace, self.inventory), mode=PRIVATE)
+        self._keep(ids, {_mark(node, ids[node.name]): lines[node.name] for node in wanted})
         for runner in runners.values():
             runner.trust_recorded_key()
         return list(runners.values())
+
+    def forget_others(self, ids: Mapping[str, str]) -> None:
+        """Remove the keys of all machines but those in `ids`, and their part of the ssh_config."""
+        if self.workspace.known_hosts.is_file():
+            self._keep(ids, {})
+
+    def _keep(self, ids: Mapping[str, str], new: dict[str, str]) -> None:
+        """Write the known keys of the machines `ids`, and `new` ones (mark -> line), and the ssh_config."""
+        current = {_mark(node, ids[node.name]) for node in self.inventory.nodes if node.name in ids}
+        kept = {mark: line for mark, line in self._read().items() if mark in current} | new
+        text = "".join(f"{line}\n" for line in kept.values())
+        write_atomic(self.workspace.known_hosts, text, mode=PRIVATE)
+        write_atomic(self.workspace.ssh_config, ssh_config(self.workspace, self.inventory), mode=PRIVATE)
 
     def _first_contact(self, node: Node) -> ParamikoRunner:
         return ParamikoRunner(self.endpoint(node, pin=True), timeout=self.scaled(10), cancel=self.cancel)

@@ -32,7 +32,7 @@ def data(ctx: Context, found: Status) -> dict[str, Any]:
         "kubernetes": ctx.config.kubernetes,
         "time": timestamp(found.time),
         "healthy": found.healthy,
-        "nodes": _nodes(ctx, found),
+        "nodes": nodes(ctx, found),
         "control_plane": _components(found) if asked else None,
         "failing": found.failing,
         "pods": _pods(found.pods) if asked else None,
@@ -49,7 +49,7 @@ def data(ctx: Context, found: Status) -> dict[str, Any]:
     }
 
 
-def _nodes(ctx: Context, found: Status) -> list[dict[str, Any]]:
+def nodes(ctx: Context, found: Status) -> list[dict[str, Any]]:
     """Return the nodes of lab.yaml, then any others in the cluster."""
     rows = []
     for node in ctx.inventory.nodes:

@@ -30,14 +30,8 @@ def gather(ctx: Context) -> Status:
     """Ask everything that can be asked; the result says what did not answer. Raises Cancelled."""
     now = dt.datetime.now(dt.UTC)
     unknown: dict[str, str] = {}
-    states: Mapping[str, str] | None = None
-    try:
-        # Asked first, so that nothing waits for a machine that is powered off.
-        states = ctx.machines.states()
-    except Cancelled:
-        raise
-    except LabError as error:
-        unknown["machines"] = f"the hypervisor does not answer: {in_one_line(error)}"
+    # Asked first, so that nothing waits for a machine that is powered off.
+    states = _states(ctx, unknown)
     blocked = _blocked(ctx, states)
     if blocked:
         unknown |= dict.fromkeys(("cluster", "readyz", "certificates"), blocked)
@@ -64,6 +58,36 @@ def gather(ctx: Context) -> Status:
     return dataclasses.replace(found, problems=texts)
 
 
+def gather_nodes(ctx: Context) -> Status:
+    """Ask for the machines and the Nodes alone; the result says what did not answer. Raises Cancelled."""
+    unknown: dict[str, str] = {}
+    states, objects = _states(ctx, unknown), None
+    try:
+        if blocked := _blocked(ctx, states):
+            raise LabError(blocked)
+        objects = _objects(_kubectl(ctx), "nodes")
+    except Cancelled:
+        raise
+    except LabError as error:
+        unknown["cluster"] = in_one_line(error)
+    return Status(time=dt.datetime.now(dt.UTC), states=states, objects=objects, unknown=unknown)
+
+
+def _states(ctx: Context, unknown: dict[str, str]) -> Mapping[str, str] | None:
+    """Return the states of the machines; where the hypervisor does not answer, None, and note why."""
+    try:
+        return ctx.machines.states()
+    except Cancelled:
+        raise
+    except LabError as error:
+        unknown["machines"] = f"the hypervisor does not answer: {in_one_line(error)}"
+        return None
+
+
+def _kubectl(ctx: Context) -> Kubectl:
+    return dataclasses.replace(ctx.kubectl, deadline=ctx.scaled(ANSWER_SECONDS))
+
+
 def _blocked(ctx: Context, states: Mapping[str, str] | None) -> str:
     """Return why the cluster cannot be asked, or an empty string."""
     first = ctx.inventory.first.name
@@ -79,9 +103,6 @@ def _blocked(ctx: Context, states: Mapping[str, str] | None) -> str:
 
 
 def _cluster_questions(ctx: Context, states: Mapping[str, str] | None) -> dict[str, Callable[[], Any]]:
-    def kubectl() -> Kubectl:
-        return dataclasses.replace(ctx.kubectl, deadline=ctx.scaled(ANSWER_SECONDS))
-
     def certificates() -> list[Expiry]:
         known = states or {}
         running = [node for node in ctx.inventory.control_planes if known.get(node.name, RUNNING) == RUNNING]
@@ -90,17 +111,17 @@ def _cluster_questions(ctx: Context, states: Mapping[str, str] | None) -> dict[s
         return sorted(found, key=lambda each: each.end)
 
     return {
-        "cluster": lambda: _objects(kubectl()),
+        "cluster": lambda: _objects(_kubectl(ctx), KINDS, "--all-namespaces"),
         "readyz": lambda: failing_checks(
-            kubectl(), "/readyz", patience=ctx.scaled(PATIENCE), clock=ctx.clock
+            _kubectl(ctx), "/readyz", patience=ctx.scaled(PATIENCE), clock=ctx.clock
         ),
         "certificates": certificates,
     }
 
 
-def _objects(kubectl: Kubectl) -> list[Object]:
+def _objects(kubectl: Kubectl, *what: str) -> list[Object]:
     try:
-        return kubectl.items(KINDS, "--all-namespaces")
+        return kubectl.items(*what)
     except ToolFailed as error:
         raise LabError(f"the API server does not answer: {in_one_line(error)}") from error
 

@@ -32,7 +32,7 @@ def show(ctx: Context, found: Status) -> None:
     """Print the status, the problems and the next command."""
     report, known, now = ctx.report, data(ctx, found), found.time
     report_unfinished(ctx.workspace, report)
-    report.table("Nodes", NODE_COLUMNS, _node_rows(known, now))
+    report.table("Nodes", NODE_COLUMNS, node_rows(known["nodes"], now, asked=bool(known["pods"])))
     if known["control_plane"]:
         rows = [[pod["component"], pod["node"], *_pod_cells(pod, now)] for pod in known["control_plane"]]
         report.table("Control plane", ["component", *POD_COLUMNS], rows)
@@ -67,13 +67,14 @@ def watch(ctx: Context, *, redraw: bool, failure: Callable[[], Exception | None]
         ctx.clock.sleep(WATCH_SECONDS)
 
 
-def _node_rows(known: Data, now: dt.datetime) -> list[list[str]]:
+def node_rows(nodes: Sequence[Data], now: dt.datetime, *, asked: bool) -> list[list[str]]:
+    """Return the rows of the table of nodes; `asked` says whether the cluster answered."""
     rows = []
-    for node in known["nodes"]:
+    for node in nodes:
         machine = node["machine"] or ("unknown" if node["in_lab"] else "not in lab.yaml")
         state = "Ready" if node["ready"] else "NotReady"
         if node["ready"] is None:
-            state = "not in the cluster" if known["pods"] else "unknown"
+            state = "not in the cluster" if asked else "unknown"
         state += ", cordoned" if node["cordoned"] else ""
         cells = [node["name"], node["role"], node["address"], machine, state]
         rows.append([*cells, node["version"] or "", _age(node["created"], now)])

@@ -10,8 +10,10 @@ from provision.steps.control_plane import ControlPlaneStep
 from provision.steps.decision import DecisionStep
 from provision.steps.host import HostStep
 from provision.steps.join import JoinStep
+from provision.steps.leave import LeaveStep
 from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
 from provision.steps.marks import MarksStep
+from provision.steps.members import MembersStep
 from provision.steps.nodes import NodesStep
 from provision.steps.ready import ReadyStep
 from provision.steps.sizes import SizesStep
@@ -23,6 +25,8 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     BundleStep(),
     CniCheckStep(),
     BoxStep(),
+    # Before Vagrant forgets the machines of those that go.
+    LeaveStep(),
     VagrantfileStep(),
     NetworkStep(),
     SizesStep(),
@@ -30,6 +34,7 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     NodesStep(),
     # The workers' join waits by itself for what the control plane has not made yet.
     Together(ControlPlaneStep(), JoinStep()),
+    MembersStep(),
     Together(CniStep(), MarksStep(), ReadyStep()),
     SnapshotStep(),
 )

@@ -27,10 +27,13 @@ IMPORT_SECONDS = 120.0
 
 
 class NodesStep:
-    """Nodes prepared for kubeadm, all at once, each in one round trip."""
+    """Nodes prepared for kubeadm, all or those called `names`, at once and each in one round trip."""
 
     id = "nodes"
     title = "Nodes prepared"
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
 
     def estimate(self, ctx: Context) -> float | None:
         return 1.0 * ctx.acceleration.factor
@@ -46,7 +49,7 @@ class NodesStep:
             return found.ok
 
         before = ctx.pace.slowness
-        done = all(on_all(ctx.inventory.nodes, probe, ctx.cancel).values())
+        done = all(on_all(ctx.inventory.chosen(self.names), probe, ctx.cancel).values())
         if ctx.pace.slowness >= WORTH_TELLING > before:
             ctx.report.info(
                 f"the machines are {ctx.pace.slowness:.1f} times slower than usual:"
@@ -63,7 +66,7 @@ class NodesStep:
             with contextlib.closing(ctx.connect(node).shell()) as shell:
                 set_clock(shell, node.name, deadline=ctx.scaled(20))
 
-        on_all(ctx.inventory.nodes, prepare, ctx.cancel, ctx.report)
+        on_all(ctx.inventory.chosen(self.names), prepare, ctx.cancel, ctx.report)
 
     def plan(self, ctx: Context) -> str:
         return "write hosts, resolver, CNI and routes on every node; bring images that are missing there"

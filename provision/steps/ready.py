@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from provision.cluster import cordons
-from provision.errors import ToolFailed
 from provision.lab.context import Context
 from provision.lab.readiness import wait_until_ready, what_is_missing
 
@@ -18,20 +16,10 @@ class ReadyStep:
         return (3.0 + ctx.cni.settle_seconds / 4) * ctx.acceleration.factor
 
     def is_done(self, ctx: Context) -> bool:
-        return not what_is_missing(ctx) and not _left_cordoned(ctx)
+        return not what_is_missing(ctx)
 
     def apply(self, ctx: Context) -> None:
-        for node in _left_cordoned(ctx):
-            cordons.uncordon(ctx.kubectl, node)
         wait_until_ready(ctx, self.id)
 
     def plan(self, ctx: Context) -> str:
         return "wait until every node and pod is Ready"
-
-
-def _left_cordoned(ctx: Context) -> list[str]:
-    """Return the nodes that an `up` which was killed while it restarted them could not give back to pods."""
-    try:
-        return cordons.cordoned(ctx.kubectl)
-    except ToolFailed:
-        return []

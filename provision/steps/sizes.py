@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provision.cluster import cordons
+from provision.cluster import draining
 from provision.cluster.health import condition
 from provision.config.inventory import Node
 from provision.engine.waiting import poll_until
@@ -61,7 +61,7 @@ def _give(ctx: Context, node: Node) -> None:
     if boot:
         _wait_until_back(ctx, node, boot)
     if moved:
-        cordons.uncordon(ctx.kubectl, node.name)
+        draining.uncordon(ctx.kubectl, node.name)
     ctx.report.info(f"{node.name} was restarted: it has {node.cpus} CPUs and {node.memory} MiB")
 
 
@@ -70,8 +70,8 @@ def _drain(ctx: Context, node: Node) -> bool:
     seconds = ctx.scaled(DRAIN_SECONDS)
     ctx.report.progress(f"{node.name}: moving pods away", SizesStep.id)
     try:
-        if not cordons.cordon(ctx.kubectl, node.name):
-            return False
+        found = ctx.kubectl.json("get", "node", node.name)
+        draining.cordon(ctx.kubectl, found)
     except ToolFailed as error:
         ctx.report.warn(f"{node.name} was not drained: {error.details or in_one_line(error)}")
         return False
@@ -82,7 +82,8 @@ def _drain(ctx: Context, node: Node) -> bool:
         # Without a controller, or with data in an emptyDir: these wait for their node instead.
         reason = (error.details or in_one_line(error)).splitlines()[0]
         ctx.report.info(f"{node.name}: not all pods move away, the others start again with it: {reason}")
-    return True
+    # One that the user cordoned stays so.
+    return draining.is_marked(found) or not draining.is_cordoned(found)
 
 
 def _shut_down(ctx: Context, name: str, machine: str) -> None:

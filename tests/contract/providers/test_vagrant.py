@@ -190,6 +190,15 @@ def test_a_box_is_added_once(machines: VagrantMachines, stub: Stub) -> None:
     assert machines.box_folder(BOX).is_relative_to(os.environ["VAGRANT_HOME"])
 
 
+def test_single_machines_are_destroyed_if_vagrant_made_them(machines: VagrantMachines, stub: Stub) -> None:
+    file = machines.workspace.machine_id_file("lab-w2", "libvirt")
+    file.parent.mkdir(parents=True)
+    file.write_text(id_of("lab-w2"))
+    machines.destroy("lab-w2", "lab-w3")
+    machines.destroy("lab-w3")
+    assert calls(machines) == ["destroy --force --no-parallel lab-w2"]
+
+
 def test_destroy_runs_only_when_there_is_something(machines: VagrantMachines, stub: Stub) -> None:
     machines.destroy()
     assert calls(machines) == []

@@ -50,10 +50,11 @@ class FakeMachines:
         self._called(f"add_box {box.name}")
         self.boxes.add(box.name)
 
-    def destroy(self) -> None:
-        self._called("destroy")
-        self.known.clear()
-        self.state.clear()
+    def destroy(self, *names: str) -> None:
+        self._called(" ".join(["destroy", *names]))
+        for name in names or list(self.known):
+            self.known.pop(name, None)
+            self.state.pop(name, None)
 
     def _called(self, what: str) -> None:
         self.calls.append(what)

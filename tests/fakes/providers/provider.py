@@ -117,6 +117,8 @@ class FakeProvider:
         names = [machine.name for machine in machines]
         self.calls.append(("remove", names))
         self.stray = [name for name in self.stray if name not in names]
+        for machine in machines:
+            self.machines.pop(machine.id, None)
 
     def remove_left_disks(self, config: ClusterConfig) -> None:
         self.calls.append(("remove_left_disks", config.name))

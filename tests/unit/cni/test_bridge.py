@@ -86,7 +86,7 @@ def test_every_node_reaches_the_pods_of_all_others_and_its_own_directly(node: No
 
 def test_a_lab_of_one_node_needs_no_route() -> None:
     config, inventory = lab(workers={"count": 0})
-    assert "ip route" not in Bridge().node_files(config, inventory, inventory.first)[NETWORK_SCRIPT]
+    assert "ip route replace" not in Bridge().node_files(config, inventory, inventory.first)[NETWORK_SCRIPT]
 
 
 def test_pods_meet_each_other_by_their_own_address_and_leave_the_lab_masqueraded() -> None:
@@ -102,6 +102,32 @@ def test_the_script_is_sound_and_fails_where_a_command_fails(tmp_path: Path) -> 
         (tmp_path / name).chmod(0o755)
     argv = ["/bin/sh", "-eu", "-c", script(NODES[0])]
     assert subprocess.run(argv, env={"PATH": str(tmp_path)}, check=False).returncode == 1
+
+
+ROUTES = """\
+10.32.11.0/24 dev cni0 proto kernel scope link src 10.32.11.1
+10.32.21.0/24 via 192.168.60.21 dev eth0
+10.32.22.0/24 via 192.168.60.99 dev eth0
+10.32.23.0/24 via 192.168.60.23 dev eth0
+"""
+
+
+def test_routes_to_nodes_that_are_gone_are_removed_and_no_others(tmp_path: Path) -> None:
+    (tmp_path / "routes").write_text(ROUTES)
+    (tmp_path / "nft").write_text("#!/bin/sh\n")
+    (tmp_path / "ip").write_text(
+        f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\ncase "$*" in *show*) /bin/cat {tmp_path}/routes;; esac\n'
+    )
+    for name in ("ip", "nft"):
+        (tmp_path / name).chmod(0o755)
+    argv = ["/bin/sh", "-eu", "-c", script(NODES[0])]
+    assert subprocess.run(argv, env={"PATH": str(tmp_path)}, check=False).returncode == 0
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert f"route show root {PODS}" in calls
+    assert [call for call in calls if "delete" in call] == [
+        "route delete 10.32.22.0/24 via 192.168.60.99",
+        "route delete 10.32.23.0/24 via 192.168.60.23",
+    ]
 
 
 def test_the_script_runs_again_without_harm() -> None:

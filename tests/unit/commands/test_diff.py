@@ -107,7 +107,6 @@ def written() -> dict[str, bytes]:
 
 EDITS = {
     "workers.disk": ("", "workers: {disk: 13GiB}\n"),
-    "workers.count": ("", "workers: {count: 1}\n"),
     "network.nodes": ("198.18.7.0/24", "198.18.8.0/24"),
     "network.pods": ("/24}", "/24, pods: 10.245.0.0/16}"),
     "network.services": ("/24}", "/24, services: 10.112.0.0/12}"),
@@ -147,6 +146,66 @@ def test_a_dry_run_tells_what_up_will_bring_into_the_lab(
     told = kubelab("up", "--dry-run", "--from", "decision", "--until", "decision")
     assert told.exit_code == 0
     assert "workers.count: the lab has 2, lab.yaml says 3" in told.stdout
+
+
+FEWER = ("", "workers: {count: 1}\n")
+
+
+def test_fewer_workers_need_a_yes_where_nobody_can_be_asked(
+    kubectl: StubKubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chosen(_: object) -> None:
+        raise AssertionError("a site may have been asked")
+
+    monkeypatch.setattr(SoftwareOf, "chosen", chosen)
+    monkeypatch.setattr("provision.lab.opening.check_host", lambda *_: None)
+    edit(*FEWER)
+    before = written()
+    told = kubelab("up", "--json")
+    assert told.exit_code == 2
+    error = json.loads(told.stdout.splitlines()[-1])
+    assert error["message"].startswith(
+        "workers.count: the lab has 2, lab.yaml says 1: lab-w2 would be removed"
+    )
+    assert error["hint"].startswith("kubelab up --yes removes it")
+    assert written() == before
+    assert kubelab("up").exit_code == 2
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("", 130)])
+def test_on_a_terminal_fewer_workers_are_asked_for(
+    kubectl: StubKubectl, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+) -> None:
+    monkeypatch.setattr("provision.commands.consent._is_terminal", lambda: True)
+    monkeypatch.setattr("provision.lab.opening.check_host", lambda *_: None)
+    edit(*FEWER)
+    before = written()
+    told = CliRunner().invoke(group, ["up"], input=answer)
+    assert "Remove lab-w2, with all that is on it?" in told.stdout
+    # click's own runner has an exit code of its own for a question without an answer.
+    assert told.exit_code == (1 if code == 130 else code)
+    assert written() == before
+
+
+def test_a_dry_run_shows_who_leaves_and_does_not_ask(
+    kubectl: StubKubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provision.lab.opening.check_host", lambda *_: None)
+    edit(*FEWER)
+    told = kubelab("up", "--dry-run", "--from", "leave", "--until", "leave")
+    assert told.exit_code == 0
+    assert "workers.count: the lab has 2 (lab-w2), lab.yaml says 1" in told.stdout
+    assert "drain and remove lab-w2" in told.stdout
+
+
+def test_diff_shows_who_leaves(kubectl: StubKubectl) -> None:
+    edit(*FEWER)
+    (difference,) = data(kubelab("diff", "--json"))["differences"]
+    assert (difference["key"], difference["answer"], difference["machines"]) == (
+        "workers.count",
+        "applied",
+        ["lab-w2"],
+    )
 
 
 @pytest.mark.parametrize("key", EDITS)

@@ -150,11 +150,18 @@ def test_what_a_node_has_of_its_own_is_no_difference_of_the_others() -> None:
     assert (found.key, found.lab, found.file) == ("nodes.lab-w1.memory", "4GiB", "3GiB")
 
 
-def test_more_workers_are_made_and_fewer_are_refused() -> None:
-    assert told(compared(workers={"count": 3})) == [("workers.count", "2", "3", False)]
+def test_more_workers_are_made_and_fewer_are_removed() -> None:
+    (more,) = compared(workers={"count": 3}).differences
+    assert (more.key, more.refused, more.machines) == ("workers.count", False, ())
     (fewer,) = compared(workers={"count": 1}).differences
-    assert (fewer.refused, fewer.machines) == (True, ("lab-w2",))
+    assert (fewer.refused, fewer.machines) == (False, ("lab-w2",))
     assert fewer.text == "the lab has 2 (lab-w2), lab.yaml says 1"
+
+
+def test_no_control_plane_is_removed() -> None:
+    made = dataclasses.replace(LAB.made, machines={**MACHINES, "lab-cp2": Size(2, 3072, 12)})
+    (fewer,) = compared(dataclasses.replace(LAB, made=made)).differences
+    assert (fewer.key, fewer.refused, fewer.machines) == ("controlPlanes.count", True, ("lab-cp2",))
 
 
 def test_a_machine_that_is_gone_is_made_again() -> None:

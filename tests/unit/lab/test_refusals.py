@@ -36,8 +36,8 @@ def refuse(provider: FakeProvider, folder: Path = Path("/lab")) -> None:
 
 
 def test_a_lab_that_can_be_made_is_not_refused(provider: FakeProvider) -> None:
-    # One half made by a run that was killed is made anew.
-    provider.stray = ["lab-w1"]
+    # One half made by a run that was killed is made anew, and a worker that lab.yaml has no more is removed.
+    provider.stray = ["lab-w1", "lab-w2"]
     refuse(provider)
     assert provider.calls == []
 
@@ -55,7 +55,7 @@ def other_machines(provider: FakeProvider) -> None:
 
 
 def removed_node(provider: FakeProvider) -> None:
-    provider.stray = ["lab-w2"]
+    provider.stray = ["lab-cp2"]
 
 
 def no_folder(provider: FakeProvider) -> None:
@@ -82,7 +82,7 @@ REFUSED = {
     no_folder: ("name: .*lab-cp1.*made by something else", "another name"),
     renamed: ("name: .*that of saved", "name it as before"),
     lost_id: ("name: lab-w1 runs.*lost its id", "bring back /lab/.vagrant"),
-    removed_node: ("workers.count: lab-w2", "kubelab destroy"),
+    removed_node: ("controlPlanes.count: lab-cp2", "kubelab destroy"),
     other_range: ("network.nodes: ", "kubelab destroy"),
 }
 

@@ -316,6 +316,27 @@ def test_up_wakes_a_saved_lab_to_which_a_node_was_added(lab: Lab, proofs: list[P
     assert (proofs, record(lab)) == ([], None)
 
 
+@pytest.mark.parametrize(("state", "hint"), [(STOPPED, "kubelab up"), (SAVED, "set the count back")])
+def test_a_lab_does_not_start_without_a_worker_that_is_to_leave(lab: Lab, state: str, hint: str) -> None:
+    set_machines(lab, state)
+    lab.provider.stray = ["lab-w3"]
+    with pytest.raises(
+        ConfigError, match=r"workers\.count: lab\.yaml says 2, and the lab has lab-w3 too"
+    ) as caught:
+        start(lab.ctx, FILE)
+    assert caught.value.hint.startswith(hint)
+    assert machines(lab) == {state}
+
+
+def test_up_does_not_wake_a_saved_lab_without_a_worker_that_is_to_leave(lab: Lab) -> None:
+    set_machines(lab, SAVED)
+    lab.provider.stray = ["lab-w3"]
+    with pytest.raises(ConfigError, match="lab-w3") as caught:
+        go_on(lab.ctx, FILE)
+    assert "kubelab start" in caught.value.hint
+    assert machines(lab) == {SAVED}
+
+
 def test_a_damaged_record_is_an_error_that_says_what_to_do(lab: Lab) -> None:
     set_machines(lab, SAVED)
     lab.ctx.workspace.start_record.write_text("{")

@@ -335,7 +335,24 @@ def test_a_snapshot_of_other_nodes_is_refused(lab: Lab) -> None:
     manifest = actions.save(lab.ctx, "a")
     store = preconditions.manifests_of(lab.ctx)
     store.write(manifest.model_copy(update={"nodes": manifest.nodes[:2]}))
-    assert "has the nodes lab-cp1, lab-w1, but the lab has" in not_restored(lab).message
+    refused = not_restored(lab)
+    assert "`a` was saved before lab-w2 came" in refused.message
+    assert "set workers.count to 1 and run kubelab up" in refused.hint
+    gone = manifest.nodes[1].model_copy(update={"name": "lab-w3"})
+    store.write(manifest.model_copy(update={"nodes": (*manifest.nodes, gone)}))
+    refused = not_restored(lab)
+    assert "`a` was saved with lab-w3, which the lab has no more" in refused.message
+    assert "kubelab snapshot delete a" in refused.hint
+
+
+def test_a_worker_that_is_still_to_leave_would_be_left_behind(lab: Lab) -> None:
+    actions.save(lab.ctx, "a")
+    lab.provider.folder, lab.provider.stray = lab.ctx.workspace.root, ["lab-w3"]
+    refused = not_restored(lab)
+    assert "the lab has lab-w3 too" in refused.message
+    assert "kubelab up removes it" in refused.hint
+    with pytest.raises(SnapshotError, match="lab-w3"):
+        actions.save(lab.ctx, "b")
 
 
 def test_save_first_is_not_done_for_a_restore_that_cannot_be(lab: Lab) -> None:

@@ -158,7 +158,7 @@ def test_a_node_that_left_the_file_is_refused_and_not_touched(lab: Lab, running:
         up(lab)
     assert isinstance(caught.value.cause, ConfigDrift)
     assert caught.value.exit_code == 2
-    assert "destroy" in caught.value.hint
+    assert "kubelab up, from its first step" in caught.value.hint
     assert (lab.provider.calls, lab.machines.calls) == ([], done)
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from provision.cluster.cordons import ANNOTATION
+from provision.cluster.draining import MARK
 from provision.errors import ConfigDrift, StepFailed, WaitTimeout
 from provision.lifecycle.consent import require_consent
 from provision.providers.base import PAUSED, RUNNING, STOPPED, Size
-from provision.steps.ready import ReadyStep
+from provision.steps.members import MembersStep
 from provision.steps.sizes import SizesStep
 from tests.fakes.lab import Lab
 from tests.fakes.power import set_machines, stoppable_lab
@@ -81,10 +81,10 @@ def test_pods_are_moved_away_before_and_let_in_again_after(lab: Lab) -> None:
     calls = [call for call in lab.kubectl.calls if "lab-w1" in call]
     words = [" ".join(call.split()[:2]) for call in calls]
     assert words.index("drain lab-w1") > words.index("patch node")
-    patches = [call.partition("--patch=")[2] for call in calls if "patch" in call]
+    patches = [call.partition(" -p ")[2] for call in calls if "patch" in call]
     assert [json.loads(text) for text in patches] == [
-        {"metadata": {"annotations": {ANNOTATION: "true"}}, "spec": {"unschedulable": True}},
-        {"metadata": {"annotations": {ANNOTATION: None}}, "spec": {"unschedulable": None}},
+        {"metadata": {"annotations": {MARK: "true"}}, "spec": {"unschedulable": True}},
+        {"metadata": {"annotations": {MARK: None}}, "spec": {"unschedulable": None}},
     ]
     # Pods that would be lost, or their data, are left to start again with their node.
     (drain,) = [call for call in calls if call.startswith("drain")]
@@ -103,9 +103,7 @@ def test_pods_that_do_not_move_keep_no_machine_from_its_size(lab: Lab) -> None:
 def test_a_node_that_the_user_cordoned_stays_so(lab: Lab) -> None:
     told(lab, "lab-w1", "first", cordoned=True)
     lab.run(SizesStep())
-    assert [
-        call for call in lab.kubectl.calls if call.startswith(("patch node lab-w1", "drain lab-w1"))
-    ] == []
+    assert [call for call in lab.kubectl.calls if call.startswith("patch node lab-w1")] == []
 
 
 def test_a_control_plane_is_not_drained(lab: Lab) -> None:
@@ -161,13 +159,13 @@ def test_the_plan_names_machines_and_both_values(lab: Lab) -> None:
 
 # What a killed `up` left
 
-MARKED = {"kind": "Node", "metadata": {"name": "lab-w1", "annotations": {ANNOTATION: "true"}}}
+MARKED = {"kind": "Node", "metadata": {"name": "lab-w1", "annotations": {MARK: "true"}}}
 
 
 def test_a_node_that_a_killed_up_left_cordoned_is_let_go(lab: Lab) -> None:
     lab.kubectl.answer("get nodes -o json", json.dumps({"items": [MARKED]}))
-    assert not ReadyStep().is_done(lab.ctx)
-    ReadyStep().apply(lab.ctx)
+    assert not MembersStep().is_done(lab.ctx)
+    MembersStep().apply(lab.ctx)
     assert any(call.startswith("patch node lab-w1") for call in lab.kubectl.calls)
 
 

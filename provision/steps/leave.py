@@ -1,0 +1,139 @@
+"""Workers that lab.yaml has no more: their pods move, and they and all that was kept of them go.
+
+The highest number goes first, one at a time. A run that is interrupted goes on where it ended: what is left
+is asked of the cluster and of the hypervisor.
+"""
+
+from __future__ import annotations
+
+from provision.cluster.draining import cordon, drain
+from provision.cluster.health import Object, condition
+from provision.config.inventory import worker_names
+from provision.errors import Cancelled, LabError, ToolFailed, in_one_line
+from provision.lab.context import Context
+from provision.lab.leaving import leaving
+from provision.lab.refusals import refuse_anothers_machines
+from provision.lab.removal import forget_ids, remove_machines
+from provision.providers.base import MISSING, RUNNING, LabMachine
+from provision.snapshots.manifests import READY
+from provision.snapshots.preconditions import manifests_of
+
+# How long pods may take to move, on fast machines: as long as two of them end, and their successors begin.
+DRAIN_SECONDS = 120.0
+# How long the API server may take for the rest.
+ASK_SECONDS = 30.0
+
+
+class LeaveStep:
+    """No machine of a worker is there that lab.yaml has no more."""
+
+    id = "leave"
+    title = "Workers that leave"
+
+    def is_done(self, ctx: Context) -> bool:
+        return not leaving(ctx) and not _forgotten(ctx)
+
+    def apply(self, ctx: Context) -> None:
+        refuse_anothers_machines(ctx)
+        gone: list[str] = []
+        try:
+            for machine in leaving(ctx):
+                self._remove(ctx, machine)
+                gone.append(machine.name)
+        finally:
+            _tell_snapshots(ctx, gone)
+        forget_ids(ctx, *_forgotten(ctx))
+
+    def plan(self, ctx: Context) -> str:
+        names = ", ".join(machine.name for machine in leaving(ctx))
+        return f"drain and remove {names}" if names else f"forget {', '.join(_forgotten(ctx))}"
+
+    def _remove(self, ctx: Context, machine: LabMachine) -> None:
+        name = machine.name
+        if silent := why_silent(ctx):
+            ctx.report.info(f"{name} is not drained: {silent}")
+        else:
+            self._take_out(ctx, machine)
+        ctx.report.progress(f"removing {name}", self.id)
+        remove_machines(ctx, name)
+        ctx.provider.remove_left_disks(ctx.config)
+        forget_ids(ctx, name)
+        ctx.host_keys.forget_others(ctx.machines.ids())
+        ctx.report.info(f"removed {name}")
+
+    def _take_out(self, ctx: Context, machine: LabMachine) -> None:
+        """Drain a node, and delete its Node; with `force` that may fail: the step `members` does the rest."""
+        try:
+            self._ask(ctx, machine)
+        except Cancelled:
+            raise
+        except LabError as error:
+            if ctx.force:
+                ctx.report.warn(f"{machine.name} is removed all the same: {in_one_line(error)}")
+            elif isinstance(error, ToolFailed):
+                raise LabError(
+                    f"{machine.name} cannot be taken out of the cluster: {in_one_line(error)}",
+                    hint="kubelab status; --force removes it all the same",
+                ) from error
+            else:
+                raise
+
+    def _ask(self, ctx: Context, machine: LabMachine) -> None:
+        name, patience = machine.name, ctx.patience(ASK_SECONDS)
+        state = ctx.provider.states([machine.id]).get(machine.id, MISSING)
+        node = patience.insist(lambda _: node_of(ctx, name), f"the Node {name}")
+        if why := _why_undrained(node, state):
+            ctx.report.info(f"{name} is not drained: {why}")
+        elif node is not None:
+            ctx.report.progress(f"draining {name}", self.id)
+            patience.insist(lambda _: cordon(ctx.kubectl, node), f"{name}: kubectl cordon")
+            drain(ctx.kubectl, name, ctx.patience(DRAIN_SECONDS), force=ctx.force)
+        if node is not None:
+            patience.insist(
+                lambda _: ctx.kubectl("delete", "node", name, "--ignore-not-found"),
+                f"{name}: kubectl delete node",
+            )
+
+
+def why_silent(ctx: Context) -> str:
+    """Return why there is no cluster that can be asked, or an empty string."""
+    if not ctx.workspace.kubeconfig.exists():
+        return "the lab has no cluster yet"
+    first = ctx.inventory.first.name
+    state = ctx.machines.states().get(first, MISSING)
+    return "" if state == RUNNING else f"machine {first} is {state}"
+
+
+def node_of(ctx: Context, name: str) -> Object | None:
+    """Return the Node called `name`; raises ToolFailed."""
+    return next((node for node in ctx.kubectl.items("nodes") if node["metadata"]["name"] == name), None)
+
+
+def _why_undrained(node: Object | None, state: str) -> str:
+    """Return why no pod can leave a node by itself, or an empty string."""
+    if node is None:
+        return "it is not in the cluster"
+    if state != RUNNING:
+        return f"its machine is {state}"
+    return "" if condition(node, "Ready") == "True" else "it is not Ready"
+
+
+def _forgotten(ctx: Context) -> list[str]:
+    """Return the workers that are gone, machine and all, of which Vagrant keeps something still."""
+    workers, wanted = worker_names(ctx.config.name), {node.name for node in ctx.inventory.nodes}
+    kept = [
+        name for name in ctx.workspace.machine_folders() if workers.fullmatch(name) and name not in wanted
+    ]
+    there = {machine.name for machine in leaving(ctx)} if kept else set()
+    return [name for name in kept if name not in there]
+
+
+def _tell_snapshots(ctx: Context, gone: list[str]) -> None:
+    """Tell which snapshots have a machine that is gone; `ready` is saved anew."""
+    known, _ = manifests_of(ctx).all()
+    older = [name for name, found in known.items() if name != READY and set(gone) & set(found.ids)]
+    if older:
+        ctx.report.warn(
+            f"saved with {', '.join(gone)}, and cannot be restored any more: {', '.join(older)};"
+            " kubelab snapshot delete removes them"
+        )

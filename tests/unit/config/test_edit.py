@@ -1,0 +1,76 @@
+"""One number of lab.yaml is changed, and nothing else; or nothing at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from provision.config.edit import with_workers
+from provision.errors import ConfigError
+
+
+def edited(folder: Path, text: str, count: int = 3) -> str:
+    file = folder / "lab.yaml"
+    file.write_bytes(text.encode())
+    found, config = with_workers(file, count)
+    assert config.workers.count == count
+    assert file.read_bytes() == text.encode()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "# mine\nname: lab\nworkers:\n  # how many\n  count: 2   # two\n  cpus: 2\n",
+            "# mine\nname: lab\nworkers:\n  # how many\n  count: 3   # two\n  cpus: 2\n",
+        ),
+        ("{name: lab, workers: {cpus: 2, count: 2}}", "{name: lab, workers: {cpus: 2, count: 3}}"),
+        ("name: lab\r\nworkers: {count: 12}\r\n", "name: lab\r\nworkers: {count: 3}\r\n"),
+        (
+            "\ufeffname: lab # \u00e9\nworkers: {count: 2}\n",
+            "\ufeffname: lab # \u00e9\nworkers: {count: 3}\n",
+        ),
+        (
+            "controlPlanes: {count: 1}\nname: lab\n'workers': {'count': 2}\n",
+            "controlPlanes: {count: 1}\nname: lab\n'workers': {'count': 3}\n",
+        ),
+    ],
+)
+def test_only_the_number_is_another_one(tmp_path: Path, text: str, expected: str) -> None:
+    assert edited(tmp_path, text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: lab\n",
+        "name: lab\nworkers: {cpus: 2}\n",
+        "name: lab\nworkers: {count: 0x2}\n",
+        "name: lab\nworkers: {count: !!int 2}\n",
+        "name: lab\nworkers: &all {count: &two 2}\n",
+        "name: lab\nworkers: {cpus: &n 2, count: *n}\n",
+        "name: lab\nworkers: &w {count: 1, cpus: 2}\ncontrolPlanes: *w\n",
+        "name: lab\ncontrolPlanes: {<<: &c {count: 1}}\nworkers: {<<: *c}\n",
+    ],
+)
+def test_where_it_is_no_plain_number_of_its_own_the_line_to_write_is_told(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"workers\.count: .*is not changed") as caught:
+        edited(tmp_path, text)
+    assert "count: 3" in caught.value.hint
+    assert (tmp_path / "lab.yaml").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "key"),
+    [
+        ("name: lab\nworkers: {count: 50}\n", 51, "workers.count: 51"),
+        ("name: lab\nnetwork: {nodes: 192.168.60.0/27}\nworkers: {count: 2}\n", 30, "network.nodes"),
+    ],
+)
+def test_what_lab_yaml_does_not_allow_is_refused_by_its_key(
+    tmp_path: Path, text: str, count: int, key: str
+) -> None:
+    with pytest.raises(ConfigError, match=key):
+        edited(tmp_path, text, count)
