@@ -62,7 +62,7 @@ class LeaveStep:
         ctx.report.info(f"removed {name}")
 
     def _take_out(self, ctx: Context, machine: LabMachine) -> None:
-        """Drain a node, and delete its Node; with `force` it may fail, and the step `members` does the rest."""
+        """Drain a node, and delete its Node; with `force` that may fail: the step `members` does the rest."""
         try:
             self._ask(ctx, machine)
         except Cancelled:
