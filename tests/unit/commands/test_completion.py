@@ -43,6 +43,7 @@ def test_the_script_of_a_shell_asks_kubelab(shell: str) -> None:
         (["ssh", "lab-w"], ["lab-w1"]),
         (["ssh", "--file", "other.yaml", ""], ["other-cp1"]),
         (["ssh", "lab-w1", ""], []),
+        (["node", "restart", "lab-w"], ["lab-w1"]),
         (["cp", "lab-w"], ["lab-w1:", "lab-w"]),
         (["cp", "x", "lab-c"], ["lab-cp1:", "lab-c"]),
         (["snapshot", "restore", ""], ["before-lesson", "ready"]),

@@ -10,6 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from provision.cli import group
+from provision.config.schema import ClusterConfig
+from provision.errors import ConfigError
+from provision.workspace import Workspace
 from tests.fakes.providers.ids import id_of
 from tests.fakes.providers.virsh import Host, install
 
@@ -106,17 +109,20 @@ def test_more_workers_than_there_may_be_are_refused(host: Host) -> None:
     assert Path("lab.yaml").read_text() == LAB
 
 
-def test_what_this_host_has_no_room_for_is_not_written(host: Host) -> None:
+def test_what_this_host_has_no_room_for_is_not_written(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(config: ClusterConfig, facts: object) -> None:
+        raise ConfigError(f"{config.workers.count} workers are too many", key="workers.memory")
+
+    monkeypatch.setattr("provision.host.fit.check_host", no_room)
     told = kubelab("node", "add", "--count", "48")
     assert told.exit_code == 2
+    assert "50 workers are too many" in told.stderr
     assert Path("lab.yaml").read_text() == LAB
 
 
 def test_a_lab_that_another_command_works_on_is_not_changed(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from provision.workspace import Workspace
-
     monkeypatch.setattr("provision.workspace.A_LOOK", 0)
     monkeypatch.setattr("provision.host.fit.check_host", lambda *_: None)
     with Workspace(Path.cwd(), "lab").lock():
