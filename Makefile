@@ -1,5 +1,5 @@
 # Each target is one line; `make lab` and `make test` work on a fresh Debian machine.
-.PHONY: lab check lint fast-tests test faults fuzz e2e e2e-busy e2e-faults e2e-mirror e2e-newcomer e2e-sabotage bench lock clean
+.PHONY: lab check lint fast-tests test faults fuzz e2e e2e-busy e2e-faults e2e-life e2e-mirror e2e-newcomer e2e-sabotage bench lock clean
 PYTHON ?= python3
 SUITE ?= bookworm
 ONLY ?=
@@ -45,6 +45,10 @@ e2e-busy: $(STAMP)
 # kubelab, libvirtd and the disk are broken on purpose; about 20 minutes on two cores without hardware virtualisation.
 e2e-faults: $(STAMP)
 	$(BIN)/kubelab doctor --fix --file tests/e2e_faults/lab.yaml && $(BIN)/pytest -s tests/e2e_faults
+
+# A lab whose file is edited, whose workers come and go, and that is off and on again; about 40 minutes.
+e2e-life: $(STAMP)
+	$(BIN)/kubelab doctor --fix --file tests/e2e_life/lab.yaml && $(BIN)/pytest -s tests/e2e_life
 
 # Needs the Debian packages skopeo and docker-registry.
 e2e-mirror: $(STAMP)
