@@ -27,6 +27,7 @@ CALLED = {
     "init": "provision.config.schema.sample",
     "render": READ_LAB,
     "up": READ_LAB,
+    "import x": "provision.translation.translate.translate",
     "list": "provision.status.labs.labs_of_user",
     "status": READ_LAB,
     "verify": READ_LAB,
@@ -128,7 +129,7 @@ def test_a_fault_in_any_command_is_told_with_its_kind_and_place(
     run: Run, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     monkeypatch.setattr(CALLED[call], raiser(KeyError("nowhere")))
-    arguments = ["--file", "new.yaml"] if call == "init" else []
+    arguments = ["--file", "new.yaml"] if call in ("init", "import x") else []
     # What follows a node is the command to run there.
     name, *rest = call.split()
     before, after = ([name], rest) if name == "ssh" else ([name, *rest], [])
