@@ -25,6 +25,8 @@ DEFINITION = f"""
 """
 DAEMONS = ("libvirtd", "virtqemud")
 MIB = 2**20
+# The unit of st_blocks, in bytes.
+BLOCK = 512
 
 
 @contextmanager
@@ -61,10 +63,13 @@ def kill_libvirtd() -> None:
 def full_disk(folder: Path = POOL_FOLDER, left_mib: int = 16) -> Iterator[None]:
     """Leave only so much room on the disk of a folder, for as long as this lasts."""
     ballast = folder / "kubelab-faults-ballast"
-    size = shutil.disk_usage(folder).free - left_mib * MIB
     try:
         with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+            # Others write meanwhile: what was free a moment ago need not be any more.
+            while (free := shutil.disk_usage(folder).free) > left_mib * MIB:
+                with suppress(OSError):
+                    size = os.fstat(file.fileno()).st_blocks * BLOCK
+                    os.posix_fallocate(file.fileno(), size, max(MIB, free - left_mib * MIB))
         yield
     finally:
         ballast.unlink(missing_ok=True)
