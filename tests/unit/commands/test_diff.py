@@ -17,6 +17,7 @@ from provision.lab.decision import Decision
 from provision.lab.opening import SoftwareOf
 from provision.providers.vagrantfile import network_xml
 from provision.workspace import WRITTEN_BY, Workspace
+from tests.fakes.checks.objects import node_object
 from tests.fakes.cluster.kubectl import StubKubectl
 from tests.fakes.config import make_config
 from tests.fakes.providers.virsh import Host, install
@@ -70,11 +71,7 @@ def kubectl(host: Host, tmp_path: Path) -> StubKubectl:
     metadata = {"name": "kubeadm-config", "namespace": "kube-system"}
     objects: list[dict[str, Any]] = [
         {"kind": "ConfigMap", "metadata": metadata, "data": {"ClusterConfiguration": CLUSTER}},
-        {
-            "kind": "Node",
-            "metadata": {"name": "lab-cp1"},
-            "status": {"nodeInfo": {"containerRuntimeVersion": "containerd://1.7.24"}},
-        },
+        node_object(inventory_of(make_config()).first),
     ]
     stub.answer(ASKED, json.dumps({"items": objects}))
     Path(".kubelab/lab/kubeconfig").write_text("{}")
