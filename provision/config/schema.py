@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from provision.config import marks, values
+from provision.config import marks, registries, values
 from provision.config.addresses import nodes_prefix, offset_of, pods_prefix
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
 from provision.config.document import explain, read_document
 from provision.config.lab_file import read_lab_file
 from provision.config.proxy import ProxyConfig
+from provision.config.resolvers import resolvers
 from provision.config.suggest import did_you_mean
 from provision.extensions import PROVIDERS
 from provision.templates import data
@@ -142,6 +143,9 @@ class ClusterConfig(_Model):
     network: Network = Network()
     artifacts: ArtifactsConfig = ArtifactsConfig.model_validate("auto")
     proxy: ProxyConfig = ProxyConfig.model_validate("none")
+    registry_mirrors: Annotated[dict[str, tuple[str, ...]], registries.mirrors()] = {}
+    insecure_registries: Annotated[tuple[str, ...], registries.insecure()] = ()
+    dns: Annotated[tuple[IPv4Address, ...], resolvers()] = ()
 
     @model_validator(mode="after")
     def _nodes_are_there(self) -> ClusterConfig:
@@ -156,6 +160,19 @@ class ClusterConfig(_Model):
                 )
             elif name in planes:
                 problems += _too_small(name, node)
+        if problems:
+            raise values.Problems(problems)
+        return self
+
+    @model_validator(mode="after")
+    def _resolvers_are_outside(self) -> ClusterConfig:
+        inside = {key: self.network.ranges()[key] for key in ("pods", "services")}
+        problems = [
+            (f"dns.{place}", f"{address} is in network.{key}, which CoreDNS serves; allowed: one outside")
+            for place, address in enumerate(self.dns)
+            for key, network in inside.items()
+            if address in network
+        ]
         if problems:
             raise values.Problems(problems)
         return self

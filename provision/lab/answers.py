@@ -57,6 +57,9 @@ ANSWERS: dict[str, Answer] = {
     "proxy.http": "applied",
     "proxy.https": "applied",
     "proxy.noProxy": "applied",
+    "registryMirrors": "applied",
+    "insecureRegistries": "applied",
+    "dns": "applied",
 }
 
 

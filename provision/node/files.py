@@ -22,8 +22,11 @@ class File:
     mode: int = PUBLIC
 
 
-def unpack_script(files: Mapping[str, File]) -> str:
-    """Return a script that writes `files` (absolute path -> File), all through one tar."""
+def unpack_script(files: Mapping[str, File], *, keep: bool = False) -> str:
+    """Return a script that writes `files` (absolute path -> File), all through one tar.
+
+    With `keep` those that are there already stay as they are.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path, file in sorted(files.items()):
@@ -32,7 +35,13 @@ def unpack_script(files: Mapping[str, File]) -> str:
             entry.size, entry.mode = len(payload), file.mode
             tar.addfile(entry, io.BytesIO(payload))
     text = base64.encodebytes(gzip.compress(buffer.getvalue(), mtime=0)).decode()
-    return f"base64 -d <<'FILES' | tar -xzf - -C / --no-same-owner --unlink-first\n{text}FILES\n"
+    existing = "--skip-old-files" if keep else "--unlink-first"
+    return f"base64 -d <<'FILES' | tar -xzf - -C / --no-same-owner {existing}\n{text}FILES\n"
+
+
+def sum_of(file: File) -> str:
+    """Return the digest that sha256sum has for a file."""
+    return hashlib.sha256(file.content.encode()).hexdigest()
 
 
 def same_files_script(files: Mapping[str, File]) -> str:
@@ -40,8 +49,5 @@ def same_files_script(files: Mapping[str, File]) -> str:
     if not files:
         # sha256sum fails where it has nothing to check.
         return ":\n"
-    sums = "".join(
-        f"{hashlib.sha256(file.content.encode()).hexdigest()}  {path}\n"
-        for path, file in sorted(files.items())
-    )
+    sums = "".join(f"{sum_of(file)}  {path}\n" for path, file in sorted(files.items()))
     return f"sha256sum --check --status - <<'SUMS'\n{sums}SUMS\n"

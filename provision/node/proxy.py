@@ -64,5 +64,5 @@ fi
 
 def probe_script(files: Mapping[str, File]) -> str:
     """Return a script that fails where a proxy is left that is not wanted, or containerd has another."""
-    unwanted = "" if ENVIRONMENT in files else f" && test ! -e {ENVIRONMENT}"
-    return f"test ! -e {CHANGED}{unwanted}"
+    unwanted = "" if ENVIRONMENT in files else f"test ! -e {ENVIRONMENT}\n"
+    return f"test ! -e {CHANGED}\n{unwanted}"

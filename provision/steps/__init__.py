@@ -16,6 +16,7 @@ from provision.steps.marks import MarksStep
 from provision.steps.members import MembersStep
 from provision.steps.nodes import NodesStep
 from provision.steps.ready import ReadyStep
+from provision.steps.resolvers import ResolversStep
 from provision.steps.sizes import SizesStep
 from provision.steps.snapshot import SnapshotStep
 
@@ -35,6 +36,7 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     # The workers' join waits by itself for what the control plane has not made yet.
     Together(ControlPlaneStep(), JoinStep()),
     MembersStep(),
+    ResolversStep(),
     Together(CniStep(), MarksStep(), ReadyStep()),
     SnapshotStep(),
 )

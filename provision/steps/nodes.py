@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from provision.cni.leftovers import probe_script as no_leftovers_script
 from provision.cni.leftovers import removal_script
 from provision.config.inventory import Node
 from provision.engine.parallel import on_all
+from provision.errors import Result
 from provision.host.proxies import LOOPBACK
 from provision.kubeadm.documents import PATCHES
 from provision.kubeadm.runtime import wait_for_runtime
 from provision.kubeadm.tuning import patches
 from provision.lab.context import Context
-from provision.node import images
+from provision.node import images, registries
 from provision.node.clock import set_clock
 from provision.node.emulation import apply_script, emulation_files
 from provision.node.files import File, same_files_script, unpack_script
 from provision.node.proxy import after_script, before_script, proxy_files
 from provision.node.proxy import probe_script as proxy_is_set_script
+from provision.node.resolvers import RESOLV_CONF, resolv_conf
 from provision.node.speed import MEASURE, WORTH_TELLING
 
 # How long one image may take to be unpacked, on fast machines.
@@ -42,14 +44,17 @@ class NodesStep:
         return ctx.scaled(120)
 
     def is_done(self, ctx: Context) -> bool:
-        def probe(node: Node) -> bool:
+        def probe(node: Node) -> Result:
             script = f"{MEASURE}{probe_script(ctx, node)}"
             found = ctx.connect(node).run(script, deadline=ctx.scaled(30), check=False, what="probe the node")
             ctx.pace.note(found.stdout, ctx.acceleration.factor)
-            return found.ok
+            return found
 
         before = ctx.pace.slowness
-        done = all(on_all(ctx.inventory.chosen(self.names), probe, ctx.cancel).values())
+        answers = on_all(ctx.inventory.chosen(self.names), probe, ctx.cancel)
+        done = all(found.ok for found in answers.values())
+        if done:
+            _tell_own(ctx, answers)
         if ctx.pace.slowness >= WORTH_TELLING > before:
             ctx.report.info(
                 f"the machines are {ctx.pace.slowness:.1f} times slower than usual:"
@@ -78,7 +83,7 @@ def node_files(ctx: Context, node: Node) -> dict[str, File]:
     files = {
         "/etc/hostname": File(f"{node.name}\n"),
         "/etc/hosts": File(f"127.0.0.1 localhost\n{hosts}"),
-        "/etc/resolv.conf": File(f"nameserver {ctx.inventory.gateway}\n"),
+        RESOLV_CONF: File(resolv_conf(ctx.config, ctx.inventory)),
     }
     files |= {path: File(text) for path, text in ctx.cni.node_files(ctx.config, ctx.inventory, node).items()}
     files |= emulation_files(ctx.acceleration)
@@ -100,6 +105,7 @@ test -S /run/containerd/containerd.sock
 {_network_active(ctx)}
 {images.probe_script(wanted_images(ctx))}
 {proxy_is_set_script(files)}
+{registries.probe_script(hosts_files(ctx))}
 """
 
 
@@ -111,6 +117,7 @@ def prepare_script(ctx: Context, node: Node) -> str:
 {before_script(files)}
 {unpack_script(files)}
 {after_script()}
+{registries.prepare_script(hosts_files(ctx))}
 {apply_script()}
 echo {node.name} > /proc/sys/kernel/hostname
 swapoff -a
@@ -124,10 +131,24 @@ if [ -f /etc/kubelab/network.sh ]; then systemctl restart lab-network; fi
 """
 
 
+def hosts_files(ctx: Context) -> dict[str, File]:
+    """Return the files of containerd's registries that lab.yaml asks for, where the user has none."""
+    return registries.hosts_files(ctx.config.registry_mirrors, ctx.config.insecure_registries)
+
+
 def wanted_images(ctx: Context) -> list[str]:
     """Return the names of the bundle's images; none where the bundle is not in the cache any more."""
     bundle = ctx.find_bundle()
     return sorted(image.ref for image in bundle.images()) if bundle is not None else []
+
+
+def _tell_own(ctx: Context, answers: Mapping[str, Result]) -> None:
+    """Tell which files of the user's own stand where lab.yaml asks for others."""
+    for name, found in answers.items():
+        for path in registries.own_files(found.stdout, hosts_files(ctx)):
+            ctx.report.info(
+                f"{name}: {path} is your own, and counts instead of lab.yaml; without it `up` writes one"
+            )
 
 
 def _bring_images(ctx: Context, node: Node, missing: Collection[str]) -> None:

@@ -86,6 +86,9 @@ ELSEWHERE = {
     "proxy.http",
     "proxy.https",
     "proxy.noProxy",
+    "registryMirrors",
+    "insecureRegistries",
+    "dns",
 }
 GROUPS = {"cni", "controlPlanes", "workers", "nodes", "network", "proxy"}
 
