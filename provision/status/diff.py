@@ -1,23 +1,15 @@
-"""What `kubelab diff` shows: where lab.yaml and the lab differ, the nodes' proxy included."""
+"""What `kubelab diff` shows: where lab.yaml and the lab differ, the nodes' own settings included."""
 
 from __future__ import annotations
 
-from provision.config.inventory import Node
 from provision.config.schema import ClusterConfig
-from provision.engine.parallel import on_all
-from provision.errors import Cancelled, LabError, in_one_line
-from provision.lab.answers import answer_to
 from provision.lab.context import Context
 from provision.lab.differences import Comparison, Difference, compare, tell_rest
 from provision.lab.identity import another_lab
 from provision.lab.reality import ANSWER_SECONDS, look
 from provision.lab.refusals import refuse_anothers_machines
-from provision.node.files import same_files_script
-from provision.node.proxy import probe_script, proxy_files
-from provision.providers.base import RUNNING
-from provision.steps.nodes import proxy_exempt
+from provision.status.settings import compare_settings
 
-PROXY = "proxy"
 IN_WORDS = {"refused": "refuses it", "applied": "applies it", "restarts": "restarts them for it"}
 
 
@@ -41,7 +33,7 @@ def find(ctx: Context, config: ClusterConfig) -> Comparison:
     )
     found = compare(config, ctx.inventory, reality)
     if found.is_there:
-        _compare_proxy(found, ctx)
+        compare_settings(found, ctx)
     return found
 
 
@@ -74,28 +66,3 @@ def _answer(difference: Difference) -> str:
     if difference.refused:
         return "refused"
     return "restarts" if difference.restarts else "applied"
-
-
-def _compare_proxy(found: Comparison, ctx: Context) -> None:
-    """Ask the nodes that run whether they have lab.yaml's proxy; no value is shown, it may be a secret."""
-    states = ctx.machines.states()
-    nodes = [node for node in ctx.inventory.nodes if states.get(node.name) == RUNNING]
-    files = proxy_files(ctx.config.proxy, proxy_exempt(ctx))
-    script = f"{same_files_script(files)}\n{probe_script(files)}"
-
-    def has_it(node: Node) -> bool:
-        deadline = ctx.scaled(ANSWER_SECONDS)
-        return ctx.connect(node).run(script, deadline=deadline, check=False, what="look for the proxy").ok
-
-    try:
-        others = tuple(name for name, same in on_all(nodes, has_it, ctx.cancel).items() if not same)
-    except Cancelled:
-        raise
-    except LabError as error:
-        found.unknown[PROXY] = in_one_line(error)
-        return
-    if not nodes:
-        found.unknown[PROXY] = "no machine runs"
-    if others:
-        said = "one" if ctx.config.proxy else "none"
-        found.differences.append(Difference(PROXY, "another", said, answer_to(PROXY) == "refused", others))

@@ -1,0 +1,95 @@
+"""The settings of the nodes themselves, compared by asking them: the proxy, the registries, the resolvers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from provision.config.inventory import Node
+from provision.engine.parallel import on_all
+from provision.errors import Cancelled, LabError, in_one_line
+from provision.lab.answers import answer_to
+from provision.lab.context import Context
+from provision.lab.differences import Comparison, Difference
+from provision.lab.reality import ANSWER_SECONDS
+from provision.node import proxy, registries
+from provision.node.files import File, same_files_script
+from provision.node.resolvers import RESOLV_CONF, resolv_conf
+from provision.providers.base import RUNNING
+from provision.steps.nodes import hosts_files, proxy_exempt
+
+PROXY, MIRRORS, INSECURE, DNS = "proxy", "registryMirrors", "insecureRegistries", "dns"
+DIFFERS = "differs: "
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of lab.yaml, what it says in words, and a script that fails on a node that has another value."""
+
+    key: str
+    file: str
+    script: str
+
+
+def compare_settings(found: Comparison, ctx: Context) -> None:
+    """Ask the nodes that run whether they are set as lab.yaml says, each in one round trip."""
+    states, asked = ctx.machines.states(), _settings(ctx)
+    nodes = [node for node in ctx.inventory.nodes if states.get(node.name) == RUNNING]
+    script = "".join(_or_tell(each) for each in asked)
+
+    def ask(node: Node) -> str:
+        deadline = ctx.scaled(ANSWER_SECONDS)
+        return ctx.connect(node).run(script, deadline=deadline, what="look for the settings").stdout
+
+    try:
+        answers = on_all(nodes, ask, ctx.cancel)
+    except Cancelled:
+        raise
+    except LabError as error:
+        found.unknown.update(dict.fromkeys([each.key for each in asked], in_one_line(error)))
+        return
+    if not nodes:
+        found.unknown.update(dict.fromkeys([each.key for each in asked], "no machine runs"))
+    _tell_own(found, ctx, answers)
+    for each in asked:
+        others = tuple(name for name, said in answers.items() if f"{DIFFERS}{each.key}" in said.splitlines())
+        if others:
+            refused = answer_to(each.key) == "refused"
+            found.differences.append(Difference(each.key, "another", each.file, refused, others))
+
+
+def _or_tell(setting: Setting) -> str:
+    """Return a script that prints the key where the node has another value."""
+    return f"sh -eu <<'SETTING' || echo '{DIFFERS}{setting.key}'\n{setting.script}\nSETTING\n"
+
+
+def _settings(ctx: Context) -> list[Setting]:
+    """Return all of them; of the proxy no value is shown, it may be a secret."""
+    config = ctx.config
+    through, hosts = proxy.proxy_files(config.proxy, proxy_exempt(ctx)), hosts_files(ctx)
+    asked = {RESOLV_CONF: File(resolv_conf(config, ctx.inventory))}
+    return [
+        Setting(
+            PROXY,
+            "one" if config.proxy else "none",
+            f"{same_files_script(through)}\n{proxy.probe_script(through)}",
+        ),
+        Setting(
+            # One file has both, and a lab.yaml that names neither has none.
+            INSECURE if config.insecure_registries and not config.registry_mirrors else MIRRORS,
+            ", ".join(map(registries.registry_of, hosts)) or "none",
+            registries.probe_script(hosts),
+        ),
+        Setting(DNS, ", ".join(map(str, config.dns)) or "none", same_files_script(asked)),
+    ]
+
+
+def _tell_own(found: Comparison, ctx: Context, answers: Mapping[str, str]) -> None:
+    """Note which files of the user's own stand where lab.yaml asks for others: they are not compared."""
+    own = [
+        f"{name}: {path}"
+        for name, said in answers.items()
+        for path in registries.own_files(said, hosts_files(ctx))
+    ]
+    if own:
+        found.unknown[MIRRORS] = f"your own counts: {', '.join(own)}"
