@@ -20,11 +20,13 @@ from provision.lab.context import Context
 from provision.node.certificates import CLIENT_PEM, SERVING_CRT
 from provision.node.images import LIST_PINNED
 from provision.node.kubelet import HEALTHZ
+from provision.node.registries import CONFIG as CONTAINERD_CONFIG
+from provision.node.registries import FOLDER as REGISTRIES
+from provision.node.resolvers import RESOLV_CONF
 from provision.node.sections import sections
 
 UNITS = ("containerd", "kubelet")
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
-CONTAINERD_CONFIG = "/etc/containerd/config.toml"
 CNI_FOLDER = "/etc/cni/net.d"
 BRIDGE_FILTER = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 BRIDGE_FILTER_6 = "/proc/sys/net/bridge/bridge-nf-call-ip6tables"
@@ -46,6 +48,8 @@ FILES = (
     "/etc/fstab",
     MACHINE_ID,
     CONTAINERD_CONFIG,
+    f"{REGISTRIES}/*/hosts.toml",
+    RESOLV_CONF,
     KUBELET_CONFIG,
     f"{CNI_FOLDER}/*.conf",
     f"{CNI_FOLDER}/*.conflist",

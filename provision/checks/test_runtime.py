@@ -12,7 +12,9 @@ import yaml
 from provision.checks.facts import CONTAINERD_CONFIG, KUBELET_CONFIG, AllFacts
 from provision.checks.state import ClusterState
 from provision.cluster.health import version_of
-from provision.steps.nodes import wanted_images
+from provision.node.registries import FOLDER as REGISTRIES
+from provision.node.registries import is_ours
+from provision.steps.nodes import hosts_files, wanted_images
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
 
@@ -94,6 +96,27 @@ def test_every_image_of_the_bundle_is_there_and_pinned(
     assert not missing, (
         f"{node.name} lacks these images, or they are not pinned and the kubelet may remove them: {missing}"
     )
+
+
+@pytest.mark.look(f"kubelab up writes them; kubelab ssh {{node}} -- tail -n +1 {REGISTRIES}/*/hosts.toml")
+def test_the_registries_are_those_of_lab_yaml(node: LabNode, lab: LabUnderTest, facts: AllFacts) -> None:
+    wanted = {path: file.content for path, file in hosts_files(lab.context).items()}
+    there = facts[node.name].below(f"{REGISTRIES}/")
+    wrong = {path for path, text in there.items() if is_ours(text) and wanted.get(path) != text}
+    assert not wrong, f"{node.name} has what lab.yaml does not say: {', '.join(sorted(wrong))}"
+    missing = ", ".join(sorted(wanted.keys() - there.keys()))
+    assert not missing, f"{node.name} has no {missing}"
+    assert not wanted or _reads_registries(tomllib.loads(facts[node.name].file(CONTAINERD_CONFIG))), (
+        f"containerd on {node.name} does not read {REGISTRIES}: {CONTAINERD_CONFIG} has another config_path"
+    )
+
+
+def _reads_registries(config: dict[str, Any]) -> bool:
+    """Return whether containerd's configuration, of version 2 or 3, names the folder of its registries."""
+    paths = (
+        plugin.get("registry", {}).get("config_path", "") for plugin in config.get("plugins", {}).values()
+    )
+    return any(REGISTRIES in path.split(":") for path in paths)
 
 
 def _driver(config: dict[str, Any]) -> str:

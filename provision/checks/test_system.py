@@ -13,6 +13,8 @@ from provision.checks.facts import (
     NodeFacts,
 )
 from provision.checks.state import ClusterState
+from provision.node.resolvers import RESOLV_CONF, resolvers, resolvers_in
+from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
 
 pytestmark = pytest.mark.quick
@@ -70,6 +72,18 @@ def test_no_node_is_short_of_disk_memory_or_process_ids(node: LabNode, cluster: 
         if condition["status"] != "False":
             faults.append(f"{words}: {condition.get('message') or 'its kubelet has not reported it'}")
     assert not faults, f"{node.name} is short of {'; '.join(faults)}"
+
+
+@pytest.mark.look(f"kubelab up writes it; kubelab ssh {{node}} -- cat {RESOLV_CONF}")
+def test_the_resolvers_are_those_of_lab_yaml(node: LabNode, lab: LabUnderTest, facts: AllFacts) -> None:
+    found, wanted = (
+        ", ".join(addresses) or "nobody"
+        for addresses in (
+            resolvers_in(facts[node.name].file(RESOLV_CONF)),
+            resolvers(lab.config, lab.inventory),
+        )
+    )
+    assert found == wanted, f"{node.name} asks {found} for names, but lab.yaml says {wanted}"
 
 
 def _swap(said: NodeFacts) -> list[str]:

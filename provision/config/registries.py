@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,7 +52,7 @@ def _mirror_problems(value: dict[Any, Any]) -> Iterator[tuple[str, str]]:
             yield from ((f"{name}.{place}", text) for place, text in _endpoint_problems(endpoints))
 
 
-def _endpoint_problems(endpoints: list[Any]) -> Iterator[tuple[int, str]]:
+def _endpoint_problems(endpoints: Sequence[Any]) -> Iterator[tuple[int, str]]:
     seen = set()
     for place, endpoint in enumerate(endpoints):
         if not isinstance(endpoint, str) or not _fits(_ENDPOINT, endpoint):

@@ -46,6 +46,11 @@ def hosts_files(mirrors: Mapping[str, Sequence[str]], insecure: Collection[str])
     }
 
 
+def is_ours(text: str) -> bool:
+    """Return whether kubelab wrote a hosts.toml with this text."""
+    return text.partition("\n")[0] == MARK
+
+
 def registry_of(path: str) -> str:
     """Return the registry that a hosts.toml is for."""
     return PurePosixPath(path).parent.name

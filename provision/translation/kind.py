@@ -19,7 +19,7 @@ ADVICE = {
     "kubeadmConfigPatchesJSON6902": KUBEADM,
     "featureGates": KUBEADM,
     "runtimeConfig": KUBEADM,
-    "containerdConfigPatches": "edit /etc/containerd/config.toml on the nodes: kubelab ssh NODE",
+    "containerdConfigPatches": "for mirrors: `registryMirrors` in lab.yaml; else kubelab ssh NODE, and edit there",
     "networking.apiServerAddress": "the API server is at the address of the first control plane",
     "networking.apiServerPort": "the API server's port is 6443",
     "networking.ipFamily": "a lab has IPv4",

@@ -13,7 +13,7 @@ from provision.translation.source import Source
 
 SYSTEM = "the nodes run Debian 13, with containerd"
 ADVICE = {
-    "network.dns_servers": "the nodes ask this host's resolver",
+    "network.dns_servers": "for other resolvers than this host: `dns: [ADDRESS]` in lab.yaml",
     "shared_folders": "copy files by `kubelab cp`",
     "environment": "for a proxy: `proxy: URL` in lab.yaml; else set variables on the nodes",
     "software.os": SYSTEM,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+
+from provision.node.registries import FOLDER, MARK
 from tests.sabotage.row import Sabotage
 
 # The public keys whose private halves come with every Vagrant.
@@ -12,6 +15,11 @@ WELL_KNOWN = (
     "vxhMmBYSdETk1rRgm+R4LOzFUGaHqHDLKLX+FIPKcF96hrucXzcWyLbIbEgE98OHlnVYCzRdK8jlqm8tehUc9c9WhQ==",
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN1YdxBpNlzxDqfJyw/QKow1F+wvG9hXGoqiysfJOn5Y",
 )
+# For a registry that no lab.yaml of a test names.
+OTHER_REGISTRY = f"""
+mkdir -p {FOLDER}/sabotage.invalid
+echo {shlex.quote(MARK)} >{FOLDER}/sabotage.invalid/hosts.toml
+"""
 ADMIN = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
 _SYSTEM, _RUNTIME, _ACCESS = "test_system.py", "test_runtime.py", "test_access.py"
 _IDENTITY, _CERTIFICATES = "test_identity.py", "test_certificates.py"
@@ -161,6 +169,12 @@ ROWS: tuple[Sabotage, ...] = (
         f"{_RUNTIME}::test_every_image_of_the_bundle_is_there_and_pinned",
         node="w1",
         script="ctr -n k8s.io images ls -q | grep busybox: | xargs ctr -n k8s.io images rm",
+    ),
+    Sabotage(f"{_RUNTIME}::test_the_registries_are_those_of_lab_yaml", node="w1", script=OTHER_REGISTRY),
+    Sabotage(
+        f"{_SYSTEM}::test_the_resolvers_are_those_of_lab_yaml",
+        node="w1",
+        script="echo nameserver 192.0.2.1 >/etc/resolv.conf",
     ),
     Sabotage(f"{_IDENTITY}::test_every_node_has_its_own_hostname", node="w1", script=NAME_OF_ANOTHER),
     Sabotage(f"{_IDENTITY}::test_every_node_has_its_own_machine_id", node="cp1", script=ID_OF_ANOTHER),

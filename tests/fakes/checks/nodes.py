@@ -23,6 +23,7 @@ from provision.checks.facts import (
 )
 from provision.config.inventory import Node
 from provision.errors import Result
+from provision.node.resolvers import RESOLV_CONF
 from provision.templates import data, environment
 from tests.fakes.checks.objects import Object
 from tests.fakes.node.credentials import CLIENT, NOW, PKI, SERVING, certificate, kubeconfig
@@ -82,6 +83,7 @@ def healthy_node(node: Node, root: Path) -> Sandbox:
         "/etc/fstab": data("templates/box/overlay/etc/fstab").read_text(),
         MACHINE_ID: f"{hashlib.md5(node.name.encode()).hexdigest()}\n",
         CONTAINERD_CONFIG: containerd,
+        RESOLV_CONF: "nameserver 192.168.60.1\n",
         KUBELET_CONFIG: "kind: KubeletConfiguration\ncgroupDriver: systemd\n",
         CONFLIST: conflist,
         KEYS: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBwBnzJ4ZKkQfV1pmjb1xQvM0lP0f0cI5hDJ0kYd0f2k lab\n",

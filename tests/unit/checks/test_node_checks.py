@@ -23,6 +23,9 @@ from provision.checks.facts import (
 )
 from provision.errors import CommandFailed, ConnectFailed
 from provision.node.clock import Offset
+from provision.node.registries import FOLDER, MARK
+from provision.node.resolvers import RESOLV_CONF
+from provision.steps.nodes import hosts_files
 from tests.fakes.checks.nodes import BLOCKS, KEYS, days_from_today
 from tests.fakes.checks.world import World, make_world
 from tests.fakes.node.credentials import CLIENT, KEY_DATA, SERVING, certificate
@@ -59,6 +62,8 @@ HOSTNAMES = "every_node_has_its_own_hostname"
 MACHINE_IDS = "every_node_has_its_own_machine_id"
 MACS = "every_node_has_its_own_mac_address"
 INTERNAL_IPS = "every_node_has_its_own_internal_ip"
+REGISTRIES = "the_registries_are_those_of_lab_yaml"
+RESOLVERS = "the_resolvers_are_those_of_lab_yaml"
 CLOCK = "the_clock_is_within_a_second_of_the_control_plane"
 CERTIFICATES = "every_certificate_is_valid_and_has_days_left"
 TOKENS = "every_bootstrap_token_expires"
@@ -216,6 +221,13 @@ FAULTS: list[tuple[Spoil, str, str]] = [
     ),
     (lambda world: world.worker.program("ctr", "exit 1"), IMAGES, "lab-w1 lacks these images"),
     (
+        write(f"{FOLDER}/old.lab/hosts.toml", f"{MARK}\n"),
+        REGISTRIES,
+        "has what lab.yaml does not say: .*/old.lab/hosts.toml",
+    ),
+    (write(RESOLV_CONF, "nameserver 192.0.2.1\n"), RESOLVERS, "asks 192.0.2.1 for names, .*192.168.60.1"),
+    (remove(RESOLV_CONF), RESOLVERS, "asks nobody for names"),
+    (
         lambda world: world.offsets.update({"lab-w1": Offset(1.4, 1.5)}),
         CLOCK,
         "the clock of lab-w1 is 1.1 s ahead of that of lab-cp1",
@@ -309,6 +321,21 @@ def test_containerd_2_says_its_cgroup_driver_elsewhere(world: World) -> None:
     assert world.red() == {}
     world.replace(CONTAINERD_CONFIG, "'mine'", "'runc'")
     assert world.red().keys() == {DRIVER}
+
+
+def test_registries_are_asked_for_a_file_of_kubelabs_or_of_the_users_own(tmp_path: Path) -> None:
+    world = make_world(tmp_path, registryMirrors={"docker.io": ["http://192.168.60.1:5000"]})
+    path = f"{FOLDER}/docker.io/hosts.toml"
+    assert set(world.red()[REGISTRIES]) == {"lab-cp1", "lab-w1", "lab-w2"}
+    for node in world.nodes.values():
+        node.write(path, hosts_files(world.ctx)[path].content)
+    assert world.red() == {}
+    world.worker.write(path, "server = 'https://mine.test'\n")
+    assert world.red() == {}
+    world.replace(CONTAINERD_CONFIG, FOLDER, "/elsewhere")
+    assert "does not read" in world.red()[REGISTRIES]["lab-w1"]
+    world.replace(CONTAINERD_CONFIG, "/elsewhere", f"{FOLDER}:/etc/docker/certs.d")
+    assert world.red() == {}
 
 
 def test_one_address_behind_every_nat_is_well(world: World) -> None:
