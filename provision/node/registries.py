@@ -144,7 +144,7 @@ def _hosts(registry: str, endpoints: Sequence[str], insecure: Collection[str]) -
         tables.setdefault(f"https://{registry}", ["skip_verify = true"])
         lines.append(f'server = "http://{registry}"')
     for url, keys in tables.items():
-        lines += ["", f'[host."{url}"]', *(f"  {key}" for key in keys)]
+        lines += [f'[host."{url}"]', *(f"  {key}" for key in keys)]
     return "\n".join(lines) + "\n"
 
 

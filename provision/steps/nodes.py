@@ -74,7 +74,9 @@ class NodesStep:
         on_all(ctx.inventory.chosen(self.names), prepare, ctx.cancel, ctx.report)
 
     def plan(self, ctx: Context) -> str:
-        return "write hosts, resolvers, registries, CNI and routes on every node; bring images that are missing there"
+        return (
+            "write hosts, resolvers, registries, CNI and routes on every node; bring what images are missing"
+        )
 
 
 def node_files(ctx: Context, node: Node) -> dict[str, File]:

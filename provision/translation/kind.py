@@ -19,7 +19,7 @@ ADVICE = {
     "kubeadmConfigPatchesJSON6902": KUBEADM,
     "featureGates": KUBEADM,
     "runtimeConfig": KUBEADM,
-    "containerdConfigPatches": "for mirrors: `registryMirrors` in lab.yaml; else kubelab ssh NODE, and edit there",
+    "containerdConfigPatches": "for mirrors: `registryMirrors` in lab.yaml; else edit it by kubelab ssh NODE",
     "networking.apiServerAddress": "the API server is at the address of the first control plane",
     "networking.apiServerPort": "the API server's port is 6443",
     "networking.ipFamily": "a lab has IPv4",

@@ -16,11 +16,13 @@ import pytest
 from provision.lab.answers import ANSWERS, row_of
 from provision.providers.libvirt.virsh import Virsh
 from tests.e2e.cluster import Cluster
+from tests.e2e_life.registry import tiny_registry
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parent.parent / "build" / "e2e-life"
 LAB = "kubelab-life"
 CP1, W1 = f"{LAB}-cp1", f"{LAB}-w1"
+HOST = "192.168.181.1"
 BUSYBOX = "docker.io/library/busybox:1.37"
 _PKI = "/etc/kubernetes/pki/etcd"
 ETCD = f"--cacert={_PKI}/ca.crt --cert={_PKI}/healthcheck-client.crt --key={_PKI}/healthcheck-client.key"
@@ -173,13 +175,63 @@ def test_what_a_lab_cannot_follow_is_refused_before_anything_is_changed(lab: Clu
 
 
 def test_the_proxy_of_the_nodes_follows_the_file(lab: Cluster) -> None:
-    with edited(lab, "proxy: http://192.168.181.1:3128"):
+    with edited(lab, f"proxy: http://{HOST}:3128"):
         lab.kubelab("up")
         assert lab.ended("diff")[0] == 0
-        assert "192.168.181.1:3128" in on(lab, "w1", "systemctl show containerd --property=Environment")
+        assert f"{HOST}:3128" in on(lab, "w1", "systemctl show containerd --property=Environment")
         assert lab.ended("verify", "--quick")[0] == 0
     lab.kubelab("up")
     assert "3128" not in on(lab, "w1", "systemctl show containerd --property=Environment")
+
+
+def test_images_come_through_the_mirrors_of_the_file(lab: Cluster) -> None:
+    image, folder = "mirrored.invalid/tiny:1", "/etc/containerd/certs.d/mirrored.invalid"
+    with tiny_registry(HOST) as registry:
+        with edited(lab, f"registryMirrors: {{mirrored.invalid: ['http://{registry}']}}"):
+            lab.kubelab("up")
+            assert lab.ended("diff")[0] == 0
+            on(lab, "w1", f"crictl pull {image} && crictl rmi {image}")
+            assert lab.ended("verify", "--quick")[0] == 0
+        lab.kubelab("up")
+        assert lab.ended("ssh", W1, f"sudo crictl pull {image}")[0] != 0
+        own = f"mkdir -p {folder}; echo 'server = \"http://{registry}\"' >{folder}/hosts.toml"
+        try:
+            on(lab, "w1", f"{own}; crictl pull {image}")
+        finally:
+            on(lab, "w1", f"rm -r {folder}; crictl rmi {image}")
+    assert nothing_to_do(lab)
+
+
+def test_a_registry_without_tls_is_asked_if_the_file_says_so(lab: Cluster) -> None:
+    with tiny_registry(HOST) as registry:
+        image = f"{registry}/tiny:1"
+        assert lab.ended("ssh", W1, f"sudo crictl pull {image}")[0] != 0
+        with edited(lab, f"insecureRegistries: ['{registry}']"):
+            lab.kubelab("up")
+            assert lab.ended("diff")[0] == 0
+            on(lab, "w1", f"crictl pull {image} && crictl rmi {image}")
+        lab.kubelab("up")
+        assert lab.ended("ssh", W1, f"sudo crictl pull {image}")[0] != 0
+
+
+def test_the_resolvers_of_the_nodes_follow_the_file(lab: Cluster) -> None:
+    with edited(lab, f"dns: [{HOST}, 192.0.2.53]"):
+        lab.kubelab("up")
+        assert lab.ended("diff")[0] == 0
+        assert "192.0.2.53" in on(lab, "w1", "cat /etc/resolv.conf")
+        overrides = json.dumps({"spec": {"dnsPolicy": "Default"}})
+        words = ("--image=busybox:1.37", "--restart=Never", f"--overrides={overrides}", "--")
+        try:
+            kubectl(lab, "run", "asks", *words, "cat", "/etc/resolv.conf")
+            done = "--for=jsonpath={.status.phase}=Succeeded"
+            kubectl(lab, "wait", done, "pod/asks", "--timeout=180s")
+            assert "nameserver 192.0.2.53" in kubectl(lab, "logs", "asks")
+        finally:
+            kubectl(lab, "delete", "pod", "asks", "--now")
+        assert lab.ended("verify", "--quick")[0] == 0
+    lab.kubelab("up")
+    assert "192.0.2.53" not in on(lab, "w1", "cat /etc/resolv.conf")
+    assert nothing_to_do(lab)
 
 
 def test_broken_pods_of_the_users_own_are_shown_and_never_waited_for(lab: Cluster) -> None:

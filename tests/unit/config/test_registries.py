@@ -31,8 +31,27 @@ def test_a_registry_is_named_as_images_name_it(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["docker", "library/busybox", "docker.io/library", "http://a.test", "..", "../..", "a..b", "a.b:0"]
-    + ["a.b:65536", "a.b:", "-a.b", "A.B", "a.b\n", "$(id).b", "a.b;c", "", "a b.c", "*", "a." * 200 + "b"],
+    [
+        "docker",
+        "library/busybox",
+        "docker.io/library",
+        "http://a.test",
+        "..",
+        "../..",
+        "a..b",
+        "a.b:0",
+        "a.b:65536",
+        "a.b:",
+        "-a.b",
+        "A.B",
+        "a.b\n",
+        "$(id).b",
+        "a.b;c",
+        "",
+        "a b.c",
+        "*",
+        "a." * 200 + "b",
+    ],
 )
 def test_what_no_image_is_named_by_is_no_registry(name: str) -> None:
     error = refused(registryMirrors={name: [HTTP]})
@@ -51,9 +70,23 @@ def test_an_endpoint_is_kept_without_a_last_slash(endpoint: str) -> None:
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["m.test:5000", "ftp://m.test", "http://", "http://m.test:0", "http://m.test:99999", "http://m.test?a=b"]
-    + ["http://m.test/a//b", 'http://m.test/"', "http://m.test/a b", "http://m.test\n", 'http://m.test"]', 7]
-    + [None, ["http://m.test"], "http://m.test/" + "a" * 300],
+    [
+        "m.test:5000",
+        "ftp://m.test",
+        "http://",
+        "http://m.test:0",
+        "http://m.test:99999",
+        "http://m.test?a=b",
+        "http://m.test/a//b",
+        'http://m.test/"',
+        "http://m.test/a b",
+        "http://m.test\n",
+        'http://m.test"]',
+        7,
+        None,
+        ["http://m.test"],
+        "http://m.test/" + "a" * 300,
+    ],
 )
 def test_what_is_no_endpoint_is_refused_by_its_place(endpoint: object) -> None:
     error = refused(registryMirrors={"docker.io": [HTTP, endpoint]})

@@ -30,8 +30,21 @@ def test_what_is_no_short_list_is_refused(value: object) -> None:
 
 @pytest.mark.parametrize(
     "item",
-    ["dns.test", "::1", "10.1.2", "10.1.2.3/32", "10.1.2.3:53", "10.1.2.3\noptions debug", 168496141, None]
-    + ["127.0.0.53", "0.0.0.0", "224.0.0.1", "255.255.255.255", "192.168.60.1"],
+    [
+        "dns.test",
+        "::1",
+        "10.1.2",
+        "10.1.2.3/32",
+        "10.1.2.3:53",
+        "10.1.2.3\noptions debug",
+        168496141,
+        None,
+        "127.0.0.53",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "192.168.60.1",
+    ],
 )
 def test_what_is_no_address_of_a_machine_is_refused_by_its_place(item: object) -> None:
     # The last one is there twice.

@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,9 @@ from provision.kubeadm.documents import PATCHES
 from provision.node import images
 from provision.node.emulation import UNIT
 from provision.steps.nodes import NodesStep, node_files
+from tests.fakes.checks.nodes import Place
 from tests.fakes.config import make_config
 from tests.fakes.lab import Lab, make_lab
-from tests.fakes.node.sandbox import Sandbox
 
 SYSTEMCTL = """
 case "$*" in
@@ -54,7 +55,7 @@ esac
 """
 
 
-class Machine(Sandbox):
+class Machine(Place):
     """A node as the box leaves it: another name, swap configured, the clock right, containerd at work."""
 
     def __init__(self, node: str, root: Path) -> None:
@@ -347,3 +348,156 @@ def test_a_change_that_was_interrupted_is_ended_by_the_next_run(tmp_path: Path, 
     has = node.path("/containerd-has").read_text()
     assert (ADDRESS in has) is bool(goes_on_with)
     assert asked.run(NodesStep()) == []
+
+
+# Registries and resolvers
+
+HOSTS = "/etc/containerd/certs.d/{}/hosts.toml"
+CONFIG = "/etc/containerd/config.toml"
+MIRROR = "http://192.168.60.1:5000"
+OWN = "server = 'https://mine.test'\n"
+
+
+def asking(lab: Lab, **keys: object) -> Lab:
+    """Return the same lab with other keys in its lab.yaml."""
+    found = make_config(**keys)
+    changes = {name: getattr(found, name) for name in ("registry_mirrors", "insecure_registries", "dns")}
+    ctx = dataclasses.replace(lab.ctx, config=lab.ctx.config.model_copy(update=changes))
+    return dataclasses.replace(lab, ctx=ctx)
+
+
+def hosts_of(node: Machine, registry: str) -> list[tuple[str, object]]:
+    """Return the tables of a hosts.toml, in the order in which containerd asks."""
+    found = tomllib.loads(node.path(HOSTS.format(registry)).read_text())
+    return [*found.get("host", {}).items(), ("server", found.get("server"))]
+
+
+def test_a_registry_is_asked_for_at_its_mirrors_first(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    mirrors = {"docker.io": [MIRROR, "https://m.test/v2/hub", "https://other.test:5000"]}
+    lab = asking(lab, registryMirrors=mirrors, insecureRegistries=["other.test:5000"])
+    assert lab.run(NodesStep()) == ["nodes"]
+    pulls = {"capabilities": ["pull", "resolve"]}
+    for node in nodes.values():
+        assert hosts_of(node, "docker.io") == [
+            (MIRROR, pulls),
+            ("https://m.test/v2/hub", {**pulls, "override_path": True}),
+            ("https://other.test:5000", {**pulls, "skip_verify": True}),
+            # The registry itself, as containerd knows it.
+            ("server", None),
+        ]
+        # By https first: what has no TLS fails there before it is sent anything.
+        assert hosts_of(node, "other.test:5000") == [
+            ("https://other.test:5000", {"skip_verify": True}),
+            ("server", "http://other.test:5000"),
+        ]
+    assert lab.run(NodesStep()) == []
+
+
+def test_an_insecure_registry_may_be_its_own_mirror(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    keys = {"registryMirrors": {"r.test": ["https://r.test"]}, "insecureRegistries": ["r.test"]}
+    asking(lab, **keys).run(NodesStep())
+    (table, _) = hosts_of(nodes["lab-w1"], "r.test")
+    assert table == ("https://r.test", {"capabilities": ["pull", "resolve"], "skip_verify": True})
+
+
+def test_registries_follow_lab_yaml_and_containerd_goes_on(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    node = nodes["lab-w1"]
+    asking(lab, registryMirrors={"docker.io": [MIRROR], "r.test": [MIRROR]}).run(NodesStep())
+    other = asking(lab, registryMirrors={"docker.io": ["https://other.test"]})
+    assert other.run(NodesStep()) == ["nodes"]
+    assert hosts_of(node, "docker.io")[0][0] == "https://other.test"
+    assert not node.path(HOSTS.format("r.test")).parent.exists()
+    assert lab.run(NodesStep()) == ["nodes"]
+    assert list(node.path("/etc/containerd/certs.d").iterdir()) == []
+    assert not node.path("/restarts").exists()
+
+
+def test_what_is_edited_in_a_file_of_kubelabs_is_put_back(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    lab = asking(lab, registryMirrors={"docker.io": [MIRROR]})
+    lab.run(NodesStep())
+    file = nodes["lab-w1"].path(HOSTS.format("docker.io"))
+    before = file.read_text()
+    file.write_text(f"{before}[host.'http://third.test']\n")
+    assert lab.run(NodesStep()) == ["nodes"]
+    assert file.read_text() == before
+
+
+def test_files_of_the_users_own_stay_and_are_told(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    lab = asking(lab, registryMirrors={"docker.io": [MIRROR], "r.test": [MIRROR]})
+    node = nodes["lab-w1"]
+    for registry in ("docker.io", "mine.test"):
+        node.write(HOSTS.format(registry), OWN)
+    assert lab.run(NodesStep()) == ["nodes"]
+    (told,) = [event["text"] for event in lab.report.of("info") if "your own" in event["text"]]
+    assert told.startswith(f"lab-w1: {HOSTS.format('docker.io')} is your own")
+    assert hosts_of(node, "r.test")[0][0] == MIRROR
+    asking(lab).run(NodesStep())
+    assert [node.path(HOSTS.format(name)).read_text() for name in ("docker.io", "mine.test")] == [OWN, OWN]
+
+
+@pytest.mark.parametrize(
+    ("version", "plugin"), [(2, "io.containerd.grpc.v1.cri"), (3, "io.containerd.cri.v1.images")]
+)
+def test_containerd_of_an_older_lab_is_told_where_to_look_and_starts_again(
+    tmp_path: Path, version: int, plugin: str
+) -> None:
+    lab, nodes = make(tmp_path)
+    node = nodes["lab-w1"]
+    node.write(CONFIG, f"version = {version}\n\n[plugins.'{plugin}']\n  mine = 1\n")
+    assert lab.run(NodesStep()) == ["nodes"]
+    asked = tomllib.loads(node.path(CONFIG).read_text())["plugins"][plugin]
+    # Paths lie in the folder of this test.
+    assert asked["mine"] == 1
+    assert asked["registry"]["config_path"].endswith("/etc/containerd/certs.d")
+    assert node.path("/restarts").read_text() == "restart\n"
+    assert not nodes["lab-cp1"].path("/restarts").exists()
+    assert lab.run(NodesStep()) == []
+
+
+def test_a_restart_of_containerd_that_failed_is_made_up_for(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    node = nodes["lab-w1"]
+    node.write(CONFIG, "version = 2\n")
+    node.program("systemctl", f'case "$*" in "restart containerd") exit 1;; esac\n{SYSTEMCTL}')
+    with pytest.raises(StepFailed):
+        lab.run(NodesStep())
+    node.program("systemctl", SYSTEMCTL)
+    assert lab.run(NodesStep()) == ["nodes"]
+    assert node.path("/restarts").read_text() == "restart\n"
+    assert node.path(CONFIG).read_text().count("config_path") == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry]\n  config_path = ''\n",
+        "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry.mirrors.'docker.io']\nendpoint = []\n",
+        "[plugins.cri]\n",
+    ],
+    ids=["other-path", "mirrors", "version-1"],
+)
+def test_registries_in_containerds_own_configuration_stay_as_the_user_has_them(
+    tmp_path: Path, text: str
+) -> None:
+    lab, nodes = make(tmp_path)
+    node = nodes["lab-w1"]
+    node.write(CONFIG, text)
+    assert lab.run(NodesStep()) == ["nodes"]
+    assert node.path(CONFIG).read_text() == text
+    assert not node.path("/restarts").exists()
+
+
+def test_nodes_ask_the_resolvers_of_lab_yaml(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    lab.run(NodesStep())
+    assert asking(lab, dns=["10.1.2.3", "9.9.9.9"]).run(NodesStep()) == ["nodes"]
+    for node in nodes.values():
+        text = node.path("/etc/resolv.conf").read_text()
+        assert text == "nameserver 10.1.2.3\nnameserver 9.9.9.9\n"
+    assert lab.run(NodesStep()) == ["nodes"]
+    assert nodes["lab-w1"].path("/etc/resolv.conf").read_text() == "nameserver 192.168.60.1\n"
