@@ -20,12 +20,13 @@ from provision.lab.context import Context
 from provision.node.certificates import CLIENT_PEM, SERVING_CRT
 from provision.node.images import LIST_PINNED
 from provision.node.kubelet import HEALTHZ
-from provision.node.registries import CONFIG as CONTAINERD_CONFIG
-from provision.node.registries import FOLDER as REGISTRIES
+from provision.node.registries import CONFIG, FOLDER
 from provision.node.resolvers import RESOLV_CONF
 from provision.node.sections import sections
 
 UNITS = ("containerd", "kubelet")
+CONTAINERD_CONFIG = CONFIG
+REGISTRIES = FOLDER
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 CNI_FOLDER = "/etc/cni/net.d"
 BRIDGE_FILTER = "/proc/sys/net/bridge/bridge-nf-call-iptables"

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from provision.checks.facts import CONTAINERD_CONFIG, KUBELET_CONFIG, AllFacts
+from provision.checks.facts import CONTAINERD_CONFIG, KUBELET_CONFIG, REGISTRIES, AllFacts
 from provision.checks.state import ClusterState
 from provision.cluster.health import version_of
-from provision.node.registries import FOLDER as REGISTRIES
 from provision.node.registries import is_ours
 from provision.steps.nodes import hosts_files, wanted_images
 from provision.testing.lab import LabUnderTest
