@@ -21,7 +21,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports --no-cache --no-logo
 
 fast-tests: $(STAMP)
-	$(BIN)/pytest -n 3
+	TMPDIR=$$($(BIN)/python -m tests.folder) $(BIN)/pytest -n 3
 
 test: check e2e
 

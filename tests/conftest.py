@@ -13,7 +13,7 @@ from provision.host.files import cache_dir
 settings.register_profile("kubelab", deadline=None)
 settings.load_profile("kubelab")
 
-REAL = {Path(__file__).parent / name for name in ("e2e", "e2e_faults", "busy", "sabotage")}
+REAL = {Path(__file__).parent / name for name in ("e2e", "e2e_faults", "e2e_life", "busy", "sabotage")}
 
 
 @pytest.fixture(autouse=True)

@@ -51,6 +51,20 @@ def free_leases(kubectl: Kubectl, leaders: Collection[str]) -> None:
         kubectl("delete", LEASES, f"--namespace={KUBE_SYSTEM}", "--ignore-not-found", *leaders)
 
 
+def free_dead_leases(kubectl: Kubectl, since: float) -> None:
+    """Delete the Leases of leaders that were renewed last before `since`, in seconds since the epoch.
+
+    It is for leaders whose machine was off at that time. A new instance waits for as long as a Lease lasts
+    from when it first sees it, however old it is. Raises ToolFailed.
+    """
+    dead = [
+        item["metadata"]["name"]
+        for item in kubectl.items(LEASES, f"--namespace={KUBE_SYSTEM}")
+        if item["metadata"]["name"] in LEADERS and renewed(item) < since
+    ]
+    free_leases(kubectl, dead)
+
+
 def renewed(lease: Mapping[str, Any]) -> float:
     """Return when a Lease was renewed, in seconds since the epoch; 0 for never."""
     text = lease.get("spec", {}).get("renewTime")

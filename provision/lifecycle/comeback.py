@@ -6,10 +6,12 @@ that, and a pod of a node that booted by when its containers began.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Collection, Sequence
 
 from provision.cluster.health import Object, is_own, own_problems, problems
+from provision.cluster.leaders import free_dead_leases
 from provision.errors import ToolFailed, WaitTimeout
 from provision.lab import start_record
 from provision.lab.context import Context
@@ -39,6 +41,7 @@ class ComebackStep:
         self.record = record
         self._heartbeats = _heartbeats(record)
         self._gave_up = False
+        self._freed = False
 
     def is_done(self, ctx: Context) -> bool:
         vital, own = self._missing(ctx)
@@ -64,6 +67,7 @@ class ComebackStep:
                 self._give_up(ctx, own)
                 return
             self._start_what_went_off(ctx)
+            self._free_leases(ctx)
             clock.sleep(POLL_SECONDS)
 
     def plan(self, ctx: Context) -> str:
@@ -93,6 +97,14 @@ class ComebackStep:
             wake(ctx)
             ctx.disconnect()
             self._heartbeats = _heartbeats(self.record)
+
+    def _free_leases(self, ctx: Context) -> None:
+        """Let new leaders begin once the API server answers, if the old ones went with their machine."""
+        if self._freed or ctx.inventory.first.name not in self.record.booted:
+            return
+        with contextlib.suppress(ToolFailed):
+            free_dead_leases(ctx.kubectl, self.record.time.timestamp())
+            self._freed = True
 
     def _give_up(self, ctx: Context, own: list[str]) -> None:
         self._gave_up = True

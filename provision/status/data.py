@@ -36,6 +36,7 @@ def data(ctx: Context, found: Status) -> dict[str, Any]:
         "control_plane": _components(found) if asked else None,
         "failing": found.failing,
         "pods": _pods(found.pods) if asked else None,
+        "policies": {"total": len(found.policies), "ignored": _ignored(ctx, found)} if asked else None,
         "verify": found.verify.model_dump(mode="json") if found.verify else None,
         "snapshot": snapshot
         and {"name": snapshot.name, "time": timestamp(snapshot.time), "note": snapshot.note},
@@ -87,6 +88,16 @@ def _components(found: Status) -> list[dict[str, Any]]:
 
 def _pods(pods: Sequence[Object]) -> dict[str, Any]:
     return {"total": len(pods), "not_ready": [_pod(pod) for pod in pods if pod_state(pod)]}
+
+
+def _ignored(ctx: Context, found: Status) -> int:
+    """Return how many NetworkPolicies have no effect.
+
+    Whether a pod network of the user's own enforces them is not known.
+    """
+    cni = ctx.config.cni
+    known = not cni.is_own and ctx.cni.name != "none"
+    return len(found.policies) if known and not ctx.cni.enforces_policies else 0
 
 
 def _pod(pod: Object) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from provision.status.problems import problems_of
 from provision.verify import record
 
 ANSWER_SECONDS = 5.0
+POLICIES = "networkpolicies.networking.k8s.io"
 
 
 def gather(ctx: Context) -> Status:
@@ -111,7 +112,7 @@ def _cluster_questions(ctx: Context, states: Mapping[str, str] | None) -> dict[s
         return sorted(found, key=lambda each: each.end)
 
     return {
-        "cluster": lambda: _objects(_kubectl(ctx), KINDS, "--all-namespaces"),
+        "cluster": lambda: _objects(_kubectl(ctx), f"{KINDS},{POLICIES}", "--all-namespaces"),
         "readyz": lambda: failing_checks(
             _kubectl(ctx), "/readyz", patience=ctx.scaled(PATIENCE), clock=ctx.clock
         ),

@@ -44,5 +44,10 @@ class Status:
     def pods(self) -> list[Object]:
         return self._of("Pod")
 
+    @property
+    def policies(self) -> list[Object]:
+        """Return the cluster's NetworkPolicies."""
+        return self._of("NetworkPolicy")
+
     def _of(self, kind: str) -> list[Object]:
         return [item for item in self.objects or () if item["kind"] == kind]

@@ -152,6 +152,9 @@ def _tell_problems(ctx: Context, known: Data, texts: Sequence[str]) -> None:
         ctx.report.warn(text)
     if len(texts) > SHOWN:
         ctx.report.warn(f"and {len(texts) - SHOWN} more: kubelab status --json")
+    if known["policies"] and (ignored := known["policies"]["ignored"]):
+        what = "1 NetworkPolicy has" if ignored == 1 else f"{ignored} NetworkPolicies have"
+        ctx.report.warn(f"{what} no effect: the pod network {ctx.cni.name} does not enforce them")
     soon = [each["days"] for each in known["certificates"] or () if 0 <= each["days"] < DAYS_TO_WARN]
     if soon:
         ctx.report.warn(

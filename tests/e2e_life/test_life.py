@@ -247,6 +247,30 @@ def test_broken_pods_of_the_users_own_are_shown_and_never_waited_for(lab: Cluste
         kubectl(lab, "delete", "pod", "typo", "once", "--now")
 
 
+def test_a_policy_without_effect_is_told(lab: Cluster) -> None:
+    everything = {"podSelector": {}, "policyTypes": ["Ingress"]}
+    metadata = {"name": "deny", "namespace": "default"}
+    policy = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata}
+    file = lab.folder / "policy.json"
+    file.write_text(json.dumps({**policy, "spec": everything}))
+    kubectl(lab, "apply", "-f", str(file))
+    try:
+        (result,) = [event for event in lab.events("status") if event["event"] == "result"]
+        assert result["data"]["policies"] == {"total": 1, "ignored": 1}
+    finally:
+        kubectl(lab, "delete", "-f", str(file))
+
+
+def test_a_worker_that_was_reset_by_hand_joins_again(lab: Cluster) -> None:
+    gone = f"{LAB}-w2"
+    on(lab, "w2", "kubeadm reset -f")
+    kubectl(lab, "delete", "node", gone)
+    lab.kubelab("up")
+    assert gone in addresses(lab)
+    assert lab.ended("verify", "--quick")[0] == 0
+    assert lab.ended("diff")[0] == 0
+
+
 def test_a_dead_proxy_of_the_user_is_not_asked_for_the_lab(lab: Cluster) -> None:
     dead = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
     for words in (("status",), ("kubectl", "--", "get", "nodes"), ("verify", "--quick"), ("up",), ("reset",)):

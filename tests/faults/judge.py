@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from provision.config.inventory import inventory_of
+from provision.config.schema import load_config
 from provision.snapshots.manifests import Manifests
 from tests.fakes.stubs.trap import SIGNALS
 from tests.faults.fault import Fault
@@ -18,6 +20,7 @@ from tests.faults.world import OTHER_NETWORKS, OTHER_VOLUMES, OTHERS, Seen, Worl
 CODES = {0, 1, 2, 3, 130}
 UNREAD = 141
 OURS = ("lab-cp1", "lab-w1")
+KIB_A_MIB = 1024
 # What `destroy` leaves in the state folder on purpose.
 LEFT = ("run.log", "lock")
 
@@ -158,9 +161,12 @@ def _nothing_left(world: World) -> Iterator[str]:
 
 
 def _whole(world: World, fault: Fault) -> Iterator[str]:
-    """The machines are those that Vagrant knows, they run, and the manifests tell of what they hold."""
-    state = world.state
-    machines = {name: state["domains"].get(name) for name in OURS}
+    """The machines of lab.yaml run, Vagrant knows them, and the manifests tell of what they hold."""
+    domains = world.state["domains"]
+    nodes = {node.name: node for node in inventory_of(load_config(world.lab / "lab.yaml")).nodes}
+    machines = {name: domains.get(name) for name in nodes}
+    if gone := [name for name in OURS if name not in nodes and name in domains]:
+        yield f"still there: {', '.join(gone)}"
     missing = [name for name, domain in machines.items() if domain is None]
     if missing:
         yield f"no machine: {', '.join(missing)}"
@@ -172,6 +178,8 @@ def _whole(world: World, fault: Fault) -> Iterator[str]:
             yield f"Vagrant does not know {name}"
         if domain["state"] != "running":
             yield f"{name} is {domain['state']}"
+        if domain["memory"] != nodes[name].memory * KIB_A_MIB:
+            yield f"{name} has {domain['memory']} KiB of memory"
     known, broken = Manifests(world.lab / "snapshots" / "lab", "lab").all()
     held = {name: set(domain.get("snapshots", {})) for name, domain in domains.items()}
     for name, names in held.items():

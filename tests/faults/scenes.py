@@ -44,6 +44,14 @@ def _odd_manifest(change: Callable[[dict[str, Any]], None]) -> Callable[[World],
     return write
 
 
+def _edit(old: str, new: str) -> Callable[[World], None]:
+    def write(world: World) -> None:
+        file = world.lab / "lab.yaml"
+        file.write_text(file.read_text().replace(old, new))
+
+    return write
+
+
 def _drop_zone(content: dict[str, Any]) -> None:
     content["time"] = content["time"].removesuffix("Z")
 
@@ -56,6 +64,8 @@ SCENES: Mapping[str, Callable[[World], None]] = {
     "": lambda world: None,
     "aged": lambda world: None,
     "alice's lab": alices,
+    "a worker less": _edit("count: 1", "count: 0"),
+    "more memory": _edit("memory: 1700MiB", "memory: 2GiB"),
     "a manifest without a time zone": _odd_manifest(_drop_zone),
     "a manifest of a newer kubelab": _odd_manifest(_be_newer),
 }

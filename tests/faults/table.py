@@ -16,6 +16,8 @@ YEAR = 365 * 86400.0
 # Who is told to mend it, and what there is before. `up` begins on a host without a lab.
 COMMANDS = {
     "up": ("up", "nothing"),
+    "up --yes": ("up --yes", "saved"),
+    "up --restart": ("up --restart", "saved"),
     "snapshot save new": ("snapshot list", "saved"),
     "snapshot restore old": ("snapshot list", "saved"),
     "snapshot delete old": ("snapshot list", "saved"),
@@ -27,6 +29,9 @@ COMMANDS = {
     "start --file lab.yaml": ("up", "kept"),
     "destroy": ("destroy", "saved"),
 }
+
+# What lab.yaml says by then.
+EDITS = {"up --yes": "a worker less", "up --restart": "more memory"}
 
 BOUNDARIES = {
     "up": """
@@ -54,6 +59,21 @@ BOUNDARIES = {
         virsh suspend #2
         virsh snapshot-create-as
         virsh resume
+        """,
+    "up --yes": """
+        kubectl patch node lab-w1
+        kubectl drain lab-w1
+        kubectl delete node lab-w1
+        vagrant destroy
+        vagrant remove lab-w1
+        virsh vol-list
+        virsh net-update
+        """,
+    "up --restart": """
+        kubectl get node lab-cp1
+        virsh shutdown
+        virsh define
+        virsh start
         """,
     "snapshot save new": """
         virsh dumpxml
@@ -275,6 +295,7 @@ def rows(text: str) -> Iterator[list[str]]:
 def _at_boundaries() -> Iterator[Fault]:
     for words, text in BOUNDARIES.items():
         then, start = COMMANDS[words]
+        scene = EDITS.get(words, "")
         for place, (boundary,) in enumerate(rows(text)):
             call, _, number = boundary.partition(" #")
             program, _, part = call.partition(" ")
@@ -284,18 +305,18 @@ def _at_boundaries() -> Iterator[Fault]:
                 if program == "vagrant" and title in left_out:
                     continue
                 trap = Trap(program, part, deeds, number=nth)
-                yield Fault(words, f"{boundary} {title}", then, start, trap)
+                yield Fault(words, f"{boundary} {title}", then, start, trap, scene=scene)
             for turn, signal in enumerate(SIGNALS):
                 when = "before" if (place + turn) % 2 else "after"
                 trap = Trap(program, part, (signal, "hang"), when, nth)
                 said = "in" if when == "before" else "after"
-                yield Fault(words, f"SIG{signal} {said} {boundary}", then, start, trap)
+                yield Fault(words, f"SIG{signal} {said} {boundary}", then, start, trap, scene=scene)
 
 
 def _on_screens() -> Iterator[Fault]:
     for words, (then, start) in COMMANDS.items():
         for title, screen in SCREENS.items():
-            yield Fault(words, title, then, start, screen=screen)
+            yield Fault(words, title, then, start, screen=screen, scene=EDITS.get(words, ""))
             # A second fault: what is told about the first must not stand in the way of mending it.
             if words in ("snapshot save new", "snapshot restore old"):
                 call = "snapshot-create-as" if "save" in words else "qemu-monitor-command"
@@ -315,7 +336,8 @@ def _with_files() -> Iterator[Fault]:
 def _with_clocks() -> Iterator[Fault]:
     for words, (then, start) in COMMANDS.items():
         for title, wall in (("forward", YEAR), ("back", -YEAR)):
-            yield Fault(words, f"the clock went {title} a year", then, start, wall=wall)
+            said = f"the clock went {title} a year"
+            yield Fault(words, said, then, start, wall=wall, scene=EDITS.get(words, ""))
     yield Fault(
         "snapshot delete --keep 1",
         "the clock went back before the last was saved",

@@ -30,9 +30,12 @@ class Virsh:
     on_line: Callable[[str], None] | None = None
 
     def __call__(self, *arguments: str, stdin: str = "", deadline: float = 60.0) -> str:
-        """Run one virsh command and return its output; raises ToolFailed."""
+        """Run one virsh command and return its output; raises ToolFailed.
+
+        No name, path or XML document of libvirt has a null character in it.
+        """
         argv = ["virsh", "--quiet", "--connect", URI, *arguments]
-        return run_tool(
+        said = run_tool(
             argv,
             deadline=deadline,
             stdin=stdin,
@@ -42,6 +45,9 @@ class Virsh:
             cancel=self.cancel,
             on_line=self.on_line,
         )
+        if "\0" in said:
+            raise UnknownAnswer(argv, said, hint=HINT)
+        return said
 
     def lists(self, *commands: str) -> list[list[str]]:
         """Run several listing commands in one process; return the lines of each."""

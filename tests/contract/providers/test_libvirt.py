@@ -25,6 +25,7 @@ from provision.errors import (
     MachineBusy,
     MissingTool,
     ToolFailed,
+    UnknownAnswer,
 )
 from provision.host.locks import host_lock, try_lock
 from provision.providers.base import BOXES_LOCK, LabMachine, Made, Size
@@ -559,6 +560,13 @@ def test_a_libvirt_that_does_not_answer_is_an_error_with_a_hint(host: Host) -> N
     assert caught.value.hint == "kubelab doctor --fix"
     with pytest.raises(ToolFailed):
         PROVIDER.states(["id"])
+
+
+def test_an_answer_with_a_null_character_is_none_of_libvirts(host: Host) -> None:
+    program = host.folder / "virsh"
+    program.write_text("#!/bin/sh\nprintf 'kubelab\\0.img   /pool/kubelab.img\\n'\n")
+    with pytest.raises(UnknownAnswer):
+        PROVIDER.remove_left_disks(CONFIG)
 
 
 def test_without_virsh_the_missing_program_is_named(

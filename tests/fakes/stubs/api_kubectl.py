@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 LEADERS = ("kube-controller-manager", "kube-scheduler")
+# As kubeadm gives it to a control plane.
+TAINTS = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
 ADDRESSES = {"cp1": "192.168.60.11", "w1": "192.168.60.21"}
 
 
@@ -44,10 +46,12 @@ def now(folder: str) -> dt.datetime:
 
 def nodes(members: list[str]) -> Iterator[dict[str, Any]]:
     for name in members:
-        address = ADDRESSES[name.rpartition("-")[2]]
+        place = name.rpartition("-")[2]
+        address = ADDRESSES[place]
         yield {
             "kind": "Node",
-            "metadata": {"name": name, "namespace": ""},
+            "metadata": {"name": name},
+            "spec": {"taints": TAINTS if place == "cp1" else []},
             "status": {
                 "conditions": [{"type": "Ready", "status": "True"}],
                 "addresses": [{"type": "InternalIP", "address": address}],

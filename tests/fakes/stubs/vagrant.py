@@ -42,7 +42,7 @@ def state() -> Iterator[dict[str, Any]]:
         os.replace(f"{virsh.STATE}.new", virsh.STATE)
 
 
-def setting(pattern: str) -> list[str]:
+def setting(pattern: str) -> list[Any]:
     with open(os.path.join(ROOT, os.environ["VAGRANT_VAGRANTFILE"])) as file:
         return re.findall(pattern, file.read())
 
@@ -90,9 +90,12 @@ def make(name: str) -> None:
         return 0
 
     def define() -> int:
+        ((vcpu, mib),) = setting(rf"name: '{name}'.* cpus: (\d+), memory: (\d+)")
         with state() as found:
             found["domains"][name] = {
                 "uuid": ident,
+                "vcpu": f"<vcpu>{vcpu}</vcpu>",
+                "memory": int(mib) * 1024,
                 "state": "shutoff",
                 "network": setting(r"management_network_name = '(.*)'")[0],
                 "disk": [image, "qcow2"],
@@ -146,8 +149,8 @@ def remove(name: str) -> int:
     return 0
 
 
-def destroy() -> int:
-    for name in setting(r"\{ name: '(.*?)'"):
+def destroy(names: list[str]) -> int:
+    for name in names or setting(r"\{ name: '(.*?)'"):
         if known(name) is not None:
             code = trap.run(HERE, "vagrant", f"remove {name}", lambda name=name: remove(name))
             if code:
@@ -159,4 +162,5 @@ def main() -> int:
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     if words[:2] == ["box", "add"]:
         return trap.run(HERE, "vagrant", "box add", lambda: add_box(words[2]))
-    return trap.run(HERE, "vagrant", words[0], {"up": up, "destroy": destroy}[words[0]])
+    verbs = {"up": up, "destroy": lambda: destroy(words[1:])}
+    return trap.run(HERE, "vagrant", words[0], verbs[words[0]])

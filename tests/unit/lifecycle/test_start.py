@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,28 @@ def test_a_node_without_a_heartbeat_since_is_waited_for(lab: Lab, heart: Heart) 
     lab.ctx.fake_clock.on_sleep = lambda: setattr(heart, "beats", True)
     start(lab.ctx, FILE)
     assert lab.ctx.fake_clock.time > 0
+
+
+def test_new_leaders_do_not_wait_for_those_that_went_with_their_machine(lab: Lab) -> None:
+    set_machines(lab, STOPPED)
+    cluster(lab, ready=False)
+    renewed = {"kube-controller-manager": THEN, "kube-scheduler": LATER, "another": THEN}
+    leases = [{"metadata": {"name": name}, "spec": {"renewTime": at}} for name, at in renewed.items()]
+    lab.kubectl.answer("get leases*", json.dumps({"items": leases}))
+    lab.kubectl.answer("delete leases*")
+    lab.ctx.fake_clock.on_sleep = lambda: cluster(lab)
+    start(lab.ctx, FILE)
+    (freed,) = [call for call in lab.kubectl.calls if call.startswith("delete")]
+    assert [name for name in renewed if name in freed.split()] == ["kube-controller-manager"]
+
+
+def test_leaders_that_ran_on_keep_their_leases(lab: Lab) -> None:
+    set_machines(lab, RUNNING)
+    set_machines(lab, STOPPED, "lab-w1")
+    cluster(lab, ready=False)
+    lab.ctx.fake_clock.on_sleep = lambda: cluster(lab)
+    start(lab.ctx, FILE)
+    assert not [call for call in lab.kubectl.calls if "lease" in call]
 
 
 def test_a_broken_pod_of_the_users_own_does_not_keep_the_lab_from_starting(

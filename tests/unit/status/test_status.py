@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from provision.cluster.health import COMPONENTS
+from provision.cni.choose import cni_of
 from provision.config.inventory import Node
 from provision.errors import Cancelled, ConfigError, ConnectFailed, Result, ToolFailed
 from provision.lab import start_record
@@ -31,7 +32,7 @@ from tests.fakes.providers.ids import id_of
 from tests.fakes.providers.snapshots import FakeVm
 from tests.fakes.snapshots import manifest
 
-KINDS = "get nodes,pods,deployments,daemonsets --all-namespaces -o json"
+KINDS = "get nodes,pods,deployments,daemonsets,networkpolicies.networking.k8s.io --all-namespaces -o json"
 READYZ = "get --raw /readyz?verbose"
 CREATED = "2026-11-01T00:00:00Z"
 PKI = "/etc/kubernetes/pki"
@@ -42,7 +43,10 @@ FROM_NOW = (dt.datetime.fromtimestamp(NOW, dt.UTC) - dt.datetime.now(dt.UTC)).to
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     """Return a healthy cluster of two nodes."""
-    made = make_lab(tmp_path, workers={"count": 1})
+    return healthy(make_lab(tmp_path, workers={"count": 1}))
+
+
+def healthy(made: Lab) -> Lab:
     made.ctx.workspace.kubeconfig.write_text("a kubeconfig\n")
     for node in made.ctx.inventory.nodes:
         made.machines.make(node.name)
@@ -279,6 +283,22 @@ def test_a_pod_that_a_user_broke_is_shown_and_the_lab_is_healthy(lab: Lab) -> No
     assert row[:5] == ["default", "web-1", "lab-cp1", reason, "4"]
     assert facts(lab)["pods"] == "5 of 6 Ready or completed"
     assert lab.report.of("warn") == []
+
+
+@pytest.mark.parametrize(
+    ("cni", "ignored"), [("bridge", 1), ("calico", 0), ("none", 0), ({"manifest": "/tmp/net.yaml"}, 0)]
+)
+def test_a_policy_without_effect_is_told(tmp_path: Path, cni: object, ignored: int) -> None:
+    made = make_lab(tmp_path, cni=cni, workers={"count": 1})
+    lab = healthy(dataclasses.replace(made, ctx=changed(made.ctx, cni=cni_of(made.ctx.config.cni))))
+    metadata = {"name": "deny", "namespace": "default"}
+    answer(lab, whole(lab, {"kind": "NetworkPolicy", "metadata": metadata, "spec": {}}))
+    known = told(lab)
+    assert known["healthy"]
+    assert known["policies"] == {"total": 1, "ignored": ignored}
+    warned = [event["text"] for event in lab.report.of("warn")]
+    told_so = "1 NetworkPolicy has no effect: the pod network bridge does not enforce them"
+    assert warned == [told_so] * ignored
 
 
 def test_the_screen_stays_one_screen_and_programs_get_all(lab: Lab) -> None:
