@@ -23,6 +23,7 @@ from provision.node.kubelet import HEALTHZ
 from provision.node.registries import CONFIG, FOLDER
 from provision.node.resolvers import RESOLV_CONF
 from provision.node.sections import sections
+from provision.node.tasks import FOLDER as TASKS
 
 UNITS = ("containerd", "kubelet")
 CONTAINERD_CONFIG = CONFIG
@@ -51,6 +52,7 @@ FILES = (
     CONTAINERD_CONFIG,
     f"{REGISTRIES}/*/hosts.toml",
     RESOLV_CONF,
+    f"{TASKS}/*",
     KUBELET_CONFIG,
     f"{CNI_FOLDER}/*.conf",
     f"{CNI_FOLDER}/*.conflist",

@@ -14,6 +14,8 @@ from provision.checks.facts import (
 )
 from provision.checks.state import ClusterState
 from provision.node.resolvers import RESOLV_CONF, resolvers, resolvers_in
+from provision.node.tasks import FOLDER as TASKS
+from provision.node.tasks import digest
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
 
@@ -84,6 +86,19 @@ def test_the_resolvers_are_those_of_lab_yaml(node: LabNode, lab: LabUnderTest, f
         )
     )
     assert found == wanted, f"{node.name} asks {found} for names, but lab.yaml says {wanted}"
+
+
+@pytest.mark.look("kubelab up does what is missing")
+def test_the_scripts_and_files_of_lab_yaml_were_brought(
+    node: LabNode, lab: LabUnderTest, facts: AllFacts
+) -> None:
+    done = set(facts[node.name].below(f"{TASKS}/"))
+    given = {f"{TASKS}/{digest(task)}": task.source for task in lab.inventory.node(node.name).tasks}
+    missing = ", ".join(source for place, source in given.items() if place not in done)
+    assert not missing, f"{node.name} has not got, or not as it is now: {missing}"
+    assert done <= given.keys(), (
+        f"{node.name} has what lab.yaml does not say: {', '.join(done - given.keys())}"
+    )
 
 
 def _swap(said: NodeFacts) -> list[str]:

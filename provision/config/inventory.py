@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from provision.config.addresses import POD_PREFIX, Role, offset_of
 from provision.config.schema import ClusterConfig, NodeConfig, NodePool
 from provision.config.suggest import did_you_mean
+from provision.config.tasks import Task
 from provision.errors import ConfigError
 
 # What the names of the labs' bridges begin with.
@@ -38,6 +39,7 @@ class Node:
     pod_cidr: str
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = ()
 
     @property
     def is_control_plane(self) -> bool:
@@ -109,6 +111,7 @@ def inventory_of(config: ClusterConfig) -> Inventory:
                 pod_cidr=str(ipaddress.IPv4Network((pods, POD_PREFIX))),
                 labels=pool.labels | own.labels,
                 taints=pool.taints if own.taints is None else own.taints,
+                tasks=(*pool.provision, *own.provision),
             )
         )
     return Inventory(nodes=tuple(nodes), gateway=str(config.network.nodes.network_address + 1))

@@ -19,6 +19,7 @@ from provision.config.lab_file import read_lab_file
 from provision.config.proxy import ProxyConfig
 from provision.config.resolvers import resolvers
 from provision.config.suggest import did_you_mean
+from provision.config.tasks import Task, tasks
 from provision.extensions import PROVIDERS
 from provision.templates import data
 
@@ -40,6 +41,7 @@ class _Model(BaseModel):
 
 Labels = Annotated[dict[str, str], marks.labels()]
 Taints = Annotated[tuple[str, ...], marks.taints()]
+Tasks = Annotated[tuple[Task, ...], tasks()]
 
 
 class NodePool(_Model):
@@ -51,6 +53,7 @@ class NodePool(_Model):
     disk: Annotated[int, values.disk()] = 12
     labels: Labels = {}
     taints: Taints = ()
+    provision: Tasks = ()
 
 
 class ControlPlanes(NodePool):
@@ -73,7 +76,7 @@ class Workers(NodePool):
 class NodeConfig(_Model):
     """What one node has that the others of its pool do not; None is as the pool has it.
 
-    Its labels are added to those of the pool, its taints stand in place of them.
+    Its labels, scripts and files are added to those of the pool, its taints stand in place of them.
     """
 
     cpus: Annotated[int | None, values.cpus(values.WORKER_CPUS)] = None
@@ -81,6 +84,7 @@ class NodeConfig(_Model):
     disk: Annotated[int | None, values.disk()] = None
     labels: Labels = {}
     taints: Annotated[tuple[str, ...] | None, marks.taints()] = None
+    provision: Tasks = ()
 
 
 _FIRST = offset_of("control-plane", 1)

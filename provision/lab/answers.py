@@ -32,6 +32,7 @@ ANSWERS: dict[str, Answer] = {
     "controlPlanes.disk": "refused",
     "controlPlanes.labels": "applied",
     "controlPlanes.taints": "applied",
+    "controlPlanes.provision": "applied",
     "workers": "refused",
     "workers.count": "both ways",
     "workers.cpus": "restarts",
@@ -39,6 +40,7 @@ ANSWERS: dict[str, Answer] = {
     "workers.disk": "refused",
     "workers.labels": "applied",
     "workers.taints": "applied",
+    "workers.provision": "applied",
     # By its keys: NODE stands for the name of each.
     "nodes": "applied",
     "nodes.NODE.cpus": "restarts",
@@ -46,6 +48,7 @@ ANSWERS: dict[str, Answer] = {
     "nodes.NODE.disk": "refused",
     "nodes.NODE.labels": "applied",
     "nodes.NODE.taints": "applied",
+    "nodes.NODE.provision": "applied",
     "network": "refused",
     "network.nodes": "refused",
     "network.pods": "refused",

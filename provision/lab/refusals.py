@@ -11,6 +11,7 @@ from provision.errors import ConfigDrift, ConfigError
 from provision.lab import ownership
 from provision.lab.context import Context
 from provision.lab.differences import WORKERS, Comparison, Difference, tell
+from provision.node import tasks
 from provision.providers.base import STOPPED, LabMachine, Provider
 from provision.providers.vagrant import Machines
 from provision.report.base import Reporter
@@ -37,6 +38,7 @@ def refuse_impossible(
 
     Whose the machines are was asked before. Raises MissingTool where the hypervisor cannot be asked.
     """
+    tasks.check(config)
     taken = provider.taken(config, inventory, machines.ids())
     if taken:
         raise ConfigError(

@@ -1,8 +1,8 @@
-"""The settings of the nodes themselves, compared by asking them: the proxy, the registries, the resolvers."""
+"""The settings of the nodes themselves, compared by asking them: proxy, registries, resolvers, scripts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from provision.config.inventory import Node
@@ -12,32 +12,33 @@ from provision.lab.answers import answer_to
 from provision.lab.context import Context
 from provision.lab.differences import Comparison, Difference
 from provision.lab.reality import ANSWER_SECONDS
-from provision.node import proxy, registries
+from provision.node import proxy, registries, tasks
 from provision.node.files import File, same_files_script
 from provision.node.resolvers import RESOLV_CONF, resolv_conf
 from provision.providers.base import RUNNING
 from provision.steps.nodes import hosts_files, proxy_exempt
 
 PROXY, MIRRORS, INSECURE, DNS = "proxy", "registryMirrors", "insecureRegistries", "dns"
+PLANES, WORKERS = "controlPlanes.provision", "workers.provision"
 DIFFERS = "differs: "
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A key of lab.yaml, what it says in words, and a script that fails on a node that has another value."""
+    """A key of lab.yaml, what it says in words, and the script for a node that fails where it has another."""
 
     key: str
     file: str
-    script: str
+    script: Callable[[Node], str]
 
 
 def compare_settings(found: Comparison, ctx: Context) -> None:
     """Ask the nodes that run whether they are set as lab.yaml says, each in one round trip."""
     states, asked = ctx.machines.states(), _settings(ctx)
     nodes = [node for node in ctx.inventory.nodes if states.get(node.name) == RUNNING]
-    script = "".join(_or_tell(each) for each in asked)
 
     def ask(node: Node) -> str:
+        script = "".join(_or_tell(each, node) for each in asked)
         deadline = ctx.scaled(ANSWER_SECONDS)
         return ctx.connect(node).run(script, deadline=deadline, what="look for the settings").stdout
 
@@ -58,9 +59,9 @@ def compare_settings(found: Comparison, ctx: Context) -> None:
             found.differences.append(Difference(each.key, "another", each.file, refused, others))
 
 
-def _or_tell(setting: Setting) -> str:
+def _or_tell(setting: Setting, node: Node) -> str:
     """Return a script that prints the key where the node has another value."""
-    return f"sh -eu <<'SETTING' || echo '{DIFFERS}{setting.key}'\n{setting.script}\nSETTING\n"
+    return f"sh -eu <<'SETTING' || echo '{DIFFERS}{setting.key}'\n{setting.script(node)}\nSETTING\n"
 
 
 def _settings(ctx: Context) -> list[Setting]:
@@ -72,16 +73,23 @@ def _settings(ctx: Context) -> list[Setting]:
         Setting(
             PROXY,
             "one" if config.proxy else "none",
-            f"{same_files_script(through)}\n{proxy.probe_script(through)}",
+            lambda _: f"{same_files_script(through)}\n{proxy.probe_script(through)}",
         ),
         Setting(
             # One file has both, and a lab.yaml that names neither has none.
             INSECURE if config.insecure_registries and not config.registry_mirrors else MIRRORS,
             ", ".join(map(registries.registry_of, hosts)) or "none",
-            registries.probe_script(hosts),
+            lambda _: registries.probe_script(hosts),
         ),
-        Setting(DNS, ", ".join(map(str, config.dns)) or "none", same_files_script(asked)),
+        Setting(DNS, ", ".join(map(str, config.dns)) or "none", lambda _: same_files_script(asked)),
+        Setting(PLANES, "its own", lambda node: _brought(node, of_planes=True)),
+        Setting(WORKERS, "its own", lambda node: _brought(node, of_planes=False)),
     ]
+
+
+def _brought(node: Node, *, of_planes: bool) -> str:
+    """Return a script that fails where a node of that pool has not all its scripts and files, or others."""
+    return tasks.probe_script(tasks.digests(node)) if node.is_control_plane == of_planes else "true"
 
 
 def _tell_own(found: Comparison, ctx: Context, answers: Mapping[str, str]) -> None:

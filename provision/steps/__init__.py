@@ -15,6 +15,7 @@ from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
 from provision.steps.marks import MarksStep
 from provision.steps.members import MembersStep
 from provision.steps.nodes import NodesStep
+from provision.steps.provision import ProvisionStep
 from provision.steps.ready import ReadyStep
 from provision.steps.resolvers import ResolversStep
 from provision.steps.sizes import SizesStep
@@ -33,6 +34,7 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     SizesStep(),
     MachinesStep(),
     NodesStep(),
+    ProvisionStep(),
     # The workers' join waits by itself for what the control plane has not made yet.
     Together(ControlPlaneStep(), JoinStep()),
     MembersStep(),

@@ -234,6 +234,30 @@ def test_the_resolvers_of_the_nodes_follow_the_file(lab: Cluster) -> None:
     assert nothing_to_do(lab)
 
 
+def test_scripts_and_files_are_brought_to_nodes_and_again_when_they_change(lab: Cluster) -> None:
+    script, motd = lab.folder / "setup.sh", lab.folder / "motd"
+    script.write_text("#!/bin/sh\necho $KUBELAB_NODE $KUBELAB_ROLE >>/root/ran\n")
+    motd.write_text("of the lab\n")
+    asked = "{provision: [{script: setup.sh}, {file: motd, to: /etc/motd}]}"
+    with edited(lab, f"workers: {asked}"):
+        assert lab.ended("diff")[0] == 1
+        lab.kubelab("up")
+        assert lab.ended("diff")[0] == 0
+        assert on(lab, "w1", "cat /root/ran /etc/motd") == f"{W1} worker\nof the lab\n"
+        assert lab.ended("verify", "--quick")[0] == 0
+        script.write_text("#!/bin/sh\necho no such package >&2\nexit 3\n")
+        code, _ = lab.ended("up")
+        (error,) = [event for event in lab.events("up", check=False) if event["event"] == "error"]
+        assert code == 1
+        assert "setup.sh" in error["message"]
+        script.write_text("#!/bin/sh\necho again >>/root/ran\n")
+        lab.kubelab("up")
+        assert on(lab, "w1", "cat /root/ran") == f"{W1} worker\nagain\n"
+        assert nothing_to_do(lab)
+    lab.kubelab("up")
+    assert nothing_to_do(lab)
+
+
 def test_broken_pods_of_the_users_own_are_shown_and_never_waited_for(lab: Cluster) -> None:
     try:
         kubectl(lab, "run", "typo", "--image=nosuch.invalid/x:1")

@@ -34,6 +34,7 @@ PURPOSES = {
     "certs renew": "renew certificates",
     "mv -Tf": "install certificates",
     "product_uuid": "machine id",
+    "/var/lib/kubelab/provision": "scripts of lab.yaml",
     "swapoff -a": "prepare",
     "/proc/swaps": "probe",
     "echo working": "state of kubeadm",

@@ -176,6 +176,11 @@ ROWS: tuple[Sabotage, ...] = (
         node="w1",
         script="echo nameserver 192.0.2.1 >/etc/resolv.conf",
     ),
+    Sabotage(
+        f"{_SYSTEM}::test_the_scripts_and_files_of_lab_yaml_were_brought",
+        node="w1",
+        script="mkdir -p /var/lib/kubelab/provision; echo done >/var/lib/kubelab/provision/other",
+    ),
     Sabotage(f"{_IDENTITY}::test_every_node_has_its_own_hostname", node="w1", script=NAME_OF_ANOTHER),
     Sabotage(f"{_IDENTITY}::test_every_node_has_its_own_machine_id", node="cp1", script=ID_OF_ANOTHER),
     Sabotage(f"{_IDENTITY}::test_every_node_has_its_own_mac_address", node="w1", script=MAC_OF_ANOTHER),

@@ -25,6 +25,7 @@ from provision.errors import CommandFailed, ConnectFailed
 from provision.node.clock import Offset
 from provision.node.registries import FOLDER, MARK
 from provision.node.resolvers import RESOLV_CONF
+from provision.node.tasks import FOLDER as TASKS
 from provision.steps.nodes import hosts_files
 from tests.fakes.checks.nodes import BLOCKS, KEYS, days_from_today
 from tests.fakes.checks.world import World, make_world
@@ -64,6 +65,7 @@ MACS = "every_node_has_its_own_mac_address"
 INTERNAL_IPS = "every_node_has_its_own_internal_ip"
 REGISTRIES = "the_registries_are_those_of_lab_yaml"
 RESOLVERS = "the_resolvers_are_those_of_lab_yaml"
+BROUGHT = "the_scripts_and_files_of_lab_yaml_were_brought"
 CLOCK = "the_clock_is_within_a_second_of_the_control_plane"
 CERTIFICATES = "every_certificate_is_valid_and_has_days_left"
 TOKENS = "every_bootstrap_token_expires"
@@ -227,6 +229,7 @@ FAULTS: list[tuple[Spoil, str, str]] = [
     ),
     (write(RESOLV_CONF, "nameserver 192.0.2.1\n"), RESOLVERS, "asks 192.0.2.1 for names, .*192.168.60.1"),
     (remove(RESOLV_CONF), RESOLVERS, "asks nobody for names"),
+    (write(f"{TASKS}/abc", "done\n"), BROUGHT, f"lab-w1 has what lab.yaml does not say: {TASKS}/abc"),
     (
         lambda world: world.offsets.update({"lab-w1": Offset(1.4, 1.5)}),
         CLOCK,

@@ -63,11 +63,12 @@ def test_the_sample_is_the_defaults_and_shows_every_key() -> None:
 def test_a_name_is_enough_and_the_rest_has_defaults() -> None:
     config = parse_config("name: lab")
     assert (config.kubernetes, config.provider, config.cni.name) == ("1.36", "auto", "auto")
-    marks = {"labels": {}, "taints": ("node-role.kubernetes.io/control-plane:NoSchedule",)}
+    given = {"labels": {}, "provision": ()}
+    marks = given | {"taints": ("node-role.kubernetes.io/control-plane:NoSchedule",)}
     sizes = {"count": 1, "cpus": 2, "memory": 3072, "disk": 12}
     assert config.control_planes.model_dump() == sizes | marks
     sizes = {"count": 2, "cpus": 2, "memory": 2048, "disk": 12}
-    assert config.workers.model_dump() == sizes | {"labels": {}, "taints": ()}
+    assert config.workers.model_dump() == sizes | given | {"taints": ()}
     assert config.network.services == IPv4Network("10.96.0.0/12")
     assert (config.artifacts.kind, config.artifacts.location) == ("auto", "")
 

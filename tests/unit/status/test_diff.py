@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provision.errors import CommandTimeout, Result
 from provision.node.registries import MARK
+from provision.node.tasks import FOLDER, digest
 from provision.providers.base import STOPPED
 from provision.status.diff import find, show
 from tests.fakes.checks.nodes import Place
@@ -17,8 +19,8 @@ from tests.fakes.lab import Lab, make_lab
 SECRET = "http://me:hunter2@proxy.test:3128"
 
 
-def running(root: Path, **keys: object) -> Lab:
-    lab = make_lab(root, workers={"count": 1}, **keys)
+def running(root: Path, **keys: Any) -> Lab:
+    lab = make_lab(root, **{"workers": {"count": 1}, **keys})
     for node in lab.ctx.inventory.nodes:
         lab.machines.make(node.name)
     return lab
@@ -62,7 +64,7 @@ SAID = {
 }
 
 
-def on_sandboxes(root: Path, **keys: object) -> tuple[Lab, dict[str, Place]]:
+def on_sandboxes(root: Path, **keys: Any) -> tuple[Lab, dict[str, Place]]:
     lab = running(root, **keys)
     nodes = {name: Place(name, root / name) for name in NODES}
     ctx = dataclasses.replace(lab.ctx, connect=lambda node: nodes[node.name])
@@ -100,3 +102,14 @@ def test_a_file_of_ours_that_is_not_asked_for_any_more_is_a_difference(tmp_path:
     nodes["lab-w1"].write("/etc/containerd/certs.d/docker.io/hosts.toml", f"{MARK}\n")
     (difference,) = find(lab.ctx, lab.ctx.config).differences
     assert (difference.key, difference.file, difference.machines) == ("registryMirrors", "none", ("lab-w1",))
+
+
+def test_a_node_without_its_scripts_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.sh").write_text("true\n")
+    asked = {"count": 1, "provision": [{"script": str(tmp_path / "a.sh")}]}
+    lab, nodes = on_sandboxes(tmp_path, workers=asked)
+    (difference,) = find(lab.ctx, lab.ctx.config).differences
+    assert (difference.key, difference.machines) == ("workers.provision", ("lab-w1",))
+    (task,) = lab.ctx.inventory.node("lab-w1").tasks
+    nodes["lab-w1"].write(f"{FOLDER}/{digest(task)}", "done\n")
+    assert find(lab.ctx, lab.ctx.config).differences == []
