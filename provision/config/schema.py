@@ -16,6 +16,7 @@ from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
 from provision.config.document import explain, read_document
 from provision.config.lab_file import read_lab_file
+from provision.config.ports import PortConfig, Ports, wrong_ports
 from provision.config.proxy import ProxyConfig
 from provision.config.suggest import did_you_mean
 from provision.extensions import PROVIDERS
@@ -142,6 +143,7 @@ class ClusterConfig(_Model):
     network: Network = Network()
     artifacts: ArtifactsConfig = ArtifactsConfig.model_validate("auto")
     proxy: ProxyConfig = ProxyConfig.model_validate("none")
+    ports: Ports = ()
 
     @model_validator(mode="after")
     def _nodes_are_there(self) -> ClusterConfig:
@@ -156,6 +158,7 @@ class ClusterConfig(_Model):
                 )
             elif name in planes:
                 problems += _too_small(name, node)
+        problems += wrong_ports(self.ports, names)
         if problems:
             raise values.Problems(problems)
         return self
@@ -201,6 +204,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "network": Network,
     "cni": CniConfig,
     "proxy": ProxyConfig,
+    "ports": PortConfig,
 }
 
 

@@ -28,6 +28,7 @@ SERVICE_PREFIXES = range(12, 29)
 
 # Less is no network that today's protocols expect; more does not leave a host whose own network is Ethernet.
 SMALLEST_MTU, LARGEST_MTU = 1280, 1500
+LARGEST_PORT = 65535
 
 _MOST_CPUS, _MOST_MIB, _MOST_DISK = 128, 1024 * 1024, 4096
 _SHOWN_BITS, _SHOWN_TEXT = 64, 60
@@ -91,6 +92,11 @@ def whole(allowed: str, *values: int) -> BeforeValidator:
 def cpus(low: int) -> BeforeValidator:
     """Return the validator of a number of CPUs."""
     return whole(f"{low} to {_MOST_CPUS}", *range(low, _MOST_CPUS + 1))
+
+
+def port() -> BeforeValidator:
+    """Return the validator of a number of a TCP port."""
+    return whole(f"1 to {LARGEST_PORT}", *range(1, LARGEST_PORT + 1))
 
 
 def mtu() -> BeforeValidator:
