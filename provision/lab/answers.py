@@ -57,6 +57,7 @@ ANSWERS: dict[str, Answer] = {
     "proxy.http": "applied",
     "proxy.https": "applied",
     "proxy.noProxy": "applied",
+    "ports": "applied",
 }
 
 

@@ -24,6 +24,7 @@ from provision.lab.refusals import (
     refuse_drift,
     refuse_impossible,
     refuse_or_tell,
+    refuse_taken_ports,
     refuse_without_box,
 )
 from provision.lab.software import Software, SoftwareOf
@@ -93,6 +94,7 @@ def open_lab(
         # Before the network is asked for anything, which may take its time.
         workspace.refuse_foreign_vagrantfile()
         refuse_without_box(provider)
+        refuse_taken_ports(config, workspace)
         refuse_another_lab(config, workspace.root, provider, machines)
         seconds = ANSWER_SECONDS * acceleration(facts).factor
         reality = look(config, inventory, workspace, provider, machines, seconds=seconds, cancel=cancel)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from provision.config.document import config_error
 from provision.config.inventory import Inventory, machine_names, worker_names
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, ConfigError
@@ -13,7 +14,9 @@ from provision.lab.context import Context
 from provision.lab.differences import WORKERS, Comparison, Difference, tell
 from provision.providers.base import STOPPED, LabMachine, Provider
 from provision.providers.vagrant import Machines
+from provision.relay.taken import not_to_be_had
 from provision.report.base import Reporter
+from provision.workspace import Workspace
 
 WAYS = "let lab.yaml say what the lab has, or start over: kubelab destroy, then kubelab up"
 # `destroy` finds the lab by these keys.
@@ -46,6 +49,13 @@ def refuse_impossible(
         )
     refuse_unknown_machines(config, inventory, folder, provider, machines, workers_leave=True)
     provider.refuse_network(config, inventory)
+
+
+def refuse_taken_ports(config: ClusterConfig, workspace: Workspace) -> None:
+    """Raise ConfigError for ports of the host that cannot be listened on; the lab's own are not taken."""
+    problems = not_to_be_had(config.ports, workspace.relay)
+    if problems:
+        raise config_error(problems)
 
 
 def refuse_drift(differences: Sequence[Difference], hint: str = WAYS) -> None:

@@ -16,7 +16,8 @@ from provision.host.process import run_tool
 from provision.relay.plan import Plan
 from provision.relay.record import MODULE, Record, is_relay, living
 
-START_SECONDS = 30.0
+# An interpreter starts in one of them, unless the host is busy with machines.
+START_SECONDS = 60.0
 END_SECONDS = 5.0
 _ROOT = Path(provision.__file__).resolve().parent.parent
 

@@ -40,9 +40,12 @@ def _failure(port: PortConfig) -> OSError | None:
 
 def _told(port: PortConfig, error: OSError) -> tuple[str, str]:
     if error.errno == errno.EADDRNOTAVAIL:
-        return "address", f"this host has no address {port.address}; allowed: one it has, {LOOPBACK} or {EVERY}"
+        return (
+            "address",
+            f"this host has no {port.address}; allowed: an address it has, {LOOPBACK} or {EVERY}",
+        )
     if error.errno in (errno.EACCES, errno.EPERM):
         return "host", f"{port.host} is for root alone on this host; allowed: 1024 to 65535"
     if error.errno == errno.EADDRINUSE:
-        return "host", f"{port.host} is in use on this host; allowed: a port that is free (ss -ltnp shows them)"
+        return "host", f"{port.host} is in use on this host; allowed: a free one (ss -ltnp shows the others)"
     return "host", f"{port.host} cannot be listened on: {error.strerror}; allowed: another port"

@@ -1,11 +1,14 @@
-"""What `kubelab diff` shows: where lab.yaml and the lab differ, the nodes' proxy included."""
+"""What `kubelab diff` shows: where lab.yaml and the lab differ, the nodes' proxy and the host's ports too."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from provision.config.inventory import Node
 from provision.config.schema import ClusterConfig
 from provision.engine.parallel import on_all
 from provision.errors import Cancelled, LabError, in_one_line
+from provision.lab import ports
 from provision.lab.answers import answer_to
 from provision.lab.context import Context
 from provision.lab.differences import Comparison, Difference, compare, tell_rest
@@ -17,7 +20,8 @@ from provision.node.proxy import probe_script, proxy_files
 from provision.providers.base import RUNNING
 from provision.steps.nodes import proxy_exempt
 
-PROXY = "proxy"
+PROXY, PORTS = "proxy", "ports"
+OFF = "no machine runs"
 IN_WORDS = {"refused": "refuses it", "applied": "applies it", "restarts": "restarts them for it"}
 
 
@@ -41,7 +45,10 @@ def find(ctx: Context, config: ClusterConfig) -> Comparison:
     )
     found = compare(config, ctx.inventory, reality)
     if found.is_there:
-        _compare_proxy(found, ctx)
+        states = ctx.machines.states()
+        running = [node for node in ctx.inventory.nodes if states.get(node.name) == RUNNING]
+        _compare_proxy(found, ctx, running)
+        _compare_ports(found, ctx, running)
     return found
 
 
@@ -76,10 +83,20 @@ def _answer(difference: Difference) -> str:
     return "restarts" if difference.restarts else "applied"
 
 
-def _compare_proxy(found: Comparison, ctx: Context) -> None:
+def _compare_ports(found: Comparison, ctx: Context, running: Sequence[Node]) -> None:
+    """Ask what listens on the host; nothing does while the lab is off."""
+    if not running and ctx.config.ports:
+        found.unknown[PORTS] = OFF
+    elif not ports.are_there(ctx):
+        texts = ports.relayed(ctx), [port.text for port in ctx.config.ports]
+        lab, file = (", ".join(each) or "none" for each in texts)
+        # The same ports may lead to a lab as it was in another folder.
+        lab = "none" if lab == file else lab
+        found.differences.append(Difference(PORTS, lab, file, answer_to(PORTS) == "refused"))
+
+
+def _compare_proxy(found: Comparison, ctx: Context, nodes: Sequence[Node]) -> None:
     """Ask the nodes that run whether they have lab.yaml's proxy; no value is shown, it may be a secret."""
-    states = ctx.machines.states()
-    nodes = [node for node in ctx.inventory.nodes if states.get(node.name) == RUNNING]
     files = proxy_files(ctx.config.proxy, proxy_exempt(ctx))
     script = f"{same_files_script(files)}\n{probe_script(files)}"
 
@@ -95,7 +112,7 @@ def _compare_proxy(found: Comparison, ctx: Context) -> None:
         found.unknown[PROXY] = in_one_line(error)
         return
     if not nodes:
-        found.unknown[PROXY] = "no machine runs"
+        found.unknown[PROXY] = OFF
     if others:
         said = "one" if ctx.config.proxy else "none"
         found.differences.append(Difference(PROXY, "another", said, answer_to(PROXY) == "refused", others))

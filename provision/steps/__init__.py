@@ -15,6 +15,7 @@ from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
 from provision.steps.marks import MarksStep
 from provision.steps.members import MembersStep
 from provision.steps.nodes import NodesStep
+from provision.steps.ports import PortsStep
 from provision.steps.ready import ReadyStep
 from provision.steps.sizes import SizesStep
 from provision.steps.snapshot import SnapshotStep
@@ -37,4 +38,5 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     MembersStep(),
     Together(CniStep(), MarksStep(), ReadyStep()),
     SnapshotStep(),
+    PortsStep(),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def cluster() -> Iterator[Cluster]:
     FOLDER.mkdir(parents=True, exist_ok=True)
     shutil.copy(LAB, FOLDER / "lab.yaml")
     try:
+        lab.edit("ports: [{host: 18080, service: default/kubernetes, port: 443}]")
         lab.kubelab("up")
         yield lab
     finally:
@@ -54,6 +56,8 @@ def sabotage(cluster: Cluster, row: Sabotage) -> None:
         cluster.context.kubectl("apply", "-f", "-", stdin=listed)
     for command in row.kubectl:
         cluster.kubelab("kubectl", "--", *command)
+    if row.host:
+        subprocess.run(["sh", "-euc", row.host], cwd=cluster.folder, check=True)
     if row.script:
         cluster.kubelab("ssh", f"{NAME}-{row.node}", "--", "sudo", "sh", "-c", row.script)
 

@@ -86,6 +86,7 @@ ELSEWHERE = {
     "proxy.http",
     "proxy.https",
     "proxy.noProxy",
+    "ports",
 }
 GROUPS = {"cni", "controlPlanes", "workers", "nodes", "network", "proxy"}
 

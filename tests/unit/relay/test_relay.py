@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import threading
@@ -18,7 +19,8 @@ from provision.relay.plan import Gate, Plan, Way
 from provision.relay.record import Record, living
 from provision.relay.taken import not_to_be_had
 
-GATE = Gate(node="lab-cp1", host="127.0.0.1", port=1, user="me", key_file="/none/key", known_hosts="/none/known")
+NOWHERE = Path("/nowhere")
+GATE = Gate(node="lab-cp1", host="127.0.0.1", port=1, user="me", key_file=NOWHERE, known_hosts=NOWHERE)
 
 
 @pytest.fixture
@@ -109,8 +111,10 @@ def test_one_that_was_killed_is_known_to_be_gone(file: Path, echo: int) -> None:
     assert record is not None
     descriptor = os.pidfd_open(record.pid)
     signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    assert select.select([descriptor], [], [], 30)[0]
     os.close(descriptor)
-    assert not process.end(file) or living(file) is None
+    assert living(file) is None
+    assert not process.end(file)
 
 
 def test_another_process_of_that_number_is_left_alone(file: Path, echo: int) -> None:
@@ -163,7 +167,7 @@ def test_ports_that_cannot_be_had_are_told_by_their_keys(file: Path, echo: int) 
     found = dict(not_to_be_had(ports, file))
     assert list(found) == ["ports.1.host", "ports.2.address"]
     assert f"{echo} is in use" in found["ports.1.host"]
-    assert "no address 192.0.2.1" in found["ports.2.address"]
+    assert "has no 192.0.2.1" in found["ports.2.address"]
 
 
 def test_what_the_labs_own_relay_has_is_not_taken(file: Path, echo: int) -> None:
