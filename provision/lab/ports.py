@@ -30,10 +30,12 @@ def bring(ctx: Context) -> None:
 
 
 def bring_back(ctx: Context) -> None:
-    """Listen again, where a lab that was stopped runs by a restore; what cannot be is told."""
+    """Listen anew on a lab that was restored; what cannot be is told.
+
+    It may have been stopped before, and its nodes know nothing of connections that were opened later.
+    """
     try:
-        if not are_there(ctx):
-            bring(ctx)
+        bring(ctx)
     except Cancelled:
         raise
     except LabError as error:

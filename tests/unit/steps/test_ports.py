@@ -96,9 +96,10 @@ def test_they_are_closed_with_the_lab(lab: Lab, end: Callable[[Context], None]) 
     assert not lab.ctx.workspace.relay.exists()
 
 
-def test_a_restore_opens_those_of_a_lab_that_was_stopped(lab: Lab) -> None:
-    bring_back(lab.ctx)
-    assert are_open(lab)
+def test_a_restore_opens_those_of_a_lab_that_was_stopped_and_those_of_one_that_ran_anew(lab: Lab) -> None:
+    for _ in range(2):
+        bring_back(lab.ctx)
+        assert are_open(lab)
     assert lab.report.of("warn") == []
 
 
