@@ -89,7 +89,8 @@ _FIRST = offset_of("control-plane", 1)
 class Network(_Model):
     """The three ranges of a cluster, none of which overlaps another.
 
-    `mtu` is what a packet between nodes may hold, in bytes.
+    `mtu` is what a packet between nodes may hold, in bytes. `bridge` is the bridge of the host that each node
+    has a second card on; without one it is empty.
     """
 
     nodes: Annotated[IPv4Network, values.network(nodes_prefix(_FIRST))] = IPv4Network("192.168.60.0/24")
@@ -98,6 +99,7 @@ class Network(_Model):
         IPv4Network, values.network(values.SERVICE_PREFIXES[-1], values.SERVICE_PREFIXES[0])
     ] = IPv4Network("10.96.0.0/12")
     mtu: Annotated[int, values.mtu()] = values.LARGEST_MTU
+    bridge: Annotated[str, values.bridge()] = ""
 
     def ranges(self) -> dict[str, IPv4Network]:
         """Return key -> range."""

@@ -51,6 +51,8 @@ ANSWERS: dict[str, Answer] = {
     "network.pods": "refused",
     "network.services": "refused",
     "network.mtu": "refused",
+    # A machine has the cards it was made with.
+    "network.bridge": "refused",
     # Only what is made from now on comes from there.
     "artifacts": "applied",
     "proxy": "applied",

@@ -23,6 +23,7 @@ from provision.lab.refusals import (
     refuse_another_lab,
     refuse_drift,
     refuse_impossible,
+    refuse_missing_bridge,
     refuse_or_tell,
     refuse_taken_ports,
     refuse_without_box,
@@ -100,6 +101,7 @@ def open_lab(
         reality = look(config, inventory, workspace, provider, machines, seconds=seconds, cancel=cancel)
         found = compare(config, inventory, reality)
         refuse_or_tell(found, report)
+        refuse_missing_bridge(config)
         refuse_impossible(config, inventory, workspace.root, provider, machines)
         fewer = fewer_workers(config, inventory, workspace.root, provider, machines)
         if fewer is not None:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from provision.config.document import config_error
-from provision.config.inventory import Inventory, machine_names, worker_names
+from provision.config.inventory import Inventory, bridge_name, machine_names, worker_names
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, ConfigError
+from provision.host.bridges import bridges
 from provision.lab import ownership
 from provision.lab.context import Context
 from provision.lab.differences import WORKERS, Comparison, Difference, tell
@@ -49,6 +50,19 @@ def refuse_impossible(
         )
     refuse_unknown_machines(config, inventory, folder, provider, machines, workers_leave=True)
     provider.refuse_network(config, inventory)
+
+
+def refuse_missing_bridge(config: ClusterConfig) -> None:
+    """Raise ConfigError where the host has no bridge for the machines' second card."""
+    wanted, own = config.network.bridge, bridge_name(config.name)
+    there = [name for name in bridges() if name != own]
+    if wanted and config.provider == "libvirt" and wanted not in there:
+        listed = ", ".join(there)
+        raise ConfigError(
+            f"this host has no bridge {wanted}; allowed: {f'none, {listed}' if listed else 'none'}",
+            key="network.bridge",
+            hint="make the bridge, with a card of this host in it; or leave the key out",
+        )
 
 
 def refuse_taken_ports(config: ClusterConfig, workspace: Workspace) -> None:

@@ -38,6 +38,7 @@ REFUSED = {
     "network.pods": "network: {pods: 10.245.0.0/16}",
     "network.services": "network: {services: 10.112.0.0/12}",
     "network.mtu": "network: {mtu: 1400}",
+    "network.bridge": "network: {bridge: kubelab-t0}",
 }
 # Where no other value is allowed, an edit ends before there is anything to compare.
 ONE_VALUE = {"provider", "runtime"}

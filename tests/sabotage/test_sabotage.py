@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from provision.host.root import run_as_root
 from tests.e2e.cluster import Cluster
 from tests.sabotage.row import Sabotage
 from tests.sabotage.table import rows
@@ -17,6 +18,8 @@ from tests.sabotage.table import rows
 LAB = Path(__file__).parent.parent / "e2e" / "lab.yaml"
 FOLDER = Path(__file__).parent.parent.parent / "build" / "sabotage"
 NAME = "kubelab-e2e"
+# Nobody gives an address there.
+BRIDGE = "kubelab-t0"
 ROWS = rows()
 
 
@@ -27,11 +30,14 @@ def cluster() -> Iterator[Cluster]:
     FOLDER.mkdir(parents=True, exist_ok=True)
     shutil.copy(LAB, FOLDER / "lab.yaml")
     try:
+        lab.edit(f"network: {{bridge: {BRIDGE}}}")
         lab.edit("ports: [{host: 18080, service: default/kubernetes, port: 443}]")
+        run_as_root(["ip", "link", "add", BRIDGE, "type", "bridge"], say=print, deadline=30)
         lab.kubelab("up")
         yield lab
     finally:
         lab.destroy()
+        run_as_root(["ip", "link", "delete", BRIDGE], say=print, deadline=30)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.test.removeprefix("test_") for row in ROWS])

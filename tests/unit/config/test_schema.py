@@ -57,7 +57,7 @@ def test_the_sample_is_the_defaults_and_shows_every_key() -> None:
     assert set(document) == {field.alias for field in ClusterConfig.model_fields.values()}
     for section in ("controlPlanes", "workers"):
         assert set(document[section]) == {"count", "cpus", "memory", "disk"}
-    assert set(document["network"]) == {"nodes", "pods", "services", "mtu"}
+    assert set(document["network"]) == {"nodes", "pods", "services", "mtu", "bridge"}
 
 
 def test_a_name_is_enough_and_the_rest_has_defaults() -> None:

@@ -71,6 +71,7 @@ EDITS: dict[str, dict[str, Any]] = {
     "network.pods": {"network": {"pods": "10.245.0.0/16"}},
     "network.services": {"network": {"services": "10.112.0.0/12"}},
     "network.mtu": {"network": {"mtu": 1400}},
+    "network.bridge": {"network": {"bridge": "br0"}},
     "artifacts": {"artifacts": "release"},
 }
 # Not in lab.yaml's hands alone, or no part of the lab. What can differ has a test of its own.
