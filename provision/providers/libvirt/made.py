@@ -43,10 +43,10 @@ def _size(name: str, root: ET.Element, disk: ET.Element | None) -> Size:
     memory = kib // KIB_A_MIB if kib else None
     ours = any(Path(file).name == _volume(name) for file in disk_files(root))
     capacity = _number(disk.find("capacity")) if disk is not None and ours else None
-    return Size(vcpus, memory, capacity // BYTES_A_GIB if capacity else None, _bridge(root))
+    return Size(vcpus, memory, capacity // BYTES_A_GIB if capacity else None, bridge_of(root))
 
 
-def _bridge(root: ET.Element) -> str:
+def bridge_of(root: ET.Element) -> str:
     """Return the bridge that Vagrant gave a machine a card on; what a user attached does not count."""
     for card in root.iterfind("devices/interface[@type='bridge']"):
         alias, source = card.find("alias"), card.find("source")

@@ -301,3 +301,12 @@ def test_a_second_lab_with_its_own_file_is_none_that_was_renamed(folder: Path, t
     (folder / "green.yaml").write_text("name: green")
     (folder / "blue").write_text(text)
     assert elsewhere(folder, name="green") == []
+
+
+def test_a_second_card_is_compared_machine_by_machine() -> None:
+    sizes = {**MACHINES, "lab-w1": dataclasses.replace(MACHINES["lab-w1"], bridge="br0")}
+    lab = dataclasses.replace(LAB, made=dataclasses.replace(LAB.made, machines=sizes))
+    (found,) = compared(lab).differences
+    assert found.text == "the lab has br0 (lab-w1), lab.yaml says none"
+    (found,) = compared(lab, network={"bridge": "br0"}).differences
+    assert (found.lab, found.file, found.machines) == ("none", "br0", ("lab-cp1", "lab-w2"))
