@@ -19,6 +19,8 @@ from provision.relay.taken import not_to_be_had
 from provision.report.base import Reporter
 from provision.workspace import Workspace
 
+# Vagrant's plugin refuses these: they belong to libvirt's networks and to Docker's.
+NOT_FOR_CARDS = ("docker", "virbr")
 WAYS = "let lab.yaml say what the lab has, or start over: kubelab destroy, then kubelab up"
 # `destroy` finds the lab by these keys.
 SET_BACK = "set it back; to start over: kubelab destroy, then change lab.yaml, then kubelab up"
@@ -53,13 +55,13 @@ def refuse_impossible(
 
 
 def refuse_missing_bridge(config: ClusterConfig) -> None:
-    """Raise ConfigError where the host has no bridge for the machines' second card."""
+    """Raise ConfigError where the host has no such bridge, or one that machines get no second card on."""
     wanted, own = config.network.bridge, bridge_name(config.name)
-    there = [name for name in bridges() if name != own]
+    there = [name for name in bridges() if name != own and not name.startswith(NOT_FOR_CARDS)]
     if wanted and config.provider == "libvirt" and wanted not in there:
         listed = ", ".join(there)
         raise ConfigError(
-            f"this host has no bridge {wanted}; allowed: {f'none, {listed}' if listed else 'none'}",
+            f"{wanted} is no bridge of this host that machines get a card on; allowed: {f'none, {listed}' if listed else 'none'}",
             key="network.bridge",
             hint="make the bridge, with a card of this host in it; or leave the key out",
         )

@@ -122,10 +122,10 @@ def test_up_is_refused_before_anybody_is_asked_for_kubernetes(
 
 def test_a_bridge_that_the_host_has_not_is_refused_with_those_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     own = bridge_name("lab")
-    monkeypatch.setattr(refusals, "bridges", lambda: ["br0", "br1", own])
+    monkeypatch.setattr(refusals, "bridges", lambda: ["br0", "br1", own, "virbr0", "docker0"])
     refuse_missing_bridge(make_config())
     refuse_missing_bridge(make_config(network={"bridge": "br1"}))
-    for name in ("br7", own):
+    for name in ("br7", own, "virbr0"):
         with pytest.raises(ConfigError, match=r"allowed: none, br0, br1$") as caught:
             refuse_missing_bridge(make_config(network={"bridge": name}))
         assert caught.value.key == "network.bridge"
