@@ -8,6 +8,7 @@ from pathlib import Path
 from provision.config.document import config_error
 from provision.config.inventory import Inventory, bridge_name, machine_names, worker_names
 from provision.config.schema import ClusterConfig
+from provision.config.values import NONE
 from provision.errors import ConfigDrift, ConfigError
 from provision.host.bridges import bridges
 from provision.lab import ownership
@@ -59,9 +60,9 @@ def refuse_missing_bridge(config: ClusterConfig) -> None:
     wanted, own = config.network.bridge, bridge_name(config.name)
     there = [name for name in bridges() if name != own and not name.startswith(NOT_FOR_CARDS)]
     if wanted and config.provider == "libvirt" and wanted not in there:
-        listed = ", ".join(there)
+        allowed = ", ".join([NONE, *there])
         raise ConfigError(
-            f"{wanted} is no bridge of this host that machines get a card on; allowed: {f'none, {listed}' if listed else 'none'}",
+            f"{wanted} is no bridge of this host that machines get a card on; allowed: {allowed}",
             key="network.bridge",
             hint="make the bridge, with a card of this host in it; or leave the key out",
         )
