@@ -90,6 +90,11 @@ class Workspace:
         """Return the file that says what the next start of the lab has to know."""
         return self.state / "start.json"
 
+    @property
+    def relay(self) -> Path:
+        """Return the file that says which process leads ports of the host to the lab."""
+        return self.state / "relay.json"
+
     def machine_id_file(self, node: str, provider: str) -> Path:
         """Return the file in which Vagrant keeps the hypervisor's id of `node`."""
         return self.root / ".vagrant" / "machines" / node / provider / "id"

@@ -16,6 +16,7 @@ from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
 from provision.config.document import explain, read_document
 from provision.config.lab_file import read_lab_file
+from provision.config.ports import PortConfig, Ports, wrong_ports
 from provision.config.proxy import ProxyConfig
 from provision.config.resolvers import resolvers
 from provision.config.suggest import did_you_mean
@@ -93,7 +94,8 @@ _FIRST = offset_of("control-plane", 1)
 class Network(_Model):
     """The three ranges of a cluster, none of which overlaps another.
 
-    `mtu` is what a packet between nodes may hold, in bytes.
+    `mtu` is what a packet between nodes may hold, in bytes. `bridge` is the bridge of the host that each node
+    has a second card on; without one it is empty.
     """
 
     nodes: Annotated[IPv4Network, values.network(nodes_prefix(_FIRST))] = IPv4Network("192.168.60.0/24")
@@ -102,6 +104,7 @@ class Network(_Model):
         IPv4Network, values.network(values.SERVICE_PREFIXES[-1], values.SERVICE_PREFIXES[0])
     ] = IPv4Network("10.96.0.0/12")
     mtu: Annotated[int, values.mtu()] = values.LARGEST_MTU
+    bridge: Annotated[str, values.bridge()] = ""
 
     def ranges(self) -> dict[str, IPv4Network]:
         """Return key -> range."""
@@ -150,6 +153,7 @@ class ClusterConfig(_Model):
     registry_mirrors: Annotated[dict[str, tuple[str, ...]], registries.mirrors()] = {}
     insecure_registries: Annotated[tuple[str, ...], registries.insecure()] = ()
     dns: Annotated[tuple[IPv4Address, ...], resolvers()] = ()
+    ports: Ports = ()
 
     @model_validator(mode="after")
     def _nodes_are_there(self) -> ClusterConfig:
@@ -164,6 +168,7 @@ class ClusterConfig(_Model):
                 )
             elif name in planes:
                 problems += _too_small(name, node)
+        problems += wrong_ports(self.ports, names)
         if problems:
             raise values.Problems(problems)
         return self
@@ -222,6 +227,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "network": Network,
     "cni": CniConfig,
     "proxy": ProxyConfig,
+    "ports": PortConfig,
 }
 
 

@@ -28,12 +28,16 @@ SERVICE_PREFIXES = range(12, 29)
 
 # Less is no network that today's protocols expect; more does not leave a host whose own network is Ethernet.
 SMALLEST_MTU, LARGEST_MTU = 1280, 1500
+LARGEST_PORT = 65535
+NONE = "none"
 
 _MOST_CPUS, _MOST_MIB, _MOST_DISK = 128, 1024 * 1024, 4096
 _SHOWN_BITS, _SHOWN_TEXT = 64, 60
 # M, MB and MiB all mean 2^20 bytes, and so on, as other tools that make virtual machines take them.
 _UNITS = {"MiB": 1, "GiB": 1024, "TiB": 1024 * 1024}
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+# VirtualBox calls the adapters of some hosts by long names: "en0: Wi-Fi (AirPort)".
+_BRIDGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .:_@()/+#-]{0,79}")
 _VERSION = re.compile(r"v?(?P<minor>[0-9]+\.(0|[1-9][0-9]*))(?P<patch>\.(0|[1-9][0-9]{0,3}))?")
 _QUANTITY = re.compile(r"(?P<number>[0-9]{1,9}(\.[0-9]{1,9})?) ?(?P<unit>[mgt])(b|i|ib)?", re.IGNORECASE)
 # RFC 1918, RFC 6598 and the benchmark range: a lab on any other range would hide existing hosts.
@@ -93,9 +97,19 @@ def cpus(low: int) -> BeforeValidator:
     return whole(f"{low} to {_MOST_CPUS}", *range(low, _MOST_CPUS + 1))
 
 
+def port() -> BeforeValidator:
+    """Return the validator of a number of a TCP port."""
+    return whole(f"1 to {LARGEST_PORT}", *range(1, LARGEST_PORT + 1))
+
+
 def mtu() -> BeforeValidator:
     """Return the validator of what a packet may hold, in bytes."""
     return whole(f"{SMALLEST_MTU} to {LARGEST_MTU}", *range(SMALLEST_MTU, LARGEST_MTU + 1))
+
+
+def bridge() -> BeforeValidator:
+    """Return the validator of the name of a bridge, or of an adapter for VirtualBox; none is stored as ""."""
+    return BeforeValidator(_bridge)
 
 
 def one_of(own: str, registry: Iterable[str]) -> BeforeValidator:
@@ -188,6 +202,14 @@ def _network(value: object, narrowest: int, widest: int = 0) -> IPv4Network:
     if not widest <= network.prefixlen <= narrowest:
         raise refusal(value, allowed)
     return network
+
+
+def _bridge(value: object) -> str:
+    if value == NONE:
+        return ""
+    if not isinstance(value, str) or not _BRIDGE.fullmatch(value):
+        raise refusal(value, f"{NONE}, or the name of a bridge of this host, such as br0")
+    return value
 
 
 def _name(value: object) -> str:

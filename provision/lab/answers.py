@@ -54,6 +54,8 @@ ANSWERS: dict[str, Answer] = {
     "network.pods": "refused",
     "network.services": "refused",
     "network.mtu": "refused",
+    # A machine has the cards it was made with.
+    "network.bridge": "refused",
     # Only what is made from now on comes from there.
     "artifacts": "applied",
     "proxy": "applied",
@@ -63,6 +65,7 @@ ANSWERS: dict[str, Answer] = {
     "registryMirrors": "applied",
     "insecureRegistries": "applied",
     "dns": "applied",
+    "ports": "applied",
 }
 
 

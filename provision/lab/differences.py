@@ -14,6 +14,7 @@ from provision.config.cni import CniConfig
 from provision.config.inventory import Inventory, Node
 from provision.config.kubernetes_versions import fits
 from provision.config.schema import ClusterConfig
+from provision.config.values import NONE
 from provision.extensions import CNIS
 from provision.lab.answers import ANSWERS, answer_to, row_of
 from provision.lab.reality import Reality
@@ -74,6 +75,7 @@ def compare(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Co
         found.differences.extend(sizes.differences)
         found.unknown.update(sizes.unknown)
         _compare_network(found, config, reality)
+        found.differences.extend(_bridge(config, reality))
         _compare_cluster(found, config, inventory, reality)
         _tell_silence(found, reality)
         found.differences.extend(_artifacts(config, reality))
@@ -166,6 +168,18 @@ def _compare_network(found: Comparison, config: ClusterConfig, reality: Reality)
             found.unknown[key] = UNSAID
         elif lab != file:
             found.differences.append(_difference(key, lab, file))
+
+
+def _bridge(config: ClusterConfig, reality: Reality) -> Iterator[Difference]:
+    """Yield where machines have their second card on another bridge, or only one of the two has any."""
+    wanted = config.network.bridge
+    # Bridge -> the machines that have it.
+    found: dict[str, list[str]] = {}
+    for name, size in reality.made.machines.items():
+        if size.bridge != wanted:
+            found.setdefault(size.bridge, []).append(name)
+    for bridge, which in found.items():
+        yield _difference("network.bridge", bridge or NONE, wanted or NONE, which)
 
 
 def _compare_cluster(

@@ -23,7 +23,9 @@ from provision.lab.refusals import (
     refuse_another_lab,
     refuse_drift,
     refuse_impossible,
+    refuse_missing_bridge,
     refuse_or_tell,
+    refuse_taken_ports,
     refuse_without_box,
 )
 from provision.lab.software import Software, SoftwareOf
@@ -93,11 +95,13 @@ def open_lab(
         # Before the network is asked for anything, which may take its time.
         workspace.refuse_foreign_vagrantfile()
         refuse_without_box(provider)
+        refuse_taken_ports(config, workspace)
         refuse_another_lab(config, workspace.root, provider, machines)
         seconds = ANSWER_SECONDS * acceleration(facts).factor
         reality = look(config, inventory, workspace, provider, machines, seconds=seconds, cancel=cancel)
         found = compare(config, inventory, reality)
         refuse_or_tell(found, report)
+        refuse_missing_bridge(config)
         refuse_impossible(config, inventory, workspace.root, provider, machines)
         fewer = fewer_workers(config, inventory, workspace.root, provider, machines)
         if fewer is not None:

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from provision.config.inventory import Inventory, machine_names, worker_names
+from provision.config.document import config_error
+from provision.config.inventory import Inventory, bridge_name, machine_names, worker_names
 from provision.config.schema import ClusterConfig
+from provision.config.values import NONE
 from provision.errors import ConfigDrift, ConfigError
+from provision.host.bridges import bridges
 from provision.lab import ownership
 from provision.lab.context import Context
 from provision.lab.differences import WORKERS, Comparison, Difference, tell
 from provision.node import tasks
 from provision.providers.base import STOPPED, LabMachine, Provider
 from provision.providers.vagrant import Machines
+from provision.relay.taken import not_to_be_had
 from provision.report.base import Reporter
+from provision.workspace import Workspace
 
+# Vagrant's plugin refuses these: they belong to libvirt's networks and to Docker's.
+NOT_FOR_CARDS = ("docker", "virbr")
 WAYS = "let lab.yaml say what the lab has, or start over: kubelab destroy, then kubelab up"
 # `destroy` finds the lab by these keys.
 SET_BACK = "set it back; to start over: kubelab destroy, then change lab.yaml, then kubelab up"
@@ -48,6 +55,26 @@ def refuse_impossible(
         )
     refuse_unknown_machines(config, inventory, folder, provider, machines, workers_leave=True)
     provider.refuse_network(config, inventory)
+
+
+def refuse_missing_bridge(config: ClusterConfig) -> None:
+    """Raise ConfigError where the host has no such bridge, or one that machines get no second card on."""
+    wanted, own = config.network.bridge, bridge_name(config.name)
+    there = [name for name in bridges() if name != own and not name.startswith(NOT_FOR_CARDS)]
+    if wanted and config.provider == "libvirt" and wanted not in there:
+        allowed = ", ".join([NONE, *there])
+        raise ConfigError(
+            f"{wanted} is no bridge of this host that machines get a card on; allowed: {allowed}",
+            key="network.bridge",
+            hint="make the bridge, with a card of this host in it; or leave the key out",
+        )
+
+
+def refuse_taken_ports(config: ClusterConfig, workspace: Workspace) -> None:
+    """Raise ConfigError for ports of the host that cannot be listened on; the lab's own are not taken."""
+    problems = not_to_be_had(config.ports, workspace.relay)
+    if problems:
+        raise config_error(problems)
 
 
 def refuse_drift(differences: Sequence[Difference], hint: str = WAYS) -> None:

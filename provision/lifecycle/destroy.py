@@ -9,6 +9,7 @@ from provision.cluster.kubeconfig import files_of_user, take_out
 from provision.config.inventory import machine_names
 from provision.errors import LabError, in_one_line
 from provision.host.files import remove_with_leftovers
+from provision.lab import ports
 from provision.lab.context import Context
 from provision.lab.refusals import refuse_anothers_machines
 from provision.lab.removal import forget_ids, remove_machines
@@ -16,7 +17,7 @@ from provision.verify import record
 
 
 def destroy(ctx: Context) -> None:
-    """Remove machines, disks, snapshots, network, leases, keys and kubeconfig; the run log stays.
+    """Remove machines, disks, snapshots, network, ports, keys and kubeconfig; the run log stays.
 
     The lab's context is taken out of the user's own kubeconfig, too.
 
@@ -24,6 +25,7 @@ def destroy(ctx: Context) -> None:
     """
     refuse_anothers_machines(ctx)
     start = time.monotonic()
+    ports.close(ctx)
     remove_machines(ctx)
     ctx.provider.remove_rest(ctx.config)
     _forget_context(ctx)

@@ -21,6 +21,7 @@ from provision.providers.base import RUNNING, SAVED, STOPPED
 from provision.repair.cluster import repair
 from provision.steps.machines import NetworkStep
 from provision.steps.nodes import NodesStep
+from provision.steps.ports import PortsStep
 from provision.verify.examine import prove
 
 TO_UP = "kubelab up removes it; or set the count back"
@@ -38,7 +39,12 @@ def start(ctx: Context, lab_file: Path) -> None:
     changed = not _is_up(ctx)
     if changed:
         refuse_leaving(ctx, "all machines of a lab start together", SET_BACK if _is_kept(ctx) else TO_UP)
-    proved = _bring_back(ctx, lab_file) if changed else 0.0
+    if changed:
+        proved = _bring_back(ctx, lab_file)
+    else:
+        proved = 0.0
+        # Whatever ended what listens there.
+        _run(ctx, PortsStep())
     seconds = ctx.clock.now() - begin
     if changed:
         ctx.report.info(f"the lab {ctx.config.name} runs again, after {seconds:.1f} s")
@@ -82,6 +88,7 @@ def _bring_back(ctx: Context, lab_file: Path) -> float:
     except Cancelled:
         raise Cancelled("the start was interrupted", hint=f"{START} goes on from here") from None
     start_record.remove(ctx.workspace)
+    _run(ctx, PortsStep())
     return prove(ctx, lab_file) if well else 0.0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from provision.errors import Cancelled, LabError
-from provision.lab import start_record
+from provision.lab import ports, start_record
 from provision.lab.context import Context
 from provision.lab.halted import START, halted
 from provision.lab.refusals import refuse_anothers_machines
@@ -25,6 +25,7 @@ HINT = "kubelab doctor; then: kubelab stop"
 def stop(ctx: Context) -> None:
     """Shut down every machine that runs. A machine that does not go off in time is switched off, and told."""
     refuse_anothers_machines(ctx)
+    ports.close(ctx)
     ids, begin = machines_on(ctx), ctx.clock.now()
     if not ids:
         tell_nothing_to_do(ctx)

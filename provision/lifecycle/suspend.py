@@ -8,7 +8,7 @@ import threading
 
 from provision.errors import Cancelled, LabError, in_one_line
 from provision.host.interrupts import interrupts_held
-from provision.lab import start_record
+from provision.lab import ports, start_record
 from provision.lab.context import Context
 from provision.lab.halted import START
 from provision.lab.readiness import what_is_missing
@@ -48,6 +48,7 @@ def suspend(ctx: Context) -> None:
         except BaseException:
             _undo(ctx)
             raise
+    ports.close(ctx)
     ctx.disconnect()
     seconds = ctx.clock.now() - begin
     ctx.report.info(f"stopped the lab {ctx.config.name} in {seconds:.1f} s; its memory is kept")

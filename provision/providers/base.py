@@ -33,11 +33,15 @@ class LabMachine:
 
 @dataclass(frozen=True)
 class Size:
-    """What a machine has: memory in MiB, disk in whole GiB; None for what the hypervisor does not say."""
+    """What a machine has: memory in MiB, disk in whole GiB; None for what the hypervisor does not say.
+
+    `bridge` is the host's bridge of its second card, empty without one.
+    """
 
     cpus: int | None = None
     memory: int | None = None
     disk: int | None = None
+    bridge: str = ""
 
 
 @dataclass(frozen=True)

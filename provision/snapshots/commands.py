@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from provision.errors import SnapshotError
+from provision.lab import ports
 from provision.lab.context import Context
 from provision.lab.sizes import other_sizes
 from provision.report.text import size
@@ -50,8 +51,10 @@ def restore(ctx: Context, name: str, lab_file: Path, save_first: str | None = No
     if manifest.live:
         state = "cluster repaired and ready" if manifest.verified else "not healthy when it was saved"
         ctx.report.info(f"restored `{name}` in {seconds:.1f} s: {state}")
+        ports.bring_back(ctx)
     else:
         ctx.report.info(f"restored `{name}` in {seconds:.1f} s: powered off, as it was when it was saved")
+        ports.close(ctx)
         ctx.report.next_commands(["kubelab up"])
     for other in other_sizes(ctx):
         ctx.report.info(f"{other.key}: {other.text}; the next `kubelab up` applies it by a restart")

@@ -8,7 +8,7 @@ import shlex
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -122,12 +122,26 @@ class ParamikoRunner:
 
     def open_channel(self) -> paramiko.Channel:
         """Return a new channel, over the existing connection or a new one; raises ConnectFailed."""
+        return self._open(lambda transport: transport.open_session(timeout=self.timeout))
+
+    def open_tcp(self, address: str, port: int) -> paramiko.Channel:
+        """Return a TCP connection that the node makes; raises ConnectFailed."""
+        return self._open(
+            lambda transport: transport.open_channel(
+                "direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=self.timeout
+            )
+        )
+
+    def _open(self, make: Callable[[paramiko.Transport], paramiko.Channel]) -> paramiko.Channel:
         for attempt in (1, 2):
             transport = self._connected().get_transport()
             try:
                 if transport is None:
                     raise paramiko.SSHException("no transport")
-                return transport.open_session(timeout=self.timeout)
+                return make(transport)
+            except paramiko.ChannelException as error:
+                # The connection is well, and other channels are on it.
+                raise ConnectFailed(self.node, f"it refused: {error.text}") from error
             except BROKEN as error:
                 self.close()
                 if attempt == 2:  # noqa: PLR2004 - the second try is the last

@@ -45,6 +45,7 @@ def data(ctx: Context, found: Status) -> dict[str, Any]:
             {"node": each.node, "file": each.file, "end": timestamp(each.end), "days": each.days(found.time)}
             for each in found.expiries
         ],
+        "ports": [{"port": port.text, "open": port.text in found.relayed} for port in ctx.config.ports],
         "unknown": dict(found.unknown),
         "problems": list(found.problems),
     }

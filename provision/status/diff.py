@@ -1,15 +1,22 @@
-"""What `kubelab diff` shows: where lab.yaml and the lab differ, the nodes' own settings included."""
+"""What `kubelab diff` shows: where lab.yaml and the lab differ, nodes' settings and ports of the host too."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from provision.config.inventory import Node
 from provision.config.schema import ClusterConfig
+from provision.lab import ports
+from provision.lab.answers import answer_to
 from provision.lab.context import Context
 from provision.lab.differences import Comparison, Difference, compare, tell_rest
 from provision.lab.identity import another_lab
 from provision.lab.reality import ANSWER_SECONDS, look
 from provision.lab.refusals import refuse_anothers_machines
-from provision.status.settings import compare_settings
+from provision.providers.base import RUNNING
+from provision.status.settings import OFF, compare_settings
 
+PORTS = "ports"
 IN_WORDS = {"refused": "refuses it", "applied": "applies it", "restarts": "restarts them for it"}
 
 
@@ -33,7 +40,10 @@ def find(ctx: Context, config: ClusterConfig) -> Comparison:
     )
     found = compare(config, ctx.inventory, reality)
     if found.is_there:
-        compare_settings(found, ctx)
+        states = ctx.machines.states()
+        running = [node for node in ctx.inventory.nodes if states.get(node.name) == RUNNING]
+        compare_settings(found, ctx, running)
+        _compare_ports(found, ctx, running)
     return found
 
 
@@ -66,3 +76,15 @@ def _answer(difference: Difference) -> str:
     if difference.refused:
         return "refused"
     return "restarts" if difference.restarts else "applied"
+
+
+def _compare_ports(found: Comparison, ctx: Context, running: Sequence[Node]) -> None:
+    """Ask what listens on the host; nothing does while the lab is off."""
+    if not running and ctx.config.ports:
+        found.unknown[PORTS] = OFF
+    elif not ports.are_there(ctx):
+        texts = ports.relayed(ctx), [port.text for port in ctx.config.ports]
+        lab, file = (", ".join(each) or "none" for each in texts)
+        # The same ports may lead to a lab as it was in another folder.
+        lab = "none" if lab == file else lab
+        found.differences.append(Difference(PORTS, lab, file, answer_to(PORTS) == "refused"))

@@ -12,6 +12,7 @@ from provision.cluster.health import Object
 from provision.cluster.kubectl import Kubectl
 from provision.engine.parallel import Jobs
 from provision.errors import Cancelled, LabError, ToolFailed, in_one_line
+from provision.lab import ports
 from provision.lab.context import Context
 from provision.lab.halted import halted
 from provision.lab.readiness import KINDS
@@ -53,10 +54,13 @@ def gather(ctx: Context) -> Status:
         expiries=jobs.results.get("certificates"),
         snapshot=jobs.results.get("snapshot"),
         verify=record.read(ctx.workspace),
+        relayed=ports.relayed(ctx),
         unknown=unknown,
     )
     texts = problems_of(found, ctx.inventory, network=ctx.config.cni.name != "none", asked=not blocked)
-    return dataclasses.replace(found, problems=texts)
+    wanted = [] if blocked else [port.text for port in ctx.config.ports]
+    closed = [f"nothing listens for the port {text}" for text in wanted if text not in found.relayed]
+    return dataclasses.replace(found, problems=[*texts, *closed])
 
 
 def gather_nodes(ctx: Context) -> Status:

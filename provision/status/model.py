@@ -18,7 +18,8 @@ class Status:
     """The status of a lab at one moment; `unknown` maps each unknown part to the reason.
 
     `states` maps nodes to the states of their machines. `failing` are the checks of /readyz that fail.
-    `snapshot` is the current one. `problems` is empty when the lab is healthy.
+    `snapshot` is the current one.
+    `relayed` are the host's ports that lead to the lab. `problems` is empty when the lab is healthy.
     """
 
     time: dt.datetime
@@ -28,6 +29,7 @@ class Status:
     expiries: Sequence[Expiry] | None = None
     snapshot: Manifest | None = None
     verify: VerifyRecord | None = None
+    relayed: Sequence[str] = ()
     unknown: Mapping[str, str] = dataclasses.field(default_factory=dict)
     problems: Sequence[str] = ()
 

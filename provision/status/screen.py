@@ -96,6 +96,7 @@ def _lab_rows(known: Data, now: dt.datetime) -> list[list[str]]:
         ["last verify", _verify(known["verify"], now)],
         ["snapshot", unknown.get("snapshot") or _snapshot(known["snapshot"], now)],
         ["certificates", _certificates(known["certificates"], unknown.get("certificates"), told)],
+        *(["port", f"{each['port']}{'' if each['open'] else ': closed'}"] for each in known["ports"]),
     ]
 
 

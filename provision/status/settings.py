@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from provision.config.inventory import Node
@@ -15,12 +15,12 @@ from provision.lab.reality import ANSWER_SECONDS
 from provision.node import proxy, registries, tasks
 from provision.node.files import File, same_files_script
 from provision.node.resolvers import RESOLV_CONF, resolv_conf
-from provision.providers.base import RUNNING
 from provision.steps.nodes import hosts_files, proxy_exempt
 
 PROXY, MIRRORS, INSECURE, DNS = "proxy", "registryMirrors", "insecureRegistries", "dns"
 PLANES, WORKERS = "controlPlanes.provision", "workers.provision"
 DIFFERS = "differs: "
+OFF = "no machine runs"
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,9 @@ class Setting:
     script: Callable[[Node], str]
 
 
-def compare_settings(found: Comparison, ctx: Context) -> None:
-    """Ask the nodes that run whether they are set as lab.yaml says, each in one round trip."""
-    states, asked = ctx.machines.states(), _settings(ctx)
-    nodes = [node for node in ctx.inventory.nodes if states.get(node.name) == RUNNING]
+def compare_settings(found: Comparison, ctx: Context, nodes: Sequence[Node]) -> None:
+    """Ask `nodes`, which run, whether they are set as lab.yaml says, each in one round trip."""
+    asked = _settings(ctx)
 
     def ask(node: Node) -> str:
         script = "".join(_or_tell(each, node) for each in asked)
@@ -50,7 +49,7 @@ def compare_settings(found: Comparison, ctx: Context) -> None:
         found.unknown.update(dict.fromkeys([each.key for each in asked], in_one_line(error)))
         return
     if not nodes:
-        found.unknown.update(dict.fromkeys([each.key for each in asked], "no machine runs"))
+        found.unknown.update(dict.fromkeys([each.key for each in asked], OFF))
     _tell_own(found, ctx, answers)
     for each in asked:
         others = tuple(name for name, said in answers.items() if f"{DIFFERS}{each.key}" in said.splitlines())

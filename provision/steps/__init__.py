@@ -15,6 +15,7 @@ from provision.steps.machines import MachinesStep, NetworkStep, VagrantfileStep
 from provision.steps.marks import MarksStep
 from provision.steps.members import MembersStep
 from provision.steps.nodes import NodesStep
+from provision.steps.ports import PortsStep
 from provision.steps.provision import ProvisionStep
 from provision.steps.ready import ReadyStep
 from provision.steps.resolvers import ResolversStep
@@ -41,4 +42,5 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     ResolversStep(),
     Together(CniStep(), MarksStep(), ReadyStep()),
     SnapshotStep(),
+    PortsStep(),
 )

@@ -22,6 +22,7 @@ from provision.node.files import File, same_files_script, unpack_script
 from provision.node.proxy import after_script, before_script, proxy_files
 from provision.node.proxy import probe_script as proxy_is_set_script
 from provision.node.resolvers import RESOLV_CONF, resolv_conf
+from provision.node.second_card import card_files, reload_script
 from provision.node.speed import MEASURE, WORTH_TELLING
 
 # How long one image may take to be unpacked, on fast machines.
@@ -90,6 +91,7 @@ def node_files(ctx: Context, node: Node) -> dict[str, File]:
     files |= {path: File(text) for path, text in ctx.cni.node_files(ctx.config, ctx.inventory, node).items()}
     files |= emulation_files(ctx.acceleration)
     files |= proxy_files(ctx.config.proxy, proxy_exempt(ctx))
+    files |= card_files(ctx.config.network.bridge)
     if node.role == "control-plane":
         files |= {f"{PATCHES}/{name}": File(text) for name, text in patches(ctx.acceleration).items()}
     return files
@@ -120,6 +122,7 @@ def prepare_script(ctx: Context, node: Node) -> str:
 {unpack_script(files)}
 {after_script()}
 {registries.prepare_script(hosts_files(ctx))}
+{reload_script(ctx.config.network.bridge)}
 {apply_script()}
 echo {node.name} > /proc/sys/kernel/hostname
 swapoff -a

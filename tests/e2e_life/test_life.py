@@ -6,6 +6,7 @@ The tests are one story, in this order. Each leaves the lab as its file says, an
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from provision.checks.from_host import fetch_soon
 from provision.lab.answers import ANSWERS, row_of
 from provision.providers.libvirt.virsh import Virsh
 from tests.e2e.cluster import Cluster
@@ -24,6 +26,7 @@ LAB = "kubelab-life"
 CP1, W1 = f"{LAB}-cp1", f"{LAB}-w1"
 HOST = "192.168.181.1"
 BUSYBOX = "docker.io/library/busybox:1.37"
+HTTPD = ("sh", "-c", "echo hello >/tmp/index.html; exec httpd -f -p 80 -h /tmp")
 _PKI = "/etc/kubernetes/pki/etcd"
 ETCD = f"--cacert={_PKI}/ca.crt --cert={_PKI}/healthcheck-client.crt --key={_PKI}/healthcheck-client.key"
 # An edit for every key that is refused on a lab that is there.
@@ -37,6 +40,7 @@ REFUSED = {
     "network.pods": "network: {pods: 10.245.0.0/16}",
     "network.services": "network: {services: 10.112.0.0/12}",
     "network.mtu": "network: {mtu: 1400}",
+    "network.bridge": "network: {bridge: kubelab-t0}",
 }
 # Where no other value is allowed, an edit ends before there is anything to compare.
 ONE_VALUE = {"provider", "runtime"}
@@ -258,6 +262,43 @@ def test_scripts_and_files_are_brought_to_nodes_and_again_when_they_change(lab: 
     assert nothing_to_do(lab)
 
 
+def test_ports_of_this_host_lead_to_a_node_and_to_a_service(lab: Cluster) -> None:
+    open_ports = (
+        f"ports: [{{host: 18080, node: {W1}, port: 30080}}, {{host: 18081, service: default/web, port: 80}}]"
+    )
+    try:
+        kubectl(lab, "run", "web", f"--image={BUSYBOX}", "--labels=app=web", "--", *HTTPD)
+        kubectl(lab, "wait", "pod/web", "--for=condition=Ready", "--timeout=300s")
+        kubectl(lab, "create", "service", "nodeport", "web", "--tcp=80:80", "--node-port=30080")
+        with edited(lab, open_ports):
+            assert lab.ended("diff")[0] == 1
+            lab.kubelab("up")
+            assert lab.ended("diff")[0] == 0
+            for port in (18080, 18081):
+                assert fetched(lab, port) == "hello"
+            assert "127.0.0.1:18081 -> default/web:80" in lab.kubelab("status")
+            assert nothing_to_do(lab)
+            lab.kubelab("stop")
+            assert not listens(18080)
+            lab.kubelab("start")
+            for port in (18080, 18081):
+                assert fetched(lab, port) == "hello"
+        lab.kubelab("up")
+        assert not listens(18080)
+        assert not listens(18081)
+    finally:
+        kubectl(lab, "delete", "pod/web", "service/web", "--now")
+
+
+def test_a_port_of_this_host_that_is_taken_is_told_before_anything_is_changed(lab: Cluster) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 18080)),
+        edited(lab, f"ports: [{{host: 18080, node: {W1}, port: 30080}}]"),
+    ):
+        code, _ = lab.ended("up")
+    assert code == 2
+
+
 def test_broken_pods_of_the_users_own_are_shown_and_never_waited_for(lab: Cluster) -> None:
     try:
         kubectl(lab, "run", "typo", "--image=nosuch.invalid/x:1")
@@ -327,6 +368,20 @@ def seen(lab: Cluster) -> tuple[list[str], list[bytes]]:
     ids = lab.context.machines.ids()
     kept = [lab.folder / "Vagrantfile", lab.context.workspace.decision]
     return [Virsh()("dumpxml", machine) for machine in ids.values()], [file.read_bytes() for file in kept]
+
+
+def fetched(lab: Cluster, port: int) -> str:
+    """Return what a port of this host answers to HTTP: the rules of the node's kube-proxy may be late."""
+    return fetch_soon(f"http://127.0.0.1:{port}/", lab.context.scaled(30), lab.context.clock)
+
+
+def listens(port: int) -> bool:
+    """Return whether anything on this host accepts a connection to a port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 10).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def on(lab: Cluster, node: str, script: str) -> str:

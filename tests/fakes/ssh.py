@@ -16,6 +16,7 @@ import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from provision.relay.pump import join
 from provision.ssh.runner import Endpoint
 
 CHUNK = 32768
@@ -34,7 +35,8 @@ class SshServer:
 
     `rewrite` changes a command line before it runs. `stuck` makes the server take a command and never
     answer. `reluctance` is how many seconds it takes a connection before it speaks. `drop` breaks every
-    connection. `connections` counts those that logged in.
+    connection. `connections` counts those that logged in. `inside` are the addresses that it reaches, and
+    the port on loopback that stands for each.
     """
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -47,6 +49,7 @@ class SshServer:
         self.stuck = threading.Event()
         self.reluctance = 0.0
         self.connections = 0
+        self.inside: dict[tuple[str, int], int] = {}
         self.closing = threading.Event()
         self._transports: list[paramiko.Transport] = []
         self._programs: list[subprocess.Popen[bytes]] = []
@@ -140,12 +143,12 @@ class SshServer:
             transport.add_server_key(self.host_key)
             self._transports.append(transport)
             with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
-                transport.start_server(event=threading.Event(), server=_Session(self))
+                transport.start_server(event=threading.Event(), server=_Session(self, transport))
 
 
 class _Session(paramiko.ServerInterface):
-    def __init__(self, server: SshServer) -> None:
-        self.server = server
+    def __init__(self, server: SshServer, transport: paramiko.Transport) -> None:
+        self.server, self.transport = server, transport
 
     def get_allowed_auths(self, username: str) -> str:
         return "publickey"
@@ -158,6 +161,22 @@ class _Session(paramiko.ServerInterface):
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_direct_tcpip_request(
+        self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
+    ) -> int:
+        port = self.server.inside.get(destination)
+        if port is None:
+            return paramiko.OPEN_FAILED_CONNECT_FAILED
+        self.server.start(lambda: self.forward(chanid, port))
+        return paramiko.OPEN_SUCCEEDED
+
+    def forward(self, chanid: int, port: int) -> None:
+        """Lead the channel of that number to a port on loopback."""
+        while (channel := self.transport.accept(10)) is not None:
+            if channel.get_id() == chanid:
+                join(channel, socket.create_connection(("127.0.0.1", port), 10))
+                return
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         if self.server.stuck.is_set():

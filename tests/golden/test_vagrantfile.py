@@ -53,3 +53,19 @@ def test_it_follows_the_lab(provider: str, network: str) -> None:
     assert "cpus: 4, memory: 4096, disk: 12" in text
     assert text.count("name: 'lab-") == 2
     assert network in text
+
+
+@pytest.mark.parametrize(
+    ("provider", "bridge", "line"),
+    [
+        ("libvirt", "br0", """:public_network, dev: 'br0', type: "bridge", auto_config: false"""),
+        ("virtualbox", "en0: Wi-Fi", """"public_network", bridge: 'en0: Wi-Fi', auto_config: false"""),
+    ],
+)
+def test_a_second_card_is_the_last_one(provider: str, bridge: str, line: str) -> None:
+    plain, bridged = (
+        rendered(provider, KVM, network={"bridge": name}).splitlines() for name in ("none", bridge)
+    )
+    (place,) = [place for place, text in enumerate(bridged) if text.strip() == f"machine.vm.network {line}"]
+    assert bridged[:place] + bridged[place + 1 :] == plain
+    assert not any("machine.vm.network" in text for text in bridged[place + 1 :])

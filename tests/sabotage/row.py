@@ -12,7 +12,8 @@ class Sabotage:
 
     `test` is "FILE::FUNCTION" in provision/checks. `node`, "cp1" or "w1", is where `script` runs as root and,
     where the test runs once a node, the only one that it has to be red for. `kubectl` are commands and
-    `objects` what is applied, both from the host. `also` are tests that cannot but notice too.
+    `objects` what is applied, both from the host. `host` is a script for the host itself, run as this user in
+    the lab's folder. `also` are tests that cannot but notice too.
     """
 
     test: str
@@ -20,4 +21,5 @@ class Sabotage:
     script: str = ""
     kubectl: tuple[tuple[str, ...], ...] = ()
     objects: tuple[dict[str, Any], ...] = ()
+    host: str = ""
     also: tuple[str, ...] = ()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from provision.host.root import run_as_root
 from tests.e2e.cluster import Cluster
 from tests.sabotage.row import Sabotage
 from tests.sabotage.table import rows
@@ -16,6 +18,8 @@ from tests.sabotage.table import rows
 LAB = Path(__file__).parent.parent / "e2e" / "lab.yaml"
 FOLDER = Path(__file__).parent.parent.parent / "build" / "sabotage"
 NAME = "kubelab-e2e"
+# Nobody gives an address there.
+BRIDGE = "kubelab-t0"
 ROWS = rows()
 
 
@@ -26,10 +30,14 @@ def cluster() -> Iterator[Cluster]:
     FOLDER.mkdir(parents=True, exist_ok=True)
     shutil.copy(LAB, FOLDER / "lab.yaml")
     try:
+        lab.edit(f"network: {{bridge: {BRIDGE}}}")
+        lab.edit("ports: [{host: 18080, service: default/kubernetes, port: 443}]")
+        run_as_root(["ip", "link", "add", BRIDGE, "type", "bridge"], say=print, deadline=30)
         lab.kubelab("up")
         yield lab
     finally:
         lab.destroy()
+        run_as_root(["ip", "link", "delete", BRIDGE], say=print, deadline=30)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.test.removeprefix("test_") for row in ROWS])
@@ -54,6 +62,8 @@ def sabotage(cluster: Cluster, row: Sabotage) -> None:
         cluster.context.kubectl("apply", "-f", "-", stdin=listed)
     for command in row.kubectl:
         cluster.kubelab("kubectl", "--", *command)
+    if row.host:
+        subprocess.run(["sh", "-euc", row.host], cwd=cluster.folder, check=True)
     if row.script:
         cluster.kubelab("ssh", f"{NAME}-{row.node}", "--", "sudo", "sh", "-c", row.script)
 

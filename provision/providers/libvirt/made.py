@@ -13,6 +13,8 @@ from provision.providers.base import Made, Size
 from provision.providers.libvirt.storage import POOL, disk_files
 from provision.providers.libvirt.virsh import Virsh, attributes
 
+# What Vagrant's plugin calls the cards that it makes.
+OF_VAGRANT = "ua-net-"
 KIB_A_MIB, BYTES_A_GIB = 1024, 2**30
 
 
@@ -41,7 +43,16 @@ def _size(name: str, root: ET.Element, disk: ET.Element | None) -> Size:
     memory = kib // KIB_A_MIB if kib else None
     ours = any(Path(file).name == _volume(name) for file in disk_files(root))
     capacity = _number(disk.find("capacity")) if disk is not None and ours else None
-    return Size(vcpus, memory, capacity // BYTES_A_GIB if capacity else None)
+    return Size(vcpus, memory, capacity // BYTES_A_GIB if capacity else None, bridge_of(root))
+
+
+def bridge_of(root: ET.Element) -> str:
+    """Return the bridge that Vagrant gave a machine a card on; what a user attached does not count."""
+    for card in root.iterfind("devices/interface[@type='bridge']"):
+        alias, source = card.find("alias"), card.find("source")
+        if alias is not None and alias.get("name", "").startswith(OF_VAGRANT) and source is not None:
+            return source.get("bridge", "")
+    return ""
 
 
 def _range(network: ET.Element) -> IPv4Network | None:

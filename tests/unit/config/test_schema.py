@@ -57,7 +57,7 @@ def test_the_sample_is_the_defaults_and_shows_every_key() -> None:
     assert set(document) == {field.alias for field in ClusterConfig.model_fields.values()}
     for section in ("controlPlanes", "workers"):
         assert set(document[section]) == {"count", "cpus", "memory", "disk"}
-    assert set(document["network"]) == {"nodes", "pods", "services", "mtu"}
+    assert set(document["network"]) == {"nodes", "pods", "services", "mtu", "bridge"}
 
 
 def test_a_name_is_enough_and_the_rest_has_defaults() -> None:
@@ -262,6 +262,9 @@ REFUSALS = [
     ("{name: a, network: []}", "network", "a mapping of nodes, pods, services"),
     ("{name: a, network: {mtu: 9000}}", "network.mtu", "1280 to 1500"),
     ("{name: a, network: {mtu: '1400'}}", "network.mtu", "1280 to 1500"),
+    ("{name: a, network: {bridge: }}", "network.bridge", "none, or the name of a bridge"),
+    ("{name: a, network: {bridge: 7}}", "network.bridge", "none, or the name of a bridge"),
+    ('{name: a, network: {bridge: "br0\'; x"}}', "network.bridge", "none, or the name of a bridge"),
     ("{name: a, controlPlanes: {count: 0}}", "controlPlanes.count", "1, 3, 5 or 7"),
     ("{name: a, controlPlanes: {count: 2}}", "controlPlanes.count", "1, 3, 5 or 7"),
     ("{name: a, controlPlanes: {count: 9}}", "controlPlanes.count", "1, 3, 5 or 7"),

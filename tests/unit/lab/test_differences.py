@@ -71,6 +71,7 @@ EDITS: dict[str, dict[str, Any]] = {
     "network.pods": {"network": {"pods": "10.245.0.0/16"}},
     "network.services": {"network": {"services": "10.112.0.0/12"}},
     "network.mtu": {"network": {"mtu": 1400}},
+    "network.bridge": {"network": {"bridge": "br0"}},
     "artifacts": {"artifacts": "release"},
 }
 # Not in lab.yaml's hands alone, or no part of the lab. What can differ has a test of its own.
@@ -92,6 +93,7 @@ ELSEWHERE = {
     "registryMirrors",
     "insecureRegistries",
     "dns",
+    "ports",
 }
 GROUPS = {"cni", "controlPlanes", "workers", "nodes", "network", "proxy"}
 
@@ -305,3 +307,12 @@ def test_a_second_lab_with_its_own_file_is_none_that_was_renamed(folder: Path, t
     (folder / "green.yaml").write_text("name: green")
     (folder / "blue").write_text(text)
     assert elsewhere(folder, name="green") == []
+
+
+def test_a_second_card_is_compared_machine_by_machine() -> None:
+    sizes = {**MACHINES, "lab-w1": dataclasses.replace(MACHINES["lab-w1"], bridge="br0")}
+    lab = dataclasses.replace(LAB, made=dataclasses.replace(LAB.made, machines=sizes))
+    (found,) = compared(lab).differences
+    assert found.text == "the lab has br0 (lab-w1), lab.yaml says none"
+    (found,) = compared(lab, network={"bridge": "br0"}).differences
+    assert (found.lab, found.file, found.machines) == ("none", "br0", ("lab-cp1", "lab-w2"))

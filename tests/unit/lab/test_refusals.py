@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 
 from provision import extensions
-from provision.config.inventory import inventory_of
+from provision.config.inventory import bridge_name, inventory_of
 from provision.errors import ConfigDrift, ConfigError
 from provision.host.facts import gather
-from provision.lab import opening
-from provision.lab.refusals import refuse_another_lab, refuse_impossible, refuse_without_box
+from provision.lab import opening, refusals
+from provision.lab.refusals import (
+    refuse_another_lab,
+    refuse_impossible,
+    refuse_missing_bridge,
+    refuse_without_box,
+)
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
 from tests.fakes.config import make_config
@@ -113,3 +118,16 @@ def test_up_is_refused_before_anybody_is_asked_for_kubernetes(
     space = Workspace(tmp_path, CONFIG.name)
     with pytest.raises(ConfigError, match="lab-cp1"):
         opening.open_lab(CONFIG, space, RecordingReporter(), threading.Event(), gather())
+
+
+def test_a_bridge_that_the_host_has_not_is_refused_with_those_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = bridge_name("lab")
+    monkeypatch.setattr(refusals, "bridges", lambda: ["br0", "br1", own, "virbr0", "docker0"])
+    refuse_missing_bridge(make_config())
+    refuse_missing_bridge(make_config(network={"bridge": "br1"}))
+    for name in ("br7", own, "virbr0"):
+        with pytest.raises(ConfigError, match=r"allowed: none, br0, br1$") as caught:
+            refuse_missing_bridge(make_config(network={"bridge": name}))
+        assert caught.value.key == "network.bridge"
+    # Whose adapters VirtualBox alone knows.
+    refuse_missing_bridge(make_config(provider="virtualbox", network={"bridge": "en0: Wi-Fi"}))

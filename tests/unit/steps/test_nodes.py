@@ -501,3 +501,26 @@ def test_nodes_ask_the_resolvers_of_lab_yaml(tmp_path: Path) -> None:
         assert text == "nameserver 10.1.2.3\nnameserver 9.9.9.9\n"
     assert lab.run(NodesStep()) == ["nodes"]
     assert nodes["lab-w1"].path("/etc/resolv.conf").read_text() == "nameserver 192.168.60.1\n"
+
+
+def test_a_card_on_the_hosts_bridge_gets_its_address_by_dhcp_and_takes_no_route_from_the_lab(
+    tmp_path: Path,
+) -> None:
+    lab, nodes = make(tmp_path, network={"bridge": "br0"})
+    for node in nodes.values():
+        node.program("networkctl", "echo $* >> networkctl-did")
+    assert lab.run(NodesStep()) == ["nodes"]
+    for node in nodes.values():
+        text = node.path("/etc/systemd/network/20-bridge.network").read_text()
+        assert "Name=eth1" in text
+        assert "DHCP=ipv4" in text
+        # That of the lab's own network is networkd's default, 1024.
+        assert "RouteMetric=2048" in text
+        assert node.path("/networkctl-did").read_text() == "reload\n"
+    assert lab.run(NodesStep()) == []
+
+
+def test_a_node_without_a_bridge_has_no_file_of_a_second_card(tmp_path: Path) -> None:
+    lab, _ = make(tmp_path)
+    files = node_files(lab.ctx, lab.ctx.inventory.first)
+    assert [path for path in files if "systemd/network" in path] == []
