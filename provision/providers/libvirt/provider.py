@@ -59,8 +59,7 @@ class Libvirt:
 
     def resume(self, ids: Sequence[str]) -> None:
         """Let paused machines run on."""
-        for machine in ids:
-            self.virsh("resume", machine)
+        self.virsh.resume(ids)
 
     def start(self, machine: str) -> None:
         """Start a domain; one whose memory is saved is loaded, and stays paused until all run on together."""

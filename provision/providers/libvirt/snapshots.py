@@ -118,6 +118,8 @@ class LibvirtSnapshots:
         with self._connected(ids) as dialogues:
             self._ask(dialogues, f"emulatorpin {{}} {ALL_CPUS} --live", needed=False)
             self._ask(dialogues, "resume {}")
+        # None may be left standing still, whatever libvirt said.
+        self.virsh.resume(ids)
 
     def delete(self, machine: str, name: str) -> None:
         """Delete a snapshot; its children become those of its parent."""

@@ -70,6 +70,14 @@ class Virsh:
         states |= dict.fromkeys(paused, PAUSED)
         return {machine: states[machine] for machine in ids if machine in states}
 
+    def resume(self, ids: Sequence[str]) -> None:
+        """Let those of the machines run on that are paused; raises ToolFailed, also where one stays so."""
+        for machine, state in self.states(ids).items():
+            if state == PAUSED:
+                said = self("resume", machine)
+                if self.states([machine]).get(machine) == PAUSED:
+                    raise UnknownAnswer(["virsh", "resume", machine], said, hint=HINT)
+
     def definitions(self, machines: Sequence[str]) -> dict[str, ET.Element]:
         """Return machine -> its definition, of those domains that exist; all are asked for in one process.
 

@@ -28,7 +28,7 @@ from provision.errors import (
     UnknownAnswer,
 )
 from provision.host.locks import host_lock, try_lock
-from provision.providers.base import BOXES_LOCK, LabMachine, Made, Size
+from provision.providers.base import BOXES_LOCK, RUNNING, LabMachine, Made, Size
 from provision.providers.libvirt.provider import Libvirt
 from provision.providers.libvirt.resize import resized
 from provision.providers.vagrantfile import network_xml
@@ -560,6 +560,19 @@ def test_a_libvirt_that_does_not_answer_is_an_error_with_a_hint(host: Host) -> N
     assert caught.value.hint == "kubelab doctor --fix"
     with pytest.raises(ToolFailed):
         PROVIDER.states(["id"])
+
+
+def test_a_machine_that_stays_paused_though_libvirt_said_otherwise_is_told(host: Host) -> None:
+    machine = host.domain("lab-w1", "paused")
+    program = host.folder / "virsh"
+    honest = program.rename(host.folder / "honest")
+    program.write_text(f'#!/bin/sh\ncase "$*" in *resume*) exit 0;; esac\nexec {honest} "$@"\n')
+    program.chmod(0o755)
+    with pytest.raises(UnknownAnswer, match="resume"):
+        PROVIDER.resume([machine])
+    honest.rename(program)
+    PROVIDER.resume([machine])
+    assert PROVIDER.states([machine]) == {machine: RUNNING}
 
 
 def test_an_answer_with_a_null_character_is_none_of_libvirts(host: Host) -> None:
