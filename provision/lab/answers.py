@@ -46,6 +46,8 @@ ANSWERS: dict[str, Answer] = {
     "nodes.NODE.disk": "refused",
     "nodes.NODE.labels": "applied",
     "nodes.NODE.taints": "applied",
+    # Certificates have it.
+    "nodes.NODE.address": "refused",
     "network": "refused",
     "network.nodes": "refused",
     "network.pods": "refused",
