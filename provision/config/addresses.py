@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
 Role = Literal["control-plane", "worker"]
 CONTROL_PLANE_OFFSET = 10
 WORKER_OFFSET = 20
+# The address of the host in the node network.
+GATEWAY_OFFSET = 1
 # The port of the API server, on the address of its node.
 API_PORT = 6443
 # The prefix length of one node's pod range.
@@ -26,3 +30,28 @@ def nodes_prefix(last: int) -> int:
 def pods_prefix(last: int) -> int:
     """Return the longest prefix of a pod network that has a range at offset `last`."""
     return POD_PREFIX - last.bit_length()
+
+
+def refused_addresses(
+    network: IPv4Network, offsets: Mapping[str, int], own: Mapping[str, IPv4Address]
+) -> dict[str, str]:
+    """Return node -> why it cannot have the address of its `own` in the node network.
+
+    `offsets` are those that all nodes would have without one.
+    """
+    taken: dict[IPv4Address, str] = {
+        network.network_address: "the network's own address",
+        network.broadcast_address: "the network's broadcast address",
+        network[GATEWAY_OFFSET]: "the address of the host",
+    }
+    taken |= {
+        network[offset]: f"the address of {name}" for name, offset in offsets.items() if name not in own
+    }
+    refused = {}
+    for name, address in own.items():
+        if address not in network:
+            refused[name] = f"{address} is not in network.nodes; allowed: a free address of {network}"
+        elif address in taken:
+            refused[name] = f"{address} is {taken[address]}; allowed: a free address of {network}"
+        taken.setdefault(address, f"the address of {name}")
+    return refused

@@ -1,7 +1,8 @@
 """The nodes of a lab, computed from its configuration alone. Pure.
 
 A node's role and number give its address and its pod range, so both stay the same when other nodes are added
-or removed: control plane 1 has offset 11 in the node network, worker 1 has offset 21.
+or removed: control plane 1 has offset 11 in the node network, worker 1 has offset 21. A node may have an
+address of its own instead.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from provision.config.addresses import POD_PREFIX, Role, offset_of
+from provision.config.addresses import GATEWAY_OFFSET, POD_PREFIX, Role, offset_of
 from provision.config.schema import ClusterConfig, NodeConfig, NodePool
 from provision.config.suggest import did_you_mean
 from provision.config.tasks import Task
@@ -103,7 +104,7 @@ def inventory_of(config: ClusterConfig) -> Inventory:
                 name=name,
                 role=role,
                 index=index,
-                ip=str(config.network.nodes.network_address + offset),
+                ip=str(own.address or config.network.nodes[offset]),
                 mac=macs[name],
                 cpus=pool.cpus if own.cpus is None else own.cpus,
                 memory=pool.memory if own.memory is None else own.memory,
@@ -114,7 +115,7 @@ def inventory_of(config: ClusterConfig) -> Inventory:
                 tasks=(*pool.provision, *own.provision),
             )
         )
-    return Inventory(nodes=tuple(nodes), gateway=str(config.network.nodes.network_address + 1))
+    return Inventory(nodes=tuple(nodes), gateway=str(config.network.nodes[GATEWAY_OFFSET]))
 
 
 def machine_names(lab: str) -> re.Pattern[str]:

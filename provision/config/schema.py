@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, mo
 from pydantic.alias_generators import to_camel
 
 from provision.config import marks, registries, values
-from provision.config.addresses import nodes_prefix, offset_of, pods_prefix
+from provision.config.addresses import Role, nodes_prefix, offset_of, pods_prefix, refused_addresses
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
 from provision.config.document import explain, read_document
@@ -78,6 +78,7 @@ class NodeConfig(_Model):
     """What one node has that the others of its pool do not; None is as the pool has it.
 
     Its labels, scripts and files are added to those of the pool, its taints stand in place of them.
+    Without an `address` of its own, it has that of its place in the pool.
     """
 
     cpus: Annotated[int | None, values.cpus(values.WORKER_CPUS)] = None
@@ -86,9 +87,11 @@ class NodeConfig(_Model):
     labels: Labels = {}
     taints: Annotated[tuple[str, ...] | None, marks.taints()] = None
     provision: Tasks = ()
+    address: Annotated[IPv4Address | None, values.address()] = None
 
 
 _FIRST = offset_of("control-plane", 1)
+_OF_A_NODE = "NODE: {cpus, memory, disk, labels, taints, address}"
 
 
 class Network(_Model):
@@ -146,7 +149,7 @@ class ClusterConfig(_Model):
     cni: CniConfig = CniConfig(name="auto")
     control_planes: ControlPlanes = ControlPlanes()
     workers: Workers = Workers()
-    nodes: Annotated[dict[str, NodeConfig], values.mapping("NODE: {cpus, memory, disk, labels, taints}")] = {}
+    nodes: Annotated[dict[str, NodeConfig], values.mapping(_OF_A_NODE)] = {}
     network: Network = Network()
     artifacts: ArtifactsConfig = ArtifactsConfig.model_validate("auto")
     proxy: ProxyConfig = ProxyConfig.model_validate("none")
@@ -199,6 +202,21 @@ class ClusterConfig(_Model):
         ]
         if problems:
             raise values.Problems(problems)
+        return self
+
+    @model_validator(mode="after")
+    def _addresses_are_free(self) -> ClusterConfig:
+        pools: tuple[tuple[Role, list[str]], ...] = (
+            ("control-plane", _names(self.name, "cp", self.control_planes)),
+            ("worker", _names(self.name, "w", self.workers)),
+        )
+        offsets = {
+            name: offset_of(role, index) for role, names in pools for index, name in enumerate(names, 1)
+        }
+        own = {name: node.address for name, node in self.nodes.items() if node.address is not None}
+        problems = refused_addresses(self.network.nodes, offsets, own)
+        if problems:
+            raise values.Problems([(f"nodes.{name}.address", why) for name, why in problems.items()])
         return self
 
 

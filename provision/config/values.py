@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 from fractions import Fraction
-from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -128,6 +129,20 @@ def one_of(own: str, registry: Iterable[str]) -> BeforeValidator:
 def network(narrowest: int, widest: int = 0) -> BeforeValidator:
     """Return the validator of a private range whose prefix is from `widest` to `narrowest`."""
     return BeforeValidator(lambda value: _network(value, narrowest, widest))
+
+
+def address() -> BeforeValidator:
+    """Return the validator of one IPv4 address; which network it is in is asked later."""
+
+    def check(value: object) -> IPv4Address:
+        if isinstance(value, IPv4Address):
+            return value
+        if isinstance(value, str):
+            with contextlib.suppress(AddressValueError):
+                return IPv4Address(value)
+        raise refusal(value, "an IPv4 address of network.nodes, such as 192.168.60.101")
+
+    return BeforeValidator(check)
 
 
 def mapping(allowed: str) -> BeforeValidator:

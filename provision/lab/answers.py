@@ -49,6 +49,8 @@ ANSWERS: dict[str, Answer] = {
     "nodes.NODE.labels": "applied",
     "nodes.NODE.taints": "applied",
     "nodes.NODE.provision": "applied",
+    # Certificates have it.
+    "nodes.NODE.address": "refused",
     "network": "refused",
     "network.nodes": "refused",
     "network.pods": "refused",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from provision.cluster import marks
+from provision.cluster.health import internal_ips
 from provision.cluster.kubeadm_config import Made
 from provision.cni.choose import cni_of
 from provision.cni.custom import Custom
@@ -74,7 +75,7 @@ def compare(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Co
         sizes = compare_sizes(config, inventory, reality.made)
         found.differences.extend(sizes.differences)
         found.unknown.update(sizes.unknown)
-        _compare_network(found, config, reality)
+        _compare_network(found, config, inventory, reality)
         found.differences.extend(_bridge(config, reality))
         _compare_cluster(found, config, inventory, reality)
         _tell_silence(found, reality)
@@ -158,7 +159,9 @@ def _in_words(name: str, value: int) -> str:
     return f"{value}GiB" if name == "disk" else str(value)
 
 
-def _compare_network(found: Comparison, config: ClusterConfig, reality: Reality) -> None:
+def _compare_network(
+    found: Comparison, config: ClusterConfig, inventory: Inventory, reality: Reality
+) -> None:
     pairs = {
         "network.nodes": (reality.made.nodes, config.network.nodes),
         "network.mtu": (reality.made.mtu, config.network.mtu),
@@ -168,6 +171,20 @@ def _compare_network(found: Comparison, config: ClusterConfig, reality: Reality)
             found.unknown[key] = UNSAID
         elif lab != file:
             found.differences.append(_difference(key, lab, file))
+    # In another range all have other addresses, which is told already.
+    if reality.made.nodes == config.network.nodes:
+        found.differences.extend(_addresses(inventory, reality))
+
+
+def _addresses(inventory: Inventory, reality: Reality) -> Iterator[Difference]:
+    """Yield where machines that are there have other addresses: as the network has them, else the cluster."""
+    nodes = reality.cluster.nodes if reality.cluster is not None else {}
+    for node in inventory.nodes:
+        if node.name in reality.made.machines:
+            said = internal_ips(nodes[node.name]) if node.name in nodes else []
+            address = reality.made.addresses.get(node.name) or next(iter(said), "")
+            if address and address != node.ip:
+                yield _difference(f"nodes.{node.name}.address", address, node.ip)
 
 
 def _bridge(config: ClusterConfig, reality: Reality) -> Iterator[Difference]:

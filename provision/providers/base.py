@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Protocol
@@ -49,11 +49,13 @@ class Made:
     """What a hypervisor has of a lab: machine name -> its size, and the range and MTU of the lab's network.
 
     None stands for a network that is not there or not the lab's own, and for an MTU that it does not say.
+    `addresses` is machine name -> the address that the network gives it, as far as the hypervisor says so.
     """
 
     machines: Mapping[str, Size]
     nodes: IPv4Network | None = None
     mtu: int | None = None
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
 
 class Provider(Protocol):

@@ -36,6 +36,7 @@ REFUSED = {
     "controlPlanes.disk": "controlPlanes: {disk: 13GiB}",
     "workers.disk": "workers: {disk: 13GiB}",
     "nodes.NODE.disk": "nodes: {kubelab-life-w1: {disk: 13GiB}}",
+    "nodes.NODE.address": "nodes: {kubelab-life-w1: {address: 192.168.181.60}}",
     "network.nodes": "network: {nodes: 192.168.182.0/24}",
     "network.pods": "network: {pods: 10.245.0.0/16}",
     "network.services": "network: {services: 10.112.0.0/12}",
@@ -87,6 +88,12 @@ def test_every_key_that_is_refused_has_an_edit_here() -> None:
     refused = {key for key, answer in ANSWERS.items() if answer == "refused"}
     leaves = {key for key in refused if not key.startswith("cni.")} - (parents - {"cni"}) - {"name"}
     assert leaves - ONE_VALUE == set(REFUSED)
+
+
+def test_a_node_has_the_address_of_its_own(lab: Cluster) -> None:
+    assert " 192.168.181.50/24 " in on(lab, "w1", "ip -o -4 address show")
+    assert addresses(lab)[W1].startswith("192.168.181.50 ")
+    assert addresses(lab)[CP1].startswith("192.168.181.11 ")
 
 
 def test_a_node_has_what_people_are_used_to(lab: Cluster) -> None:

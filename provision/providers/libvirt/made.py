@@ -27,7 +27,8 @@ def ask(virsh: Virsh, lab: str, ids: Mapping[str, str]) -> Made:
     machines = {name: _size(name, root, disk) for name, root, disk in pairs if root is not None}
     if network is None or not is_own(network, lab):
         return Made(machines)
-    return Made(machines, _range(network), _number(network.find("mtu"), "size"))
+    addresses = {host.get("name", ""): host.get("ip", "") for host in network.findall("ip/dhcp/host")}
+    return Made(machines, _range(network), _number(network.find("mtu"), "size"), addresses)
 
 
 def is_own(network: ET.Element, lab: str) -> bool:

@@ -369,14 +369,19 @@ GIB = 1024 * 1024
 
 
 def test_what_there_is_of_a_lab_is_read_in_one_call(host: Host) -> None:
-    make_network(make_config(network={"nodes": "192.168.61.0/24", "mtu": 1400}))
+    own = {"lab-w1": {"address": "192.168.61.101"}}
+    net = {"nodes": "192.168.61.0/24", "mtu": 1400}
+    make_network(make_config(workers={"count": 1}, nodes=own, network=net))
     host.machine("lab-cp1", memory=3 * GIB, vcpu="<vcpu placement='static'>2</vcpu>")
     host.machine("lab-w1", state="shutoff", memory=2 * GIB, vcpu="<vcpu current='1'>4</vcpu>")
     host.volumes(**{"lab-cp1.img": {"size": 1, "gib": 12}, "lab-w1.img": {"size": 1, "gib": 20}})
     before = len(host.state["calls"])
     ids = {"lab-cp1": "id-of-lab-cp1", "lab-w1": "id-of-lab-w1", "lab-w2": "id-of-nothing"}
     assert PROVIDER.made(CONFIG, ids) == Made(
-        {"lab-cp1": Size(2, 3072, 12), "lab-w1": Size(1, 2048, 20)}, IPv4Network("192.168.61.0/24"), 1400
+        {"lab-cp1": Size(2, 3072, 12), "lab-w1": Size(1, 2048, 20)},
+        IPv4Network("192.168.61.0/24"),
+        1400,
+        {"lab-cp1": "192.168.61.11", "lab-w1": "192.168.61.101"},
     )
     asked = [call.split()[0] for call in host.state["calls"][before:]]
     assert asked == ["dumpxml"] * 3 + ["vol-dumpxml"] * 3 + ["net-dumpxml"]

@@ -37,6 +37,13 @@ def test_roles_and_gateway() -> None:
     assert inventory(workers={"count": 0}).workers == ()
 
 
+def test_a_node_may_have_an_address_of_its_own() -> None:
+    lab = inventory(nodes={"lab-w1": {"address": "192.168.60.22"}, "lab-w2": {"address": "192.168.60.101"}})
+    assert [node.ip for node in lab.nodes] == ["192.168.60.11", "192.168.60.22", "192.168.60.101"]
+    # Its place among the pods' ranges stays.
+    assert [node.pod_cidr for node in lab.workers] == ["10.244.21.0/24", "10.244.22.0/24"]
+
+
 def test_a_pod_range_may_carry_into_the_next_byte() -> None:
     lab = inventory(network={"pods": "10.8.240.0/20", "services": "10.96.0.0/24"}, workers={"count": 0})
     assert lab.first.pod_cidr == "10.8.251.0/24"

@@ -67,6 +67,7 @@ EDITS: dict[str, dict[str, Any]] = {
     "nodes.NODE.disk": {"nodes": {"lab-w1": {"disk": "20G"}}},
     "nodes.NODE.labels": {"nodes": {"lab-w1": {"labels": {"disk": "ssd"}}}},
     "nodes.NODE.taints": {"nodes": {"lab-w1": {"taints": ["gpu:NoSchedule"]}}},
+    "nodes.NODE.address": {"nodes": {"lab-w1": {"address": "192.168.60.101"}}},
     "network.nodes": {"network": {"nodes": "192.168.61.0/24"}},
     "network.pods": {"network": {"pods": "10.245.0.0/16"}},
     "network.services": {"network": {"services": "10.112.0.0/12"}},
@@ -156,6 +157,23 @@ def test_what_a_node_has_of_its_own_is_no_difference_of_the_others() -> None:
     assert compared(lab, nodes={"lab-w1": {"memory": "4G"}}).differences == []
     (found,) = compared(lab, nodes={"lab-w1": {"memory": "3G"}}).differences
     assert (found.key, found.lab, found.file) == ("nodes.lab-w1.memory", "4GiB", "3GiB")
+
+
+def test_an_address_is_what_the_network_gives_else_what_the_cluster_says() -> None:
+    own = {"nodes": {"lab-w1": {"address": "192.168.60.101"}, "lab-w2": {"address": "192.168.60.102"}}}
+    made = dataclasses.replace(LAB.made, addresses={"lab-w1": "192.168.60.101"})
+    found = compared(dataclasses.replace(LAB, made=made), **own)
+    assert told(found) == [("nodes.lab-w2.address", "192.168.60.22", "192.168.60.102", True)]
+    assert told(compared(dataclasses.replace(LAB, made=made))) == [
+        ("nodes.lab-w1.address", "192.168.60.101", "192.168.60.21", True)
+    ]
+
+
+def test_a_worker_that_is_not_there_yet_may_have_any_address() -> None:
+    left = {name: size for name, size in MACHINES.items() if name != "lab-w2"}
+    lab = dataclasses.replace(LAB, made=dataclasses.replace(LAB.made, machines=left))
+    found = compared(lab, nodes={"lab-w2": {"address": "192.168.60.102"}})
+    assert [each.key for each in found.differences] == ["workers.count"]
 
 
 def test_more_workers_are_made_and_fewer_are_removed() -> None:
