@@ -7,10 +7,10 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from provision.config import marks, values
+from provision.config import kubeadm, marks, values
 from provision.config.addresses import nodes_prefix, offset_of, pods_prefix
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
@@ -117,6 +117,35 @@ class Network(_Model):
         return self
 
 
+Arguments = dict[str, str]
+
+
+class Kubeadm(_Model):
+    """What kubeadm's documents get beside what kubelab writes there. `patches` is a folder's absolute path."""
+
+    api_server_extra_args: Annotated[Arguments, kubeadm.arguments("kube-apiserver")] = {}
+    controller_manager_extra_args: Annotated[Arguments, kubeadm.arguments("kube-controller-manager")] = {}
+    scheduler_extra_args: Annotated[Arguments, kubeadm.arguments("kube-scheduler")] = {}
+    etcd_extra_args: Annotated[Arguments, kubeadm.arguments("etcd")] = {}
+    # Spelt as kubeadm spells it.
+    api_server_cert_sans: Annotated[tuple[str, ...], kubeadm.names()] = Field((), alias="apiServerCertSANs")
+    feature_gates: Annotated[dict[str, bool], kubeadm.feature_gates()] = {}
+    cluster_domain: Annotated[str, kubeadm.domain()] = kubeadm.CLUSTER_DOMAIN
+    patches: Annotated[str, kubeadm.folder()] = ""
+
+    def arguments(self) -> dict[str, Arguments]:
+        """Return component -> its further arguments, the feature gates among them."""
+        given = {
+            "kube-apiserver": self.api_server_extra_args,
+            "kube-controller-manager": self.controller_manager_extra_args,
+            "kube-scheduler": self.scheduler_extra_args,
+            "etcd": self.etcd_extra_args,
+        }
+        text = ",".join(f"{gate}={str(on).lower()}" for gate, on in self.feature_gates.items())
+        gates = {kubeadm.FEATURE_GATES: text} if text else {}
+        return {name: found | (gates if name in kubeadm.GATED else {}) for name, found in given.items()}
+
+
 def _runtime(value: object) -> object:
     if value == "cri-o":
         raise ValueError("cri-o is not packaged for the nodes' Debian 13; allowed: containerd")
@@ -142,6 +171,7 @@ class ClusterConfig(_Model):
     network: Network = Network()
     artifacts: ArtifactsConfig = ArtifactsConfig.model_validate("auto")
     proxy: ProxyConfig = ProxyConfig.model_validate("none")
+    kubeadm: Kubeadm = Kubeadm()
 
     @model_validator(mode="after")
     def _nodes_are_there(self) -> ClusterConfig:
@@ -201,6 +231,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "network": Network,
     "cni": CniConfig,
     "proxy": ProxyConfig,
+    "kubeadm": Kubeadm,
 }
 
 

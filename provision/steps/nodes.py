@@ -10,9 +10,8 @@ from provision.cni.leftovers import removal_script
 from provision.config.inventory import Node
 from provision.engine.parallel import on_all
 from provision.host.proxies import LOOPBACK
-from provision.kubeadm.documents import PATCHES
+from provision.kubeadm import patches
 from provision.kubeadm.runtime import wait_for_runtime
-from provision.kubeadm.tuning import patches
 from provision.lab.context import Context
 from provision.node import images
 from provision.node.clock import set_clock
@@ -83,9 +82,7 @@ def node_files(ctx: Context, node: Node) -> dict[str, File]:
     files |= {path: File(text) for path, text in ctx.cni.node_files(ctx.config, ctx.inventory, node).items()}
     files |= emulation_files(ctx.acceleration)
     files |= proxy_files(ctx.config.proxy, proxy_exempt(ctx))
-    if node.role == "control-plane":
-        files |= {f"{PATCHES}/{name}": File(text) for name, text in patches(ctx.acceleration).items()}
-    return files
+    return files | patches.patch_files(ctx.config, node, ctx.acceleration)
 
 
 def probe_script(ctx: Context, node: Node) -> str:
@@ -100,6 +97,7 @@ test -S /run/containerd/containerd.sock
 {_network_active(ctx)}
 {images.probe_script(wanted_images(ctx))}
 {proxy_is_set_script(files)}
+{patches.probe_script(files)}
 """
 
 
@@ -109,6 +107,7 @@ def prepare_script(ctx: Context, node: Node) -> str:
     return f"""
 {removal_script(ctx.cni.name)}
 {before_script(files)}
+{patches.forget_script()}
 {unpack_script(files)}
 {after_script()}
 {apply_script()}
@@ -145,7 +144,7 @@ def _bring_images(ctx: Context, node: Node, missing: Collection[str]) -> None:
 def proxy_exempt(ctx: Context) -> list[object]:
     """Return what nodes reach without a proxy: themselves, the lab's ranges and its names."""
     names = [node.name for node in ctx.inventory.nodes]
-    return [*LOOPBACK, *ctx.config.network.ranges().values(), ".svc", ".cluster.local", *names]
+    return [*LOOPBACK, *ctx.config.network.ranges().values(), ".svc", f".{ctx.config.kubeadm.cluster_domain}", *names]
 
 
 def _network_active(ctx: Context) -> str:

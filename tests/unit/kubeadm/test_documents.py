@@ -38,10 +38,10 @@ def init(speed: Acceleration = KVM, images: list[str] = IMAGES, **keys: Any) -> 
     return {document["kind"]: document for document in yaml.safe_load_all(text)}
 
 
-def join(speed: Acceleration = KVM, worker: int = 0) -> dict[str, Any]:
-    _, inventory = lab()
+def join(speed: Acceleration = KVM, worker: int = 0, **keys: Any) -> dict[str, Any]:
+    config, inventory = lab(**keys)
     document: dict[str, Any] = yaml.safe_load(
-        kubeadm.join_document(inventory.workers[worker], inventory.first, TOKEN, PIN, speed)
+        kubeadm.join_document(config, inventory.workers[worker], inventory.first, TOKEN, PIN, speed)
     )
     return document
 
