@@ -22,34 +22,77 @@ _KUBECONFIGS = ("kubeconfig", "authentication-kubeconfig", "authorization-kubeco
 # addresses, or that kubelab sets: without them it would not find or repair the cluster.
 RESERVED: dict[str, frozenset[str]] = {
     "kube-apiserver": frozenset(
-        """
-        advertise-address bind-address secure-port service-cluster-ip-range client-ca-file tls-cert-file
-        tls-private-key-file etcd-servers etcd-cafile etcd-certfile etcd-keyfile kubelet-client-certificate
-        kubelet-client-key service-account-key-file service-account-signing-key-file proxy-client-cert-file
-        proxy-client-key-file requestheader-client-ca-file requestheader-allowed-names allow-privileged
-        enable-bootstrap-token-auth etcd-healthcheck-timeout etcd-readycheck-timeout
-        """.split()
+        [
+            "advertise-address",
+            "bind-address",
+            "secure-port",
+            "service-cluster-ip-range",
+            "client-ca-file",
+            "tls-cert-file",
+            "tls-private-key-file",
+            "etcd-servers",
+            "etcd-cafile",
+            "etcd-certfile",
+            "etcd-keyfile",
+            "kubelet-client-certificate",
+            "kubelet-client-key",
+            "service-account-key-file",
+            "service-account-signing-key-file",
+            "proxy-client-cert-file",
+            "proxy-client-key-file",
+            "requestheader-client-ca-file",
+            "requestheader-allowed-names",
+            "allow-privileged",
+            "enable-bootstrap-token-auth",
+            "etcd-healthcheck-timeout",
+            "etcd-readycheck-timeout",
+        ]
     ),
     "kube-controller-manager": frozenset(
         [
             *_ELECTION,
             *_KUBECONFIGS,
             "leader-elect-retry-period",
-            *"""
-            allocate-node-cidrs cluster-cidr cluster-name cluster-signing-cert-file cluster-signing-key-file
-            client-ca-file controllers node-cidr-mask-size requestheader-client-ca-file root-ca-file
-            service-account-private-key-file service-cluster-ip-range use-service-account-credentials
-            """.split(),
+            *[
+                "allocate-node-cidrs",
+                "cluster-cidr",
+                "cluster-name",
+                "cluster-signing-cert-file",
+                "cluster-signing-key-file",
+                "client-ca-file",
+                "controllers",
+                "node-cidr-mask-size",
+                "requestheader-client-ca-file",
+                "root-ca-file",
+                "service-account-private-key-file",
+                "service-cluster-ip-range",
+                "use-service-account-credentials",
+            ],
         ]
     ),
     "kube-scheduler": frozenset([*_ELECTION, *_KUBECONFIGS, "leader-elect-retry-period"]),
     "etcd": frozenset(
-        """
-        name data-dir listen-client-urls advertise-client-urls listen-peer-urls initial-advertise-peer-urls
-        initial-cluster initial-cluster-state initial-cluster-token cert-file key-file trusted-ca-file
-        client-cert-auth peer-cert-file peer-key-file peer-trusted-ca-file peer-client-cert-auth
-        heartbeat-interval election-timeout
-        """.split()
+        [
+            "name",
+            "data-dir",
+            "listen-client-urls",
+            "advertise-client-urls",
+            "listen-peer-urls",
+            "initial-advertise-peer-urls",
+            "initial-cluster",
+            "initial-cluster-state",
+            "initial-cluster-token",
+            "cert-file",
+            "key-file",
+            "trusted-ca-file",
+            "client-cert-auth",
+            "peer-cert-file",
+            "peer-key-file",
+            "peer-trusted-ca-file",
+            "peer-client-cert-auth",
+            "heartbeat-interval",
+            "election-timeout",
+        ]
     ),
 }
 # Those that get the gates of Kubernetes; etcd has gates of its own.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from provision.config import kubeadm, marks, values
+from provision.config import fragments, kubeadm, marks, values
 from provision.config.addresses import nodes_prefix, offset_of, pods_prefix
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
@@ -121,14 +121,16 @@ Arguments = dict[str, str]
 
 
 class Kubeadm(_Model):
-    """What kubeadm's documents get beside what kubelab writes there. `patches` is a folder's absolute path."""
+    """What kubeadm is told beside what kubelab tells it; `patches` is the absolute path of a folder."""
 
     api_server_extra_args: Annotated[Arguments, kubeadm.arguments("kube-apiserver")] = {}
     controller_manager_extra_args: Annotated[Arguments, kubeadm.arguments("kube-controller-manager")] = {}
     scheduler_extra_args: Annotated[Arguments, kubeadm.arguments("kube-scheduler")] = {}
     etcd_extra_args: Annotated[Arguments, kubeadm.arguments("etcd")] = {}
     # Spelt as kubeadm spells it.
-    api_server_cert_sans: Annotated[tuple[str, ...], kubeadm.names()] = Field((), alias="apiServerCertSANs")
+    api_server_cert_sans: Annotated[tuple[str, ...], kubeadm.names()] = Field(
+        default=(), alias="apiServerCertSANs"
+    )
     feature_gates: Annotated[dict[str, bool], kubeadm.feature_gates()] = {}
     cluster_domain: Annotated[str, kubeadm.domain()] = kubeadm.CLUSTER_DOMAIN
     patches: Annotated[str, kubeadm.folder()] = ""
@@ -172,6 +174,20 @@ class ClusterConfig(_Model):
     artifacts: ArtifactsConfig = ArtifactsConfig.model_validate("auto")
     proxy: ProxyConfig = ProxyConfig.model_validate("none")
     kubeadm: Kubeadm = Kubeadm()
+    kubelet: Annotated[dict[str, Any], fragments.kubelet()] = {}
+    kube_proxy: Annotated[dict[str, Any], fragments.kube_proxy()] = {}
+
+    @property
+    def proxy_mode(self) -> str:
+        """Return by which rules of the kernel kube-proxy implements Services."""
+        return str(self.kube_proxy.get("mode", fragments.DEFAULT_MODE))
+
+    @model_validator(mode="after")
+    def _kube_proxy_is_there(self) -> ClusterConfig:
+        if self.kube_proxy and self.cni.replaces_kube_proxy:
+            why = "is for kube-proxy, which cni.values.kubeProxyReplacement leaves out"
+            raise values.Problems([("kubeProxy", f"{why}; allowed: one of the two")])
+        return self
 
     @model_validator(mode="after")
     def _nodes_are_there(self) -> ClusterConfig:

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from provision.config.addresses import API_PORT
+from provision.config.fragments import GATES
 from provision.config.inventory import Inventory, Node
 from provision.config.kubeadm import CLUSTER_DOMAIN
 from provision.config.kubernetes_versions import config_api
@@ -90,13 +91,8 @@ def init_documents(
     documents = [
         init,
         _cluster(config, inventory, version, images, acceleration),
-        _kubelet(acceleration),
-        {
-            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-            "kind": "KubeProxyConfiguration",
-            "mode": "nftables",
-            "clusterCIDR": str(config.network.pods),
-        },
+        _kubelet(config, acceleration),
+        _kube_proxy(config),
     ]
     return yaml.dump_all(documents, Dumper=Plain, sort_keys=False)
 
@@ -154,7 +150,7 @@ def _cluster(
         "encryptionAlgorithm": "ECDSA-P256",
         "networking": networking,
         "apiServer": {
-            "certSANs": cert_sans(config, inventory),
+            "certSANs": _cert_sans(config, inventory),
             "extraArgs": _entries(arguments["kube-apiserver"]),
             **extra,
         },
@@ -165,13 +161,16 @@ def _cluster(
     }
 
 
-def cert_sans(config: ClusterConfig, inventory: Inventory) -> list[str]:
-    """Return the names and addresses in the API server's certificate beside those that kubeadm gives it."""
-    own = ["127.0.0.1", *(node.ip for node in inventory.control_planes)]
-    return list(dict.fromkeys([*own, *config.kubeadm.api_server_cert_sans]))
+def cert_addresses(inventory: Inventory) -> list[str]:
+    """Return what every lab has in the API server's certificate, beside what kubeadm puts there."""
+    return ["127.0.0.1", *(node.ip for node in inventory.control_planes)]
 
 
-def _kubelet(acceleration: Acceleration) -> dict[str, Any]:
+def _cert_sans(config: ClusterConfig, inventory: Inventory) -> list[str]:
+    return list(dict.fromkeys([*cert_addresses(inventory), *config.kubeadm.api_server_cert_sans]))
+
+
+def _kubelet(config: ClusterConfig, acceleration: Acceleration) -> dict[str, Any]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -182,7 +181,24 @@ def _kubelet(acceleration: Acceleration) -> dict[str, Any]:
         # Renewed every 2 s instead of 10: a restore is done once it sees a fresh Lease.
         "nodeLeaseDurationSeconds": 8,
         **tuning.kubelet(acceleration),
+        **config.kubelet,
+        **_gates(config),
     }
+
+
+def _kube_proxy(config: ClusterConfig) -> dict[str, Any]:
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": config.proxy_mode,
+        "clusterCIDR": str(config.network.pods),
+        **config.kube_proxy,
+        **_gates(config),
+    }
+
+
+def _gates(config: ClusterConfig) -> dict[str, dict[str, bool]]:
+    return {GATES: config.kubeadm.feature_gates} if config.kubeadm.feature_gates else {}
 
 
 def _registration(node: Node, acceleration: Acceleration) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from provision.node.files import File
 KEY = "kubeadm.patches"
 TARGETS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "kubeletconfiguration")
 NAMES = (
-    f"TARGET[SUFFIX][+TYPE].yaml or .json, where TARGET is {', '.join((*TARGETS, CORE_DNS))}"
-    " and TYPE strategic, merge or json"
+    f"TARGET[SUFFIX][+TYPE].yaml or .json, where TARGET is {', '.join((*TARGETS, CORE_DNS))},"
+    " SUFFIX is of letters, digits, `-` and `_`, and TYPE is strategic, merge or json"
 )
 # On CoreDNS, which kubeadm makes with the patches: by it a living cluster tells which it was made with.
 ANNOTATION = "kubelab/patches"
@@ -34,7 +34,7 @@ FOLDER = "/etc/kubernetes/patches"
 # The names of the user's patches on a node, a line each: those that lab.yaml has no more are removed by it.
 LIST = "/etc/kubelab/patches"
 _NAME = re.compile(
-    rf"({'|'.join((*TARGETS, CORE_DNS))})[^.+/]*(\+(?P<type>strategic|merge|json))?\.(yaml|json)"
+    rf"({'|'.join((*TARGETS, CORE_DNS))})[-A-Za-z0-9_]*(\+(?P<type>strategic|merge|json))?\.(yaml|json)"
 )
 
 

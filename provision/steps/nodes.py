@@ -144,7 +144,8 @@ def _bring_images(ctx: Context, node: Node, missing: Collection[str]) -> None:
 def proxy_exempt(ctx: Context) -> list[object]:
     """Return what nodes reach without a proxy: themselves, the lab's ranges and its names."""
     names = [node.name for node in ctx.inventory.nodes]
-    return [*LOOPBACK, *ctx.config.network.ranges().values(), ".svc", f".{ctx.config.kubeadm.cluster_domain}", *names]
+    domains = [".svc", f".{ctx.config.kubeadm.cluster_domain}"]
+    return [*LOOPBACK, *ctx.config.network.ranges().values(), *domains, *names]
 
 
 def _network_active(ctx: Context) -> str:

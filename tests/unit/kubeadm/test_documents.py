@@ -14,7 +14,7 @@ from provision.config.schema import ClusterConfig, parse_config
 from provision.errors import LabError
 from provision.host.facts import Acceleration
 from provision.kubeadm import documents as kubeadm
-from provision.kubeadm import tuning
+from provision.kubeadm import patches, tuning
 from tests.fakes.kubeadm import certificate
 
 KVM, TCG = Acceleration("kvm", 1.0), Acceleration("tcg", 10.0)
@@ -227,7 +227,7 @@ def test_the_api_server_gives_etcd_longer_to_answer_only_under_emulation() -> No
 def test_kubeadm_is_pointed_at_a_folder_of_patches_only_where_there_is_one() -> None:
     # kubeadm fails on a folder that does not exist.
     assert "patches" not in init(KVM)["InitConfiguration"]
-    assert init(TCG)["InitConfiguration"]["patches"] == {"directory": kubeadm.PATCHES}
+    assert init(TCG)["InitConfiguration"]["patches"] == {"directory": patches.FOLDER}
 
 
 def test_the_kubelet_is_as_the_nodes_are_prepared() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from provision.cni.none import NoCni
 from provision.errors import CommandFailed, NodesError, StepFailed
-from provision.kubeadm.documents import PATCHES
+from provision.kubeadm.patches import FOLDER as PATCHES
 from provision.node import images
 from provision.node.emulation import UNIT
 from provision.steps.nodes import NodesStep, node_files
