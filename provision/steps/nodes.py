@@ -96,8 +96,8 @@ test -S /run/containerd/containerd.sock
 {no_leftovers_script(ctx.cni.name)}
 {_network_active(ctx)}
 {images.probe_script(wanted_images(ctx))}
-{proxy_is_set_script(files)}
 {patches.probe_script(files)}
+{proxy_is_set_script(files)}
 """
 
 
