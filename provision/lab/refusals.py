@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from provision.config.fragments import DEFAULT_MODE
 from provision.config.inventory import Inventory, machine_names, worker_names
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, ConfigError
 from provision.lab import ownership
 from provision.lab.context import Context
 from provision.lab.differences import WORKERS, Comparison, Difference, tell
+from provision.lab.software import Software
 from provision.providers.base import STOPPED, LabMachine, Provider
 from provision.providers.vagrant import Machines
 from provision.report.base import Reporter
@@ -46,6 +48,20 @@ def refuse_impossible(
         )
     refuse_unknown_machines(config, inventory, folder, provider, machines, workers_leave=True)
     provider.refuse_network(config, inventory)
+
+
+def refuse_mode(software: Software) -> None:
+    """Raise ConfigError for a mode of kube-proxy that needs programs which its image lacks."""
+    mode = software.config.proxy_mode
+    if mode == DEFAULT_MODE:
+        return
+    bundle = software.find_bundle()
+    if (bundle.source if bundle is not None else software.decision.artifacts) == "source":
+        raise ConfigError(
+            f"{mode} needs programs that the image of kube-proxy does not have where it is built from source",
+            key="kubeProxy.mode",
+            hint=f"use {DEFAULT_MODE}, or artifacts: release",
+        )
 
 
 def refuse_drift(differences: Sequence[Difference], hint: str = WAYS) -> None:

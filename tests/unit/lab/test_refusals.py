@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -12,15 +13,17 @@ from provision.config.inventory import inventory_of
 from provision.errors import ConfigDrift, ConfigError
 from provision.host.facts import gather
 from provision.lab import opening
-from provision.lab.refusals import refuse_another_lab, refuse_impossible, refuse_without_box
+from provision.lab.refusals import refuse_another_lab, refuse_impossible, refuse_mode, refuse_without_box
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
 from tests.fakes.config import make_config
+from tests.fakes.lab import make_lab
 from tests.fakes.providers.machines import FakeMachines
 from tests.fakes.providers.provider import FakeProvider
 
 CONFIG = make_config(workers={"count": 1})
 NAMES = ["lab-cp1", "lab-w1"]
+MODES = [("iptables", "source", False), ("ipvs", "release", True), ("nftables", "source", True)]
 
 
 @pytest.fixture
@@ -113,3 +116,25 @@ def test_up_is_refused_before_anybody_is_asked_for_kubernetes(
     space = Workspace(tmp_path, CONFIG.name)
     with pytest.raises(ConfigError, match="lab-cp1"):
         opening.open_lab(CONFIG, space, RecordingReporter(), threading.Event(), gather())
+
+
+@pytest.mark.parametrize(("mode", "source", "right"), MODES)
+def test_a_mode_of_kube_proxy_needs_an_image_that_has_its_programs(
+    tmp_path: Path, mode: str, source: str, right: bool
+) -> None:
+    software = make_lab(tmp_path, kubeProxy={"mode": mode}).ctx.software()
+    bundle = software.find_bundle()
+    assert bundle is not None
+    made = dataclasses.replace(software, find_bundle=lambda: dataclasses.replace(bundle, source=source))
+    unbuilt = dataclasses.replace(
+        software,
+        find_bundle=lambda: None,
+        decision=software.decision.model_copy(update={"artifacts": source}),
+    )
+    for each in (made, unbuilt):
+        if right:
+            refuse_mode(each)
+            continue
+        with pytest.raises(ConfigError) as caught:
+            refuse_mode(each)
+        assert caught.value.key == "kubeProxy.mode"
