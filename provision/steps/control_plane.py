@@ -15,9 +15,8 @@ from provision.kubeadm.patches import read_patches
 from provision.kubeadm.unit import CONFIG, KUBELET_CONF, TOKEN, UNIT, run_kubeadm, wait_for_unit
 from provision.lab.context import Context
 from provision.node.files import PRIVATE, File
+from provision.report.redact import HIDDEN
 
-# Where the documents are only shown: `up` makes one that is good for two hours.
-NO_TOKEN = "000000.0000000000000000"
 FINALIZED = "kubelet-client-current.pem"
 DNS, PROXY = "deployment/coredns", "daemonset/kube-proxy"
 INIT_SECONDS = 100.0
@@ -83,15 +82,15 @@ class ControlPlaneStep:
 
 
 def foreseen_documents(ctx: Context) -> str:
-    """Return what `kubeadm init` would read; before there is a bundle with the images known of its minor.
+    """Return what `kubeadm init` would read, without its token; raises ConfigError as `read_patches`.
 
-    Raises ConfigError for patches that kubeadm would not take.
+    Before there is a bundle the images are those that its minor is known to have.
     """
     read_patches(ctx.config)
     bundle = ctx.find_bundle()
     if bundle is None:
-        return documents_of(ctx, MINORS[minor_of(ctx.version)].images, NO_TOKEN)
-    return documents_of(ctx, [image.ref for image in bundle.images()], NO_TOKEN)
+        return documents_of(ctx, MINORS[minor_of(ctx.version)].images, HIDDEN)
+    return documents_of(ctx, [image.ref for image in bundle.images()], HIDDEN)
 
 
 def documents_of(ctx: Context, images: Sequence[str], token: str) -> str:
