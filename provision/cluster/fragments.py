@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from provision.config import fragments
 
 Document = Mapping[str, Any]
 
-# Keys of KubeletConfiguration for which zero and false are the same as nothing; the others' are written out.
+# Keys of KubeletConfiguration of which kubeadm leaves out zero and false: the same as nothing.
 _ZERO_IS_NOTHING = (
-    *("enableContentionProfiling", "kubeAPIBurst", "maxOpenFiles", "maxPods"),
-    *("podsPerCore", "protectKernelDefaults", "runOnce"),
+    *("enableContentionProfiling", "eventBurst", "evictionMaxPodGracePeriod", "kernelMemcgNotification"),
+    *("kubeAPIBurst", "maxOpenFiles", "maxPods", "podsPerCore", "protectKernelDefaults", "readOnlyPort"),
+    *("registryBurst", "runOnce"),
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|us|ns|s)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
@@ -60,7 +61,7 @@ def contains(found: object, asked: object) -> bool:
     return _same(found, asked) or (found is None and _without_empty(asked) is None)
 
 
-def _own(document: Document, reserved: frozenset[str]) -> dict[str, Any]:
+def _own(document: Document, reserved: Collection[str]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value is not None and key not in reserved}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BeforeValidator
@@ -17,47 +17,17 @@ DEFAULT_MODE = "nftables"
 METRICS = ("127.0.0.1:10249", "0.0.0.0:10249")
 GATES = "featureGates"
 # What other keys of lab.yaml say, what kubeadm fills in, and what kubelab sets and depends on.
-KUBELET_RESERVED = frozenset(
-    [
-        "apiVersion",
-        "kind",
-        "featureGates",
-        "address",
-        "authentication",
-        "authorization",
-        "cgroupDriver",
-        "clusterDNS",
-        "clusterDomain",
-        "containerRuntimeEndpoint",
-        "enableDebuggingHandlers",
-        "enableServer",
-        "failSwapOn",
-        "healthzBindAddress",
-        "healthzPort",
-        "imageServiceEndpoint",
-        "nodeLeaseDurationSeconds",
-        "nodeStatusUpdateFrequency",
-        "port",
-        "registerNode",
-        "resolvConf",
-        "rotateCertificates",
-        "runtimeRequestTimeout",
-        "serverTLSBootstrap",
-        "staticPodPath",
-        "tlsCertFile",
-        "tlsPrivateKeyFile",
-    ]
+KUBELET_RESERVED = (
+    *("apiVersion", "kind", "featureGates", "address", "authentication", "authorization", "cgroupDriver"),
+    *("clusterDNS", "clusterDomain", "containerRuntimeEndpoint", "enableDebuggingHandlers", "enableServer"),
+    *("failSwapOn", "healthzBindAddress", "healthzPort", "imageServiceEndpoint"),
+    *("nodeLeaseDurationSeconds", "nodeStatusUpdateFrequency", "port", "registerNode", "resolvConf"),
+    *("rotateCertificates", "runtimeRequestTimeout", "serverTLSBootstrap", "staticPodPath", "tlsCertFile"),
+    *("tlsPrivateKeyFile",),
 )
-KUBE_PROXY_RESERVED = frozenset(
-    [
-        "apiVersion",
-        "kind",
-        "featureGates",
-        "bindAddress",
-        "clientConnection",
-        "clusterCIDR",
-        "hostnameOverride",
-    ]
+KUBE_PROXY_RESERVED = (
+    *("apiVersion", "kind", "featureGates", "bindAddress", "clientConnection", "clusterCIDR"),
+    *("hostnameOverride",),
 )
 # Of the fragment as JSON; the whole document goes into a ConfigMap.
 LONGEST = 32 * 1024
@@ -86,7 +56,7 @@ def _kube_proxy(value: object) -> dict[str, Any]:
     return fragment
 
 
-def _checked(value: object, kind: str, reserved: frozenset[str]) -> dict[str, Any]:
+def _checked(value: object, kind: str, reserved: Collection[str]) -> dict[str, Any]:
     if not isinstance(value, dict) or not _is_plain(value):
         raise refusal(
             value,

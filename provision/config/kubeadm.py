@@ -16,89 +16,43 @@ FEATURE_GATES = "feature-gates"
 DOMAIN = "a DNS name of a-z, 0-9, `-` and `.`, such as lab.example"
 SAN = "a DNS name such as api.lab.example or *.lab.example, or an IP address"
 ARGUMENT = "the name of an argument, without dashes in front, such as audit-log-maxage"
-_ELECTION = ("leader-elect", "leader-elect-lease-duration", "leader-elect-renew-deadline")
+_ELECTION = (
+    "leader-elect",
+    *(f"leader-elect-{part}" for part in ("lease-duration", "renew-deadline", "retry-period")),
+)
 _KUBECONFIGS = ("kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig")
 # Component -> arguments that come from other keys of lab.yaml, that kubeadm derives from its certificates and
 # addresses, or that kubelab sets: without them it would not find or repair the cluster.
-RESERVED: dict[str, frozenset[str]] = {
-    "kube-apiserver": frozenset(
-        [
-            "advertise-address",
-            "bind-address",
-            "secure-port",
-            "service-cluster-ip-range",
-            "client-ca-file",
-            "tls-cert-file",
-            "tls-private-key-file",
-            "etcd-servers",
-            "etcd-cafile",
-            "etcd-certfile",
-            "etcd-keyfile",
-            "kubelet-client-certificate",
-            "kubelet-client-key",
-            "service-account-key-file",
-            "service-account-signing-key-file",
-            "proxy-client-cert-file",
-            "proxy-client-key-file",
-            "requestheader-client-ca-file",
-            "requestheader-allowed-names",
-            "allow-privileged",
-            "enable-bootstrap-token-auth",
-            "etcd-healthcheck-timeout",
-            "etcd-readycheck-timeout",
-        ]
+RESERVED: dict[str, tuple[str, ...]] = {
+    "kube-apiserver": (
+        *("advertise-address", "bind-address", "secure-port", "service-cluster-ip-range", "client-ca-file"),
+        *("tls-cert-file", "tls-private-key-file", "etcd-servers", "etcd-cafile", "etcd-certfile"),
+        *("etcd-keyfile", "kubelet-client-certificate", "kubelet-client-key", "service-account-key-file"),
+        *("service-account-signing-key-file", "proxy-client-cert-file", "proxy-client-key-file"),
+        *("requestheader-client-ca-file", "requestheader-allowed-names", "allow-privileged"),
+        *("enable-bootstrap-token-auth", "etcd-healthcheck-timeout", "etcd-readycheck-timeout"),
     ),
-    "kube-controller-manager": frozenset(
-        [
-            *_ELECTION,
-            *_KUBECONFIGS,
-            "leader-elect-retry-period",
-            *[
-                "allocate-node-cidrs",
-                "cluster-cidr",
-                "cluster-name",
-                "cluster-signing-cert-file",
-                "cluster-signing-key-file",
-                "client-ca-file",
-                "controllers",
-                "node-cidr-mask-size",
-                "requestheader-client-ca-file",
-                "root-ca-file",
-                "service-account-private-key-file",
-                "service-cluster-ip-range",
-                "use-service-account-credentials",
-            ],
-        ]
+    "kube-controller-manager": (
+        *_ELECTION,
+        *_KUBECONFIGS,
+        *("allocate-node-cidrs", "cluster-cidr", "cluster-name", "cluster-signing-cert-file"),
+        *("cluster-signing-key-file", "client-ca-file", "controllers", "node-cidr-mask-size"),
+        *("requestheader-client-ca-file", "root-ca-file", "service-account-private-key-file"),
+        *("service-cluster-ip-range", "use-service-account-credentials"),
     ),
-    "kube-scheduler": frozenset([*_ELECTION, *_KUBECONFIGS, "leader-elect-retry-period"]),
-    "etcd": frozenset(
-        [
-            "name",
-            "data-dir",
-            "listen-client-urls",
-            "advertise-client-urls",
-            "listen-peer-urls",
-            "initial-advertise-peer-urls",
-            "initial-cluster",
-            "initial-cluster-state",
-            "initial-cluster-token",
-            "cert-file",
-            "key-file",
-            "trusted-ca-file",
-            "client-cert-auth",
-            "peer-cert-file",
-            "peer-key-file",
-            "peer-trusted-ca-file",
-            "peer-client-cert-auth",
-            "heartbeat-interval",
-            "election-timeout",
-        ]
+    "kube-scheduler": (*_ELECTION, *_KUBECONFIGS),
+    "etcd": (
+        *("name", "data-dir", "listen-client-urls", "advertise-client-urls", "listen-peer-urls"),
+        *("initial-advertise-peer-urls", "initial-cluster", "initial-cluster-state"),
+        *("initial-cluster-token", "cert-file", "key-file", "trusted-ca-file", "client-cert-auth"),
+        *("peer-cert-file", "peer-key-file", "peer-trusted-ca-file", "peer-client-cert-auth"),
+        *("heartbeat-interval", "election-timeout"),
     ),
 }
 # Those that get the gates of Kubernetes; etcd has gates of its own.
 GATED = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _MOST, _LONGEST = 100, 4096
-_ARGUMENT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_ARGUMENT = re.compile(r"(?=.{1,100}\Z)[a-z0-9]+(-[a-z0-9]+)*")
 _GATE = re.compile(r"[A-Z][A-Za-z0-9]{0,99}")
 _NAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,180}}\Z){_NAME}(\.{_NAME})*")
@@ -190,7 +144,8 @@ def is_domain(text: str) -> bool:
 
 def _is_address(text: str) -> bool:
     try:
-        return bool(ipaddress.ip_address(text))
+        # A zone is of one host alone, and may be any text.
+        return bool(ipaddress.ip_address(text)) and "%" not in text
     except ValueError:
         return False
 

@@ -14,6 +14,7 @@ import yaml
 from provision.config.inventory import Node
 from provision.config.loader import Loader
 from provision.config.schema import ClusterConfig
+from provision.config.values import show
 from provision.errors import ConfigError
 from provision.host.facts import Acceleration
 from provision.kubeadm import tuning
@@ -100,7 +101,7 @@ def _mark(value: str) -> str:
 def _read(path: Path) -> str:
     named = _NAME.fullmatch(path.name)
     if named is None:
-        raise _refusal(f"{path} is no patch by its name; allowed: {NAMES}")
+        raise _refusal(f"{show(path.name)} is no patch by its name; allowed: {NAMES}")
     if path.name == MARK or path.name in tuning.OWN_PATCHES:
         raise _refusal(f"{path.name} is the name of a patch of kubelab; allowed: a SUFFIX after its target")
     found = path.stat()

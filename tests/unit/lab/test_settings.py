@@ -104,7 +104,7 @@ def test_every_key_of_kubeadm_is_compared_and_told_in_few_words() -> None:
         ({"streamingConnectionIdleTimeout": "60m"}, "streamingConnectionIdleTimeout: 1h0m0s"),
         ({"logging": {"verbosity": 2}}, "logging: {flushFrequency: 0, options: {}, verbosity: 2}"),
         ({"reservedMemory": [{"limits": {"memory": "1024Mi"}}]}, "reservedMemory: [{limits: {memory: 1Gi}}]"),
-        ({"protectKernelDefaults": False, "podsPerCore": 0, "evictionHard": {}}, ""),
+        ({"kernelMemcgNotification": False, "podsPerCore": 0, "evictionHard": {}}, ""),
         ({"seccompDefault": False}, "seccompDefault: false"),
     ],
 )
