@@ -21,9 +21,9 @@ _ZERO_IS_NOTHING = (
     *("kubeAPIBurst", "maxOpenFiles", "maxPods", "podsPerCore", "protectKernelDefaults", "readOnlyPort"),
     *("registryBurst", "runOnce"),
 )
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|us|ns|s)")
+_DURATION = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)(h|ms|m|us|ns|s)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_SIZE = re.compile(r"(\d+)([KMGT]i)")
+_SIZE = re.compile(r"(\d{1,18})([KMGT]i)")
 _BYTES = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
@@ -31,16 +31,14 @@ def kubelet_asked(document: Document) -> dict[str, Any]:
     """Return what a KubeletConfiguration has that neither kubelab nor kubeadm put there."""
     asked = {}
     for key, value in document.items():
-        if isinstance(value, bool | int) and key not in _ZERO_IS_NOTHING:
-            asked[key] = value
-        else:
-            asked[key] = _without_empty(value)
+        counts = isinstance(value, bool | int) and key not in _ZERO_IS_NOTHING
+        asked[str(key)] = value if counts else _without_empty(value)
     return _own(asked, fragments.KUBELET_RESERVED)
 
 
 def kube_proxy_asked(document: Document) -> dict[str, Any]:
     """Return what a KubeProxyConfiguration has that kubeadm did not put there, and its mode."""
-    asked = {key: _without_empty(value) for key, value in document.items()}
+    asked = {str(key): _without_empty(value) for key, value in document.items()}
     return {"mode": fragments.DEFAULT_MODE, **_own(asked, fragments.KUBE_PROXY_RESERVED)}
 
 
@@ -68,7 +66,7 @@ def _own(document: Document, reserved: Collection[str]) -> dict[str, Any]:
 def _without_empty(value: Any) -> Any:
     """Return a value without what is empty or zero in it; None where nothing is left."""
     if isinstance(value, dict):
-        kept = {key: _without_empty(inner) for key, inner in value.items()}
+        kept = {str(key): _without_empty(inner) for key, inner in value.items()}
         return {key: inner for key, inner in kept.items() if inner is not None} or None
     if isinstance(value, list):
         return [_without_empty(inner) for inner in value] or None
@@ -83,7 +81,7 @@ def _same(one: Any, other: Any) -> bool:
 def _canonical(value: Any) -> Any:
     """Return a value with the durations and sizes in it as numbers: "60s" and "1m0s" are the same."""
     if isinstance(value, dict):
-        return {key: _canonical(inner) for key, inner in value.items()}
+        return {str(key): _canonical(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_canonical(inner) for inner in value]
     if not isinstance(value, str):

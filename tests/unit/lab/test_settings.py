@@ -149,6 +149,14 @@ def test_what_a_user_made_of_the_documents_is_never_a_fault(text: str) -> None:
     assert {"kubeadm.patches", "kubeProxy"} <= set(settings.unsaid(config))
 
 
+def test_what_stands_in_a_document_is_data() -> None:
+    text = f"{{1: a, b: {{2: c, d: [{'9' * 5000}Ki]}}, 2026-01-01: !!binary aGk=}}"
+    settings = settings_in([config_map("kubelet-config", "kubelet", text)])
+    ((lab, file),) = differing(settings, kubelet={"x": "9" * 5000 + "h"}).values()
+    assert lab.startswith("1=a, 2026-01-01=")
+    assert file.startswith("x=999")
+
+
 def test_what_a_cluster_says_is_shown_without_what_a_terminal_obeys() -> None:
     hostile = dataclasses.replace(settings_in(OBJECTS), kubelet={"x": "\x1b]0;" + "y" * 500})
     ((lab, _),) = differing(hostile).values()
