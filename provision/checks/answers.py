@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from provision.checks.state import seconds
@@ -45,3 +45,12 @@ def plugins(files: Mapping[str, str]) -> dict[str, str]:
         except (ValueError, LookupError, TypeError, AttributeError):
             kinds[path] = "an unreadable configuration"
     return kinds
+
+
+def command_of(pods: Iterable[Mapping[str, Any]], name: str) -> list[str]:
+    """Return the command line of the first container of a pod; none for a pod that is not there."""
+    for pod in pods:
+        if pod["metadata"]["name"] == name:
+            container = pod["spec"]["containers"][0]
+            return [*(container.get("command") or []), *(container.get("args") or [])]
+    return []

@@ -19,6 +19,7 @@ from provision.errors import Cancelled, LabError
 from provision.lab.context import Context
 from provision.node.certificates import CLIENT_PEM, SERVING_CRT
 from provision.node.images import LIST_PINNED
+from provision.node.kube_proxy import PROXY_MODE
 from provision.node.kubelet import HEALTHZ
 from provision.node.registries import CONFIG, FOLDER
 from provision.node.resolvers import RESOLV_CONF
@@ -102,6 +103,8 @@ echo "== enabled"
 systemctl is-enabled {" ".join(UNITS)} 2>/dev/null || true
 echo "== healthz"
 {HEALTHZ}
+echo "== proxy mode"
+{PROXY_MODE}
 echo "== pinned images"
 {LIST_PINNED} 2>/dev/null || true
 echo "== addresses"
@@ -159,6 +162,7 @@ class NodeFacts:
     """The facts of one node. `files` maps path to text, without missing and empty files.
 
     `healthy`: the kubelet's health endpoint answers 200. `etcd` is etcd's answer, on a control plane.
+    `proxy_mode` is what kube-proxy says, such as "nftables"; empty where it does not answer.
     """
 
     files: Mapping[str, str]
@@ -169,6 +173,7 @@ class NodeFacts:
     certificates: Mapping[str, Validity]
     etcd: str
     pinned_images: frozenset[str]
+    proxy_mode: str
 
     def file(self, path: str) -> str:
         """Return a file's text; an empty string if there is no such file."""
@@ -223,6 +228,7 @@ def parse(text: str) -> NodeFacts:
         certificates={path: _validity(held) for path, held in _files(parts["certificates"]).items()},
         etcd="\n".join(parts["etcd"]),
         pinned_images=frozenset(parts["pinned images"]),
+        proxy_mode="".join(parts["proxy mode"][-1:]).strip(),
     )
 
 

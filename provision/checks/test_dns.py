@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provision.checks.walk import DOMAIN, RULES_SECONDS, Walk
+from provision.checks.walk import RULES_SECONDS, Walk
 from provision.checks.walk_objects import ECHO, HEADLESS
 from provision.testing.node import LabNode
 
@@ -35,8 +35,8 @@ def test_service_names_resolve_on_every_node(walk: Walk, node: LabNode) -> None:
         node,
         {
             ECHO: address,
-            f"{ECHO}.{walk.namespace}.svc.{DOMAIN}": address,
-            f"kubernetes.default.svc.{DOMAIN}": str(kubernetes),
+            f"{ECHO}.{walk.namespace}.svc.{walk.domain}": address,
+            f"kubernetes.default.svc.{walk.domain}": str(kubernetes),
         },
     )
 
@@ -46,7 +46,7 @@ def test_pod_names_resolve_on_every_node(walk: Walk, node: LabNode) -> None:
     _check(
         walk,
         node,
-        {f"{peer.node}.{HEADLESS}.{walk.namespace}.svc.{DOMAIN}": peer.ip for peer in walk.peers()},
+        {f"{peer.node}.{HEADLESS}.{walk.namespace}.svc.{walk.domain}": peer.ip for peer in walk.peers()},
     )
 
 

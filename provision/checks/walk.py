@@ -19,7 +19,6 @@ from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
 from provision.testing.workloads import Deployed, fresh_namespace
 
-DOMAIN = "cluster.local"
 # Seconds at full speed: until a pod is Ready; the minimum that a check waits for a pod; until every node's
 # service rules contain it.
 START_SECONDS = 30.0
@@ -60,6 +59,11 @@ class Walk:
     @property
     def namespace(self) -> str:
         return self.site.namespace
+
+    @property
+    def domain(self) -> str:
+        """Return the DNS domain of the cluster."""
+        return self.lab.config.kubeadm.cluster_domain
 
     @property
     def home(self) -> LabNode:

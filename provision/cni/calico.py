@@ -65,8 +65,8 @@ class Calico(ManifestCni):
             CALICO_IPV4POOL_CIDR=str(site.config.network.pods),
             CALICO_IPV4POOL_IPIP=ipip,
             CALICO_IPV4POOL_VXLAN=vxlan,
-            # kube-proxy runs in nftables mode: rules of both kinds on one node get into each other's way.
-            FELIX_NFTABLESMODE="Enabled",
+            # As kube-proxy has it: rules of both kinds on one node get into each other's way.
+            FELIX_NFTABLESMODE="Enabled" if site.config.proxy_mode == "nftables" else "Disabled",
         )
         if not self._runs_bird:
             ask_felix_only(node)

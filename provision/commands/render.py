@@ -8,18 +8,27 @@ from provision.commands.common import Options, common_options, reporting
 
 
 @click.command("render", short_help="Write the Vagrantfile that `up` would use.")
+@click.option("--kubeadm", is_flag=True, help="Print what `kubeadm init` would read, and write nothing.")
 @common_options
-def command(options: Options) -> None:
+def command(options: Options, kubeadm: bool) -> None:
     """Write the Vagrantfile that `up` would use.
 
     It does not need kubelab: `vagrant up` in its folder creates the same VMs.
     """
     from provision.lab.opening import open_lab, read_lab
     from provision.snapshots.recovery import recover
+    from provision.steps.control_plane import foreseen_documents
     from provision.steps.machines import VagrantfileStep
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)
+        if kubeadm:
+            text = foreseen_documents(open_lab(config, workspace, report, options.cancel))
+            if options.json:
+                report.result({"documents": text})
+            else:
+                click.echo(text, nl=False)
+            return
         with workspace.lock():
             lab = open_lab(config, workspace, report, options.cancel)
             recover(lab)

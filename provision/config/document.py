@@ -54,7 +54,7 @@ def _problems(error: ValidationError, sections: Sections) -> Iterator[Problem]:
     def keys(parts: list[str]) -> list[str]:
         # Each entry below `nodes` has the keys that are named for all of them.
         model = sections.get(".".join(parts)) or sections[".".join(parts[:-1])]
-        return [to_camel(field) for field in model.model_fields]
+        return [info.alias or to_camel(field) for field, info in model.model_fields.items()]
 
     say: dict[str, Callable[[list[str]], str]] = {
         "extra_forbidden": lambda parts: _unknown(parts[-1], keys(parts[:-1])),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from provision.config import marks, registries, values
+from provision.config import fragments, kubeadm, marks, registries, values
 from provision.config.addresses import Role, nodes_prefix, offset_of, pods_prefix, refused_addresses
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
@@ -128,6 +128,37 @@ class Network(_Model):
         return self
 
 
+Arguments = dict[str, str]
+
+
+class Kubeadm(_Model):
+    """What kubeadm is told beside what kubelab tells it; `patches` is the absolute path of a folder."""
+
+    api_server_extra_args: Annotated[Arguments, kubeadm.arguments("kube-apiserver")] = {}
+    controller_manager_extra_args: Annotated[Arguments, kubeadm.arguments("kube-controller-manager")] = {}
+    scheduler_extra_args: Annotated[Arguments, kubeadm.arguments("kube-scheduler")] = {}
+    etcd_extra_args: Annotated[Arguments, kubeadm.arguments("etcd")] = {}
+    # Spelt as kubeadm spells it.
+    api_server_cert_sans: Annotated[tuple[str, ...], kubeadm.names()] = Field(
+        default=(), alias="apiServerCertSANs"
+    )
+    feature_gates: Annotated[dict[str, bool], kubeadm.feature_gates()] = {}
+    cluster_domain: Annotated[str, kubeadm.domain()] = kubeadm.CLUSTER_DOMAIN
+    patches: Annotated[str, kubeadm.folder()] = ""
+
+    def arguments(self) -> dict[str, Arguments]:
+        """Return component -> its further arguments, the feature gates among them."""
+        given = {
+            "kube-apiserver": self.api_server_extra_args,
+            "kube-controller-manager": self.controller_manager_extra_args,
+            "kube-scheduler": self.scheduler_extra_args,
+            "etcd": self.etcd_extra_args,
+        }
+        text = ",".join(f"{gate}={str(on).lower()}" for gate, on in self.feature_gates.items())
+        gates = {kubeadm.FEATURE_GATES: text} if text else {}
+        return {name: found | (gates if name in kubeadm.GATED else {}) for name, found in given.items()}
+
+
 def _runtime(value: object) -> object:
     if value == "cri-o":
         raise ValueError("cri-o is not packaged for the nodes' Debian 13; allowed: containerd")
@@ -157,6 +188,21 @@ class ClusterConfig(_Model):
     insecure_registries: Annotated[tuple[str, ...], registries.insecure()] = ()
     dns: Annotated[tuple[IPv4Address, ...], resolvers()] = ()
     ports: Ports = ()
+    kubeadm: Kubeadm = Kubeadm()
+    kubelet: Annotated[dict[str, Any], fragments.kubelet()] = {}
+    kube_proxy: Annotated[dict[str, Any], fragments.kube_proxy()] = {}
+
+    @property
+    def proxy_mode(self) -> str:
+        """Return by which rules of the kernel kube-proxy implements Services."""
+        return str(self.kube_proxy.get("mode", fragments.DEFAULT_MODE))
+
+    @model_validator(mode="after")
+    def _kube_proxy_is_there(self) -> ClusterConfig:
+        if self.kube_proxy and self.cni.replaces_kube_proxy:
+            why = "is for kube-proxy, which cni.values.kubeProxyReplacement leaves out"
+            raise values.Problems([("kubeProxy", f"{why}; allowed: one of the two")])
+        return self
 
     @model_validator(mode="after")
     def _nodes_are_there(self) -> ClusterConfig:
@@ -246,6 +292,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "cni": CniConfig,
     "proxy": ProxyConfig,
     "ports": PortConfig,
+    "kubeadm": Kubeadm,
 }
 
 

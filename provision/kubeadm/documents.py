@@ -15,17 +15,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from provision.config.addresses import API_PORT
+from provision.config.fragments import GATES
 from provision.config.inventory import Inventory, Node
+from provision.config.kubeadm import CLUSTER_DOMAIN
 from provision.config.kubernetes_versions import config_api
 from provision.config.schema import ClusterConfig
 from provision.errors import LabError
 from provision.host.facts import Acceleration
-from provision.kubeadm import tuning
+from provision.kubeadm import patches, tuning
 from provision.kubeadm.tuning import Plain
 
 API = f"kubeadm.k8s.io/{config_api()}"
 SOCKET = "unix:///run/containerd/containerd.sock"
-PATCHES = "/etc/kubernetes/patches"
 TOKEN_HOURS = 2
 _TOKEN_CHARS = string.ascii_lowercase + string.digits
 _TOKEN = re.compile(r"[a-z0-9]{6}\.[a-z0-9]{16}")
@@ -83,29 +84,30 @@ def init_documents(
         "nodeRegistration": _registration(first, acceleration),
         "timeouts": tuning.timeouts(acceleration, slowness),
     }
-    if tuning.patches(acceleration):
-        init["patches"] = {"directory": PATCHES}
+    if tuning.patches(acceleration) or config.kubeadm.patches:
+        init["patches"] = {"directory": patches.FOLDER}
     if config.cni.replaces_kube_proxy:
         init["skipPhases"] = ["addon/kube-proxy"]
     documents = [
         init,
         _cluster(config, inventory, version, images, acceleration),
-        _kubelet(acceleration),
-        {
-            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-            "kind": "KubeProxyConfiguration",
-            "mode": "nftables",
-            "clusterCIDR": str(config.network.pods),
-        },
+        _kubelet(config, acceleration),
+        _kube_proxy(config),
     ]
     return yaml.dump_all(documents, Dumper=Plain, sort_keys=False)
 
 
 def join_document(
-    node: Node, first: Node, token: str, pin: str, acceleration: Acceleration, slowness: float = 1.0
+    config: ClusterConfig,
+    node: Node,
+    first: Node,
+    token: str,
+    pin: str,
+    acceleration: Acceleration,
+    slowness: float = 1.0,
 ) -> str:
     """Return the YAML that `kubeadm join --config` reads on a worker; `slowness` as for `init_documents`."""
-    join = {
+    join: dict[str, Any] = {
         "apiVersion": API,
         "kind": "JoinConfiguration",
         "discovery": {
@@ -118,6 +120,8 @@ def join_document(
         "nodeRegistration": _registration(node, acceleration),
         "timeouts": tuning.timeouts(acceleration, slowness),
     }
+    if config.kubeadm.patches:
+        join["patches"] = {"directory": patches.FOLDER}
     return yaml.dump(join, Dumper=Plain, sort_keys=False)
 
 
@@ -128,37 +132,45 @@ def _cluster(
     images: Sequence[str],
     acceleration: Acceleration,
 ) -> dict[str, Any]:
-    manager = tuning.arguments("kube-controller-manager", acceleration)
+    given = config.kubeadm.arguments()
+    arguments = {name: tuning.arguments(name, acceleration) | given[name] for name in given}
     if config.cni.name == "bridge":
         # The bridge CNI knows each node's pod range from the node's place in lab.yaml.
-        manager |= {"allocate-node-cidrs": "false"}
+        arguments["kube-controller-manager"] |= {"allocate-node-cidrs": "false"}
     environment = _entries(tuning.environment(acceleration))
     extra = {"extraEnvs": environment} if environment else {}
-    etcd = _entries(tuning.arguments("etcd", acceleration))
-    scheduler = _entries(tuning.arguments("kube-scheduler", acceleration))
+    networking = {"podSubnet": str(config.network.pods), "serviceSubnet": str(config.network.services)}
+    if config.kubeadm.cluster_domain != CLUSTER_DOMAIN:
+        networking["dnsDomain"] = config.kubeadm.cluster_domain
     return {
         "apiVersion": API,
         "kind": "ClusterConfiguration",
         "clusterName": config.name,
         "kubernetesVersion": f"v{version}",
         "encryptionAlgorithm": "ECDSA-P256",
-        "networking": {
-            "podSubnet": str(config.network.pods),
-            "serviceSubnet": str(config.network.services),
-        },
+        "networking": networking,
         "apiServer": {
-            "certSANs": ["127.0.0.1", *(node.ip for node in inventory.control_planes)],
-            "extraArgs": _entries(tuning.arguments("kube-apiserver", acceleration)),
+            "certSANs": _cert_sans(config, inventory),
+            "extraArgs": _entries(arguments["kube-apiserver"]),
             **extra,
         },
         "dns": _image(images, "coredns"),
-        "etcd": {"local": {**_image(images, "etcd"), "extraArgs": etcd, **extra}},
-        "controllerManager": {"extraArgs": _entries(manager), **extra},
-        "scheduler": {"extraArgs": scheduler, **extra},
+        "etcd": {"local": {**_image(images, "etcd"), "extraArgs": _entries(arguments["etcd"]), **extra}},
+        "controllerManager": {"extraArgs": _entries(arguments["kube-controller-manager"]), **extra},
+        "scheduler": {"extraArgs": _entries(arguments["kube-scheduler"]), **extra},
     }
 
 
-def _kubelet(acceleration: Acceleration) -> dict[str, Any]:
+def cert_addresses(inventory: Inventory) -> list[str]:
+    """Return what every lab has in the API server's certificate, beside what kubeadm puts there."""
+    return ["127.0.0.1", *(node.ip for node in inventory.control_planes)]
+
+
+def _cert_sans(config: ClusterConfig, inventory: Inventory) -> list[str]:
+    return list(dict.fromkeys([*cert_addresses(inventory), *config.kubeadm.api_server_cert_sans]))
+
+
+def _kubelet(config: ClusterConfig, acceleration: Acceleration) -> dict[str, Any]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -169,7 +181,24 @@ def _kubelet(acceleration: Acceleration) -> dict[str, Any]:
         # Renewed every 2 s instead of 10: a restore is done once it sees a fresh Lease.
         "nodeLeaseDurationSeconds": 8,
         **tuning.kubelet(acceleration),
+        **config.kubelet,
+        **_gates(config),
     }
+
+
+def _kube_proxy(config: ClusterConfig) -> dict[str, Any]:
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": config.proxy_mode,
+        "clusterCIDR": str(config.network.pods),
+        **config.kube_proxy,
+        **_gates(config),
+    }
+
+
+def _gates(config: ClusterConfig) -> dict[str, dict[str, bool]]:
+    return {GATES: config.kubeadm.feature_gates} if config.kubeadm.feature_gates else {}
 
 
 def _registration(node: Node, acceleration: Acceleration) -> dict[str, Any]:

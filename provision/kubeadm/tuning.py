@@ -31,6 +31,9 @@ CPU_SHARES = {
     "kube-controller-manager": "50m",
     "kube-scheduler": "25m",
 }
+CORE_DNS = "corednsdeployment"
+# The file names of all patches that kubelab may have.
+OWN_PATCHES = tuple(f"{target}+strategic.yaml" for target in (*CPU_SHARES, CORE_DNS))
 _LEADER = {"lease-duration": "120s", "renew-deadline": "90s", "retry-period": "2s"}
 
 
@@ -95,7 +98,7 @@ def patches(acceleration: Acceleration) -> dict[str, str]:
             container["readinessProbe"] = readiness
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "kube-system"}}
         files[name] = {**pod, "spec": {"containers": [container]}}
-    files["corednsdeployment"] = _coredns({"livenessProbe": liveness, "readinessProbe": readiness})
+    files[CORE_DNS] = _coredns({"livenessProbe": liveness, "readinessProbe": readiness})
     return {f"{target}+strategic.yaml": yaml.dump(patch, Dumper=Plain) for target, patch in files.items()}
 
 

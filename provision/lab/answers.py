@@ -68,6 +68,18 @@ ANSWERS: dict[str, Answer] = {
     "insecureRegistries": "applied",
     "dns": "applied",
     "ports": "applied",
+    # kubeadm made the cluster with them, and what was made with them differs from one to the next.
+    "kubeadm": "refused",
+    "kubeadm.apiServerExtraArgs": "refused",
+    "kubeadm.controllerManagerExtraArgs": "refused",
+    "kubeadm.schedulerExtraArgs": "refused",
+    "kubeadm.etcdExtraArgs": "refused",
+    "kubeadm.apiServerCertSANs": "refused",
+    "kubeadm.featureGates": "refused",
+    "kubeadm.clusterDomain": "refused",
+    "kubeadm.patches": "refused",
+    "kubelet": "refused",
+    "kubeProxy": "refused",
 }
 
 

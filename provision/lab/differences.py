@@ -11,12 +11,15 @@ from provision.cluster.kubeadm_config import Made
 from provision.cni.choose import cni_of
 from provision.cni.custom import Custom
 from provision.cni.installed import change_of
+from provision.config.addresses import offset_of
 from provision.config.cni import CniConfig
 from provision.config.inventory import Inventory, Node
 from provision.config.kubernetes_versions import fits
 from provision.config.schema import ClusterConfig
 from provision.config.values import NONE
 from provision.extensions import CNIS
+from provision.kubeadm.documents import cert_addresses
+from provision.lab import settings
 from provision.lab.answers import ANSWERS, answer_to, row_of
 from provision.lab.reality import Reality
 from provision.providers import base as machines
@@ -27,7 +30,10 @@ SHOWN = 4
 UNSAID = "the lab does not say it"
 WORKERS = "workers.count"
 # What only the cluster knows.
-OF_CLUSTER = ("kubernetes", "runtime", "cni", "network.pods", "network.services")
+OF_CLUSTER = (
+    *("kubernetes", "runtime", "cni", "network.pods", "network.services"),
+    *("kubeadm", settings.KUBELET, settings.KUBE_PROXY),
+)
 
 
 @dataclass(frozen=True)
@@ -216,6 +222,19 @@ def _compare_cluster(
             found.differences.append(_difference("runtime", runtime, config.runtime))
     found.differences.extend(_cni(config, reality))
     found.differences.extend(_marks(config, inventory, reality))
+    if reality.cluster is not None:
+        asked, own = reality.cluster.settings, _own_addresses(inventory, reality)
+        found.differences.extend(_difference(*change) for change in settings.changes(config, asked, own))
+        found.unknown.update(dict.fromkeys(asked.unsaid(config), UNSAID))
+
+
+def _own_addresses(inventory: Inventory, reality: Reality) -> list[str]:
+    """Return what kubelab itself puts into the API server's certificate, of the lab and of lab.yaml."""
+    addresses = cert_addresses(inventory)
+    if reality.made.nodes is not None:
+        planes = range(1, len(inventory.control_planes) + 1)
+        addresses += [str(reality.made.nodes[offset_of("control-plane", index)]) for index in planes]
+    return addresses
 
 
 def _marks(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Iterator[Difference]:

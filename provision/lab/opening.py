@@ -13,6 +13,7 @@ from provision.errors import ConfigError
 from provision.extensions import PROVIDERS, SNAPSHOTS
 from provision.host.facts import HostFacts, acceleration, gather
 from provision.host.fit import check_host
+from provision.kubeadm.patches import read_patches
 from provision.lab.context import Context
 from provision.lab.differences import Difference, compare
 from provision.lab.identity import another_lab
@@ -24,6 +25,7 @@ from provision.lab.refusals import (
     refuse_drift,
     refuse_impossible,
     refuse_missing_bridge,
+    refuse_mode,
     refuse_or_tell,
     refuse_taken_ports,
     refuse_without_box,
@@ -96,6 +98,7 @@ def open_lab(
         workspace.refuse_foreign_vagrantfile()
         refuse_without_box(provider)
         refuse_taken_ports(config, workspace)
+        read_patches(config)
         refuse_another_lab(config, workspace.root, provider, machines)
         seconds = ANSWER_SECONDS * acceleration(facts).factor
         reality = look(config, inventory, workspace, provider, machines, seconds=seconds, cancel=cancel)
@@ -111,6 +114,7 @@ def open_lab(
         decided, software = software_of.lazily()
     else:
         chosen = software_of.chosen()
+        refuse_mode(chosen)
         decided, software = chosen.config, lambda: chosen
     context = Context(
         config=decided,
@@ -131,7 +135,8 @@ def open_lab(
 
 
 def with_software(context: Context, software: Software) -> Context:
-    """Return the lab as it is made with other software."""
+    """Return the lab as it is made with other software; raises ConfigError where it lacks a part for it."""
+    refuse_mode(software)
     return dataclasses.replace(context, config=software.config, software=lambda: software)
 
 

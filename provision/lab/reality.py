@@ -19,6 +19,7 @@ from provision.config.inventory import Inventory
 from provision.config.schema import ClusterConfig
 from provision.errors import Cancelled, LabError, MadeByNewer, in_one_line
 from provision.lab.decision import Decision, read_decision
+from provision.lab.settings import Settings, settings_in
 from provision.providers.base import MISSING, RUNNING, Made, Provider
 from provision.providers.vagrant import Machines
 from provision.workspace import Workspace
@@ -35,6 +36,7 @@ class Cluster:
     cni: Installed
     runtimes: frozenset[str]
     nodes: Mapping[str, Object] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)
 
 
 @dataclass(frozen=True)
@@ -136,4 +138,5 @@ def _cluster(objects: Iterable[Object]) -> Cluster | None:
     infos = (node.get("status", {}).get("nodeInfo", {}) for node in nodes)
     names = (str(info.get("containerRuntimeVersion", "")).partition(":")[0] for info in infos)
     by_name = {node["metadata"]["name"]: node for node in nodes}
-    return Cluster(made, found_in(listed), frozenset(filter(None, names)), by_name)
+    runtimes = frozenset(filter(None, names))
+    return Cluster(made, found_in(listed), runtimes, by_name, settings_in(listed))

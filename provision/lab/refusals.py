@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from provision.config.document import config_error
+from provision.config.fragments import DEFAULT_MODE
 from provision.config.inventory import Inventory, bridge_name, machine_names, worker_names
 from provision.config.schema import ClusterConfig
 from provision.config.values import NONE
@@ -14,6 +15,7 @@ from provision.host.bridges import bridges
 from provision.lab import ownership
 from provision.lab.context import Context
 from provision.lab.differences import WORKERS, Comparison, Difference, tell
+from provision.lab.software import Software
 from provision.node import tasks
 from provision.providers.base import STOPPED, LabMachine, Provider
 from provision.providers.vagrant import Machines
@@ -75,6 +77,20 @@ def refuse_taken_ports(config: ClusterConfig, workspace: Workspace) -> None:
     problems = not_to_be_had(config.ports, workspace.relay)
     if problems:
         raise config_error(problems)
+
+
+def refuse_mode(software: Software) -> None:
+    """Raise ConfigError for a mode of kube-proxy that needs programs which its image lacks."""
+    mode = software.config.proxy_mode
+    if mode == DEFAULT_MODE:
+        return
+    bundle = software.find_bundle()
+    if (bundle.source if bundle is not None else software.decision.artifacts) == "source":
+        raise ConfigError(
+            f"{mode} needs programs that the image of kube-proxy does not have where it is built from source",
+            key="kubeProxy.mode",
+            hint=f"use {DEFAULT_MODE}, or artifacts: release",
+        )
 
 
 def refuse_drift(differences: Sequence[Difference], hint: str = WAYS) -> None:

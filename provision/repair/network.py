@@ -64,7 +64,8 @@ class NetworkStep:
         ]
 
     def _without_rules(self, ctx: Context) -> list[str]:
-        if ctx.config.cni.replaces_kube_proxy:
+        # In another mode its rules are among those of others: kube-proxy itself looks after them.
+        if ctx.config.cni.replaces_kube_proxy or ctx.config.proxy_mode != "nftables":
             return []
         return [name for name, state in self.survey.states(ctx).items() if SERVICE_TABLE not in state.tables]
 

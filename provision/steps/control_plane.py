@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from provision.cluster.kubeconfig import fetch_kubeconfig
 from provision.cluster.leaders import wait_for_leaders
 from provision.config.inventory import Node
+from provision.config.kubernetes_versions import MINORS, minor_of
 from provision.engine.waiting import poll_until
 from provision.errors import ToolFailed
 from provision.kubeadm.documents import init_documents, new_token
+from provision.kubeadm.patches import read_patches
 from provision.kubeadm.unit import CONFIG, KUBELET_CONF, TOKEN, UNIT, run_kubeadm, wait_for_unit
 from provision.lab.context import Context
 from provision.node.files import PRIVATE, File
+from provision.report.redact import HIDDEN
 
 FINALIZED = "kubelet-client-current.pem"
 DNS, PROXY = "deployment/coredns", "daemonset/kube-proxy"
@@ -69,14 +74,30 @@ class ControlPlaneStep:
             said = runner.run(wait_for_unit(), deadline=seconds, what="kubeadm init").stdout
             ctx.report.said(f"{runner.node}: kubeadm init", said)
             return
-        images = [image.ref for image in ctx.bundle.images()]
-        documents = init_documents(
-            ctx.config, ctx.inventory, ctx.version, images, ctx.acceleration, token, ctx.pace.slowness
-        )
+        documents = documents_of(ctx, [image.ref for image in ctx.bundle.images()], token)
         files = {CONFIG: File(documents, PRIVATE), TOKEN: File(token, PRIVATE)}
         argv = ["kubeadm", "init", f"--config={CONFIG}", "--skip-token-print"]
         said = run_kubeadm(runner, argv, files=files, deadline=seconds, reset=state == "unfinished")
         ctx.report.said(f"{runner.node}: kubeadm init", said)
+
+
+def foreseen_documents(ctx: Context) -> str:
+    """Return what `kubeadm init` would read, without its token; raises ConfigError as `read_patches`.
+
+    Before there is a bundle the images are those that its minor is known to have.
+    """
+    read_patches(ctx.config)
+    bundle = ctx.find_bundle()
+    if bundle is None:
+        return documents_of(ctx, MINORS[minor_of(ctx.version)].images, HIDDEN)
+    return documents_of(ctx, [image.ref for image in bundle.images()], HIDDEN)
+
+
+def documents_of(ctx: Context, images: Sequence[str], token: str) -> str:
+    """Return what `kubeadm init` reads of a lab."""
+    return init_documents(
+        ctx.config, ctx.inventory, ctx.version, images, ctx.acceleration, token, ctx.pace.slowness
+    )
 
 
 def kubeadm_state(ctx: Context, node: Node) -> str:

@@ -88,7 +88,9 @@ def _join(ctx: Context, node: Node, credentials: tuple[str, str], seconds: float
     if state != "working" and ctx.kubectl.answers():
         # A machine made anew joins under a name the cluster may still know.
         ctx.kubectl("delete", "node", node.name, "--ignore-not-found")
-    document = join_document(node, ctx.inventory.first, *credentials, ctx.acceleration, ctx.pace.slowness)
+    document = join_document(
+        ctx.config, node, ctx.inventory.first, *credentials, ctx.acceleration, ctx.pace.slowness
+    )
     said = run_kubeadm(
         ctx.connect(node),
         ["kubeadm", "join", f"--config={CONFIG}"],

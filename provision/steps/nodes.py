@@ -11,9 +11,8 @@ from provision.config.inventory import Node
 from provision.engine.parallel import on_all
 from provision.errors import Result
 from provision.host.proxies import LOOPBACK
-from provision.kubeadm.documents import PATCHES
+from provision.kubeadm import patches
 from provision.kubeadm.runtime import wait_for_runtime
-from provision.kubeadm.tuning import patches
 from provision.lab.context import Context
 from provision.node import images, registries
 from provision.node.clock import set_clock
@@ -92,9 +91,7 @@ def node_files(ctx: Context, node: Node) -> dict[str, File]:
     files |= emulation_files(ctx.acceleration)
     files |= proxy_files(ctx.config.proxy, proxy_exempt(ctx))
     files |= card_files(ctx.config.network.bridge)
-    if node.role == "control-plane":
-        files |= {f"{PATCHES}/{name}": File(text) for name, text in patches(ctx.acceleration).items()}
-    return files
+    return files | patches.patch_files(ctx.config, node, ctx.acceleration)
 
 
 def probe_script(ctx: Context, node: Node) -> str:
@@ -108,6 +105,7 @@ test -S /run/containerd/containerd.sock
 {no_leftovers_script(ctx.cni.name)}
 {_network_active(ctx)}
 {images.probe_script(wanted_images(ctx))}
+{patches.probe_script(files)}
 {proxy_is_set_script(files)}
 {registries.probe_script(hosts_files(ctx))}
 """
@@ -119,6 +117,7 @@ def prepare_script(ctx: Context, node: Node) -> str:
     return f"""
 {removal_script(ctx.cni.name)}
 {before_script(files)}
+{patches.forget_script()}
 {unpack_script(files)}
 {after_script()}
 {registries.prepare_script(hosts_files(ctx))}
@@ -171,7 +170,8 @@ def _bring_images(ctx: Context, node: Node, missing: Collection[str]) -> None:
 def proxy_exempt(ctx: Context) -> list[object]:
     """Return what nodes reach without a proxy: themselves, the lab's ranges and its names."""
     names = [node.name for node in ctx.inventory.nodes]
-    return [*LOOPBACK, *ctx.config.network.ranges().values(), ".svc", ".cluster.local", *names]
+    domains = [".svc", f".{ctx.config.kubeadm.cluster_domain}"]
+    return [*LOOPBACK, *ctx.config.network.ranges().values(), *domains, *names]
 
 
 def _network_active(ctx: Context) -> str:

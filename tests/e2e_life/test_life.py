@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from provision.checks.from_host import fetch_soon
+from provision.config.addresses import API_PORT
 from provision.lab.answers import ANSWERS, row_of
 from provision.providers.libvirt.virsh import Virsh
 from tests.e2e.cluster import Cluster
@@ -25,10 +28,13 @@ FOLDER = HERE.parent.parent / "build" / "e2e-life"
 LAB = "kubelab-life"
 CP1, W1 = f"{LAB}-cp1", f"{LAB}-w1"
 HOST = "192.168.181.1"
+API = "192.168.181.11"
 BUSYBOX = "docker.io/library/busybox:1.37"
 HTTPD = ("sh", "-c", "echo hello >/tmp/index.html; exec httpd -f -p 80 -h /tmp")
 _PKI = "/etc/kubernetes/pki/etcd"
 ETCD = f"--cacert={_PKI}/ca.crt --cert={_PKI}/healthcheck-client.crt --key={_PKI}/healthcheck-client.key"
+# Folder beside lab.yaml -> what the patch in it sets.
+PATCHES = {"patches": 3000, "others": 4000}
 # An edit for every key that is refused on a lab that is there.
 REFUSED = {
     "kubernetes": 'kubernetes: "1.35"',
@@ -42,6 +48,16 @@ REFUSED = {
     "network.services": "network: {services: 10.112.0.0/12}",
     "network.mtu": "network: {mtu: 1400}",
     "network.bridge": "network: {bridge: kubelab-t0}",
+    "kubeadm.apiServerExtraArgs": 'kubeadm: {apiServerExtraArgs: {v: "1"}}',
+    "kubeadm.controllerManagerExtraArgs": 'kubeadm: {controllerManagerExtraArgs: {v: "1"}}',
+    "kubeadm.schedulerExtraArgs": 'kubeadm: {schedulerExtraArgs: {v: "1"}}',
+    "kubeadm.etcdExtraArgs": 'kubeadm: {etcdExtraArgs: {snapshot-count: "7000"}}',
+    "kubeadm.apiServerCertSANs": "kubeadm: {apiServerCertSANs: [other.lab.example]}",
+    "kubeadm.featureGates": "kubeadm: {featureGates: {ImageVolume: true}}",
+    "kubeadm.clusterDomain": "kubeadm: {clusterDomain: lab.example}",
+    "kubeadm.patches": "kubeadm: {patches: others}",
+    "kubelet": "kubelet: {maxPods: 80}",
+    "kubeProxy": "kubeProxy: {mode: iptables}",
 }
 # Where no other value is allowed, an edit ends before there is anything to compare.
 ONE_VALUE = {"provider", "runtime"}
@@ -51,6 +67,9 @@ ONE_VALUE = {"provider", "runtime"}
 def lab() -> Iterator[Cluster]:
     """Return a lab that is made; it is destroyed in the end."""
     made = Cluster.of(FOLDER, HERE / "lab.yaml")
+    for folder, limit in PATCHES.items():
+        (FOLDER / folder).mkdir(exist_ok=True)
+        (FOLDER / folder / "kubeletconfiguration+merge.yaml").write_text(f"podPidsLimit: {limit}\n")
     try:
         made.kubelab("up")
         yield made
@@ -111,6 +130,21 @@ def test_a_node_has_what_people_are_used_to(lab: Cluster) -> None:
         assert "--v=4" in on(lab, "w1", "tr '\\0' ' ' </proc/$(pgrep -o kubelet)/cmdline")
     finally:
         on(lab, "w1", "rm /etc/default/kubelet; systemctl restart kubelet")
+
+
+def test_kubernetes_own_programs_run_with_what_the_file_says(lab: Cluster) -> None:
+    for component, argument in (("kube-apiserver", "--v=2"), ("etcd", "--snapshot-count=5000")):
+        words = ("-n", "kube-system", "get", "pod", f"{component}-{CP1}", "-o", "json")
+        assert argument in json.loads(kubectl(lab, *words))["spec"]["containers"][0]["command"]
+    for node in (CP1, W1):
+        path = f"/api/v1/nodes/{node}/proxy/configz"
+        kubelet = json.loads(kubectl(lab, "get", "--raw", path))["kubeletconfig"]
+        assert (kubelet["maxPods"], kubelet["podPidsLimit"]) == (90, PATCHES["patches"])
+    assert "nftables" in on(lab, "w1", "curl -s --noproxy '*' http://127.0.0.1:10249/proxyMode")
+    certificate = x509.load_pem_x509_certificate(ssl.get_server_certificate((API, API_PORT)).encode())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "api.lab.example" in names.get_values_for_type(x509.DNSName)
+    assert "maxPods: 90" in lab.kubelab("render", "--kubeadm")
 
 
 def test_images_are_pinned_whole_and_put_back(lab: Cluster) -> None:

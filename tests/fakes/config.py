@@ -22,7 +22,7 @@ def make_config(**keys: Any) -> ClusterConfig:
 def every_key(model: type[BaseModel] = ClusterConfig, path: str = "") -> Iterator[str]:
     """Yield the path of every key of lab.yaml."""
     for field, info in model.model_fields.items():
-        key = f"{path}{to_camel(field)}"
+        key = f"{path}{info.alias or to_camel(field)}"
         yield key
         inner = info.annotation
         # The fields of `artifacts` are not its keys: they hold what its short forms mean.

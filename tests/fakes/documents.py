@@ -33,6 +33,8 @@ VALID = st.fixed_dictionaries(
 _KEYS = """
 name kubernetes provider runtime cni controlPlanes workers network artifacts proxy count cpus memory disk
 nodes pods services mtu mirror bundle files images ca version values manifest sha256 http https noProxy x
+kubeadm kubelet kubeProxy apiServerExtraArgs etcdExtraArgs featureGates apiServerCertSANs clusterDomain
+patches mode
 """
 KEYS = [*_KEYS.split(), ""]
 _WORDS = """

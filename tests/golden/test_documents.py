@@ -54,5 +54,5 @@ def test_without_kube_proxy_kubeadm_skips_it() -> None:
 def test_the_document_of_kubeadm_join(speed: str) -> None:
     """It names no version: kubeadm joins with its own."""
     worker = INVENTORY.workers[0]
-    document = kubeadm.join_document(worker, INVENTORY.first, TOKEN, PIN, ACCELERATIONS[speed])
+    document = kubeadm.join_document(CONFIG, worker, INVENTORY.first, TOKEN, PIN, ACCELERATIONS[speed])
     golden.check(f"join-{speed}.yaml", document)

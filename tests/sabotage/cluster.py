@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.sabotage.nodes import until_told
+from tests.sabotage.nodes import ADMIN, until_told
 from tests.sabotage.row import Sabotage
 
-FILE = "test_cluster.py"
+FILE, SETTINGS = "test_cluster.py", "test_settings.py"
 # Of a name that can be looked up, and of nobody that answers.
 NOBODY = {
     "apiVersion": "apiregistration.k8s.io/v1",
@@ -61,6 +61,23 @@ cat >/etc/cni/net.d/99-sabotage.conflist <<'CONFLIST'
 {"cniVersion": "1.0.0", "name": "sabotage", "plugins": [{"type": "ptp", "ipam": {"type": "dhcp"}}]}
 CONFLIST
 """
+# The kubelet starts it anew from a manifest that has changed.
+OTHER_ARGUMENT = f"""
+sed -i s/--v=1/--v=0/ /etc/kubernetes/manifests/kube-scheduler.yaml
+turns=0
+until {ADMIN} -n kube-system get pods -l component=kube-scheduler -o yaml | grep -q -e --v=0; do
+    turns=$((turns + 1))
+    if [ $turns -ge 90 ]; then echo "the kubelet did not start it anew" >&2; exit 1; fi
+    sleep 2
+done
+"""
+# It answers again once its port is open.
+OTHER_DOMAIN = """
+sed -i 's/^clusterDomain: .*/clusterDomain: sabotage.test/' /var/lib/kubelet/config.yaml
+systemctl restart kubelet
+until curl --silent --insecure --output /dev/null https://127.0.0.1:10250/; do sleep 1; done
+"""
+HOLD_THE_PROXY = "pkill -STOP -x kube-proxy"
 PLANE = "node-role.kubernetes.io/control-plane"
 WORKERS = f"--selector=!{PLANE}"
 
@@ -148,4 +165,13 @@ ROWS: tuple[Sabotage, ...] = (
     ),
     Sabotage(f"{FILE}::test_what_the_cluster_lives_by_in_other_namespaces_is_ready", objects=(UNPLACEABLE,)),
     Sabotage(_NETWORK, node="w1", script=SECOND_NETWORK),
+    Sabotage(
+        f"{SETTINGS}::test_the_control_plane_runs_with_the_arguments_asked_for",
+        node="cp1",
+        script=OTHER_ARGUMENT,
+    ),
+    Sabotage(
+        f"{SETTINGS}::test_the_kubelet_runs_with_the_configuration_asked_for", node="w1", script=OTHER_DOMAIN
+    ),
+    Sabotage(f"{SETTINGS}::test_kube_proxy_runs_in_the_mode_asked_for", node="w1", script=HOLD_THE_PROXY),
 )

@@ -57,7 +57,7 @@ def healthy_node(node: Node, root: Path) -> Sandbox:
         "systemctl",
         'case $1 in is-active) printf "active\\nactive\\n";; *) printf "enabled\\nenabled\\n";; esac',
     )
-    made.program("bash", "echo HTTP/1.0 200 OK")
+    made.program("bash", 'case "$*" in *proxyMode*) echo nftables;; *) echo HTTP/1.0 200 OK;; esac')
     made.program("ctr", "echo registry.k8s.io/pause:3.10.2; echo docker.io/library/busybox:1.37")
     made.program(
         "ip",

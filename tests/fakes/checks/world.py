@@ -19,6 +19,7 @@ from provision.checks import (
     test_cluster,
     test_identity,
     test_runtime,
+    test_settings,
     test_system,
 )
 from provision.checks.facts import gather
@@ -41,6 +42,7 @@ MODULES = (
     test_cluster,
     test_identity,
     test_runtime,
+    test_settings,
     test_system,
 )
 CHECKS = tuple(
@@ -130,6 +132,8 @@ def make_world(root: Path, *, factor: float = 1.0, **keys: Any) -> World:
     os.utime(ctx.workspace.kubeconfig, (NOW - 600, NOW - 600))
     lab.kubectl.answer("get --raw /version", json.dumps({"gitVersion": "v1.36.3"}))
     lab.kubectl.answer("get --raw /*verbose", "[+]ping ok\n[+]etcd ok\nreadyz check passed\n")
+    kubelet = {"clusterDomain": ctx.config.kubeadm.cluster_domain, "maxPods": 110}
+    lab.kubectl.answer("get --raw /api/v1/nodes/*", json.dumps({"kubeletconfig": kubelet}))
     lab.kubectl.answer("get secrets*", "bootstrap-token-abcdef MjAyNy0wMS0xNVQwOTowMDowMFo=\n")
     offsets = {name: Offset(-0.3, 0.3) for name in nodes}
     return World(ctx, nodes, healthy_objects(ctx), lab.kubectl, offsets)

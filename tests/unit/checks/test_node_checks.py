@@ -198,7 +198,9 @@ FAULTS: list[tuple[Spoil, str, str]] = [
         "the kubelet on lab-w1 does not start at boot: its unit is masked",
     ),
     (
-        lambda world: world.worker.program("bash", "exit 1"),
+        lambda world: world.worker.program(
+            "bash", 'case "$*" in *proxyMode*) echo nftables;; *) exit 1;; esac'
+        ),
         KUBELET,
         "its health endpoint does not answer 200",
     ),

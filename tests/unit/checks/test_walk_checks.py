@@ -30,7 +30,7 @@ class FakeWalk:
 
     def __init__(self, answers: dict[str, str] | None = None) -> None:
         self.answers = answers or {}
-        self.namespace = "ns"
+        self.namespace, self.domain = "ns", "cluster.local"
         self.site = Site("ns", "busybox:1", ["lab-cp1", "lab-w1"], ["lab-w1"], linger=2)
         self.lab = SimpleNamespace(
             scaled=lambda seconds: seconds,

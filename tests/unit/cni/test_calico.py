@@ -38,6 +38,17 @@ def for_lab(mode: str, documents: list[Document], speed: Acceleration = cni.KVM)
     return calico.documents(cni.make_site(speed=speed), documents)
 
 
+@pytest.mark.parametrize(
+    ("mode", "felix"), [("nftables", "Enabled"), ("iptables", "Disabled"), ("ipvs", "Disabled")]
+)
+def test_its_rules_are_of_the_same_kind_as_those_of_kube_proxy(mode: str, felix: str) -> None:
+    calico = Calico(CniConfig(name="calico"))
+    documents = calico.documents(cni.make_site(kubeProxy={"mode": mode}), published("v3.33"))
+    node = container(find(documents, "DaemonSet", "calico-node"), "calico-node")
+    (value,) = [each["value"] for each in node["env"] if each["name"] == "FELIX_NFTABLESMODE"]
+    assert value == felix
+
+
 @shapes
 @speeds
 @pytest.mark.parametrize("mode", ["vxlan", "none"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from provision import __version__
@@ -121,6 +122,22 @@ def test_render_writes_once_and_then_says_unchanged(kubelab: Kubelab) -> None:
     assert Path("Vagrantfile").stat() == written
     lab("workers: {count: 0}")
     assert events(kubelab("render", "--json"))["result"]["data"]["changed"]
+
+
+def test_render_prints_what_kubeadm_would_read_and_writes_nothing(kubelab: Kubelab) -> None:
+    keys = "cni: bridge\nkubelet: {maxPods: 90}\nartifacts: source\n"
+    lab(f"{keys}kubeadm: {{schedulerExtraArgs: {{v: '2'}}}}\n")
+    shown = kubelab("render", "--kubeadm")
+    assert shown.exit_code == 0
+    documents = {each["kind"]: each for each in yaml.safe_load_all(shown.stdout)}
+    assert documents["KubeletConfiguration"]["maxPods"] == 90
+    scheduler = documents["ClusterConfiguration"]["scheduler"]["extraArgs"]
+    assert {"name": "v", "value": "2"} in scheduler
+    assert not Path("Vagrantfile").exists()
+    result = events(kubelab("render", "--kubeadm", "--json"))["result"]
+    assert result["data"]["documents"] == shown.stdout
+    lab(f"{keys}kubeadm: {{patches: nowhere}}\n")
+    assert kubelab("render", "--kubeadm").exit_code == 2
 
 
 def test_render_writes_beside_the_labs_file_wherever_it_is_called(kubelab: Kubelab) -> None:

@@ -14,7 +14,7 @@ from provision.config.schema import ClusterConfig, parse_config
 from provision.errors import LabError
 from provision.host.facts import Acceleration
 from provision.kubeadm import documents as kubeadm
-from provision.kubeadm import tuning
+from provision.kubeadm import patches, tuning
 from tests.fakes.kubeadm import certificate
 
 KVM, TCG = Acceleration("kvm", 1.0), Acceleration("tcg", 10.0)
@@ -38,10 +38,10 @@ def init(speed: Acceleration = KVM, images: list[str] = IMAGES, **keys: Any) -> 
     return {document["kind"]: document for document in yaml.safe_load_all(text)}
 
 
-def join(speed: Acceleration = KVM, worker: int = 0) -> dict[str, Any]:
-    _, inventory = lab()
+def join(speed: Acceleration = KVM, worker: int = 0, **keys: Any) -> dict[str, Any]:
+    config, inventory = lab(**keys)
     document: dict[str, Any] = yaml.safe_load(
-        kubeadm.join_document(inventory.workers[worker], inventory.first, TOKEN, PIN, speed)
+        kubeadm.join_document(config, inventory.workers[worker], inventory.first, TOKEN, PIN, speed)
     )
     return document
 
@@ -117,15 +117,15 @@ def test_every_timeout_is_scaled_and_none_is_endless() -> None:
 
 def test_kubeadm_has_more_patience_where_machines_are_slower_than_usual() -> None:
     usual, slower = (
-        yaml.safe_load(kubeadm.join_document(*nodes(), TOKEN, PIN, KVM, slowness))["timeouts"]
+        yaml.safe_load(kubeadm.join_document(*joining(), TOKEN, PIN, KVM, slowness))["timeouts"]
         for slowness in (1.0, 2.5)
     )
     assert (usual["discovery"], slower["discovery"]) == ("300s", "750s")
 
 
-def nodes() -> tuple[Node, Node]:
-    _, inventory = lab()
-    return inventory.workers[0], inventory.first
+def joining() -> tuple[ClusterConfig, Node, Node]:
+    config, inventory = lab()
+    return config, inventory.workers[0], inventory.first
 
 
 def test_the_token_expires() -> None:
@@ -227,7 +227,7 @@ def test_the_api_server_gives_etcd_longer_to_answer_only_under_emulation() -> No
 def test_kubeadm_is_pointed_at_a_folder_of_patches_only_where_there_is_one() -> None:
     # kubeadm fails on a folder that does not exist.
     assert "patches" not in init(KVM)["InitConfiguration"]
-    assert init(TCG)["InitConfiguration"]["patches"] == {"directory": kubeadm.PATCHES}
+    assert init(TCG)["InitConfiguration"]["patches"] == {"directory": patches.FOLDER}
 
 
 def test_the_kubelet_is_as_the_nodes_are_prepared() -> None:
@@ -236,3 +236,59 @@ def test_the_kubelet_is_as_the_nodes_are_prepared() -> None:
     assert kubelet["failSwapOn"] is True
     # A stub resolver on the loopback address would make CoreDNS ask itself.
     assert kubelet["resolvConf"] == "/etc/resolv.conf"
+
+
+# What lab.yaml adds
+
+GIVEN: dict[str, Any] = {
+    "apiServerExtraArgs": {"audit-log-maxage": "7"},
+    "schedulerExtraArgs": {"v": "2"},
+    "etcdExtraArgs": {"snapshot-count": "5000"},
+    "featureGates": {"One": True, "Another": False},
+    "apiServerCertSANs": ["api.lab.example", "192.168.60.11"],
+    "clusterDomain": "lab.example",
+}
+
+
+@pytest.mark.parametrize("speed", [KVM, TCG])
+def test_arguments_of_lab_yaml_stand_beside_kubelabs_own(speed: Acceleration) -> None:
+    plain, cluster = init(speed)["ClusterConfiguration"], init(speed, kubeadm=GIVEN)["ClusterConfiguration"]
+    gates = {"feature-gates": "Another=false,One=true"}
+    added: dict[str, dict[str, str]] = {
+        "apiServer": GIVEN["apiServerExtraArgs"] | gates,
+        "controllerManager": gates,
+        "scheduler": GIVEN["schedulerExtraArgs"] | gates,
+    }
+    for part, more in added.items():
+        assert arguments(cluster[part]) == arguments(plain[part]) | more
+    etcd = arguments(cluster["etcd"]["local"])
+    # etcd has gates of its own.
+    assert etcd == arguments(plain["etcd"]["local"]) | {"snapshot-count": "5000"}
+    assert cluster["apiServer"]["certSANs"] == ["127.0.0.1", "192.168.60.11", "api.lab.example"]
+    assert cluster["networking"]["dnsDomain"] == "lab.example"
+
+
+def test_feature_gates_reach_the_kubelet_and_kube_proxy() -> None:
+    documents = init(kubeadm=GIVEN)
+    for kind in ("KubeletConfiguration", "KubeProxyConfiguration"):
+        assert documents[kind]["featureGates"] == GIVEN["featureGates"]
+        assert "featureGates" not in init()[kind]
+
+
+def test_fragments_are_merged_into_the_documents_of_the_kubelet_and_kube_proxy() -> None:
+    plain, asked = (
+        init(),
+        init(kubelet={"maxPods": 90}, kubeProxy={"mode": "iptables", "conntrack": {"min": 1}}),
+    )
+    assert asked["KubeletConfiguration"] == plain["KubeletConfiguration"] | {"maxPods": 90}
+    assert asked["KubeProxyConfiguration"] == plain["KubeProxyConfiguration"] | {
+        "mode": "iptables",
+        "conntrack": {"min": 1},
+    }
+
+
+def test_kubeadm_finds_the_patches_of_lab_yaml_on_every_node() -> None:
+    folder = {"directory": patches.FOLDER}
+    keys = {"kubeadm": {"patches": "patches"}}
+    assert (init(**keys)["InitConfiguration"]["patches"], join(**keys)["patches"]) == (folder, folder)
+    assert "patches" not in join()

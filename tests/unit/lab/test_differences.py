@@ -19,6 +19,7 @@ from provision.lab.differences import Comparison, compare, tell
 from provision.lab.identity import another_lab
 from provision.lab.reality import Cluster, Reality
 from provision.lab.refusals import refuse_drift
+from provision.lab.settings import Settings
 from provision.providers.base import Made, Size
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
@@ -35,11 +36,25 @@ DECISION = Decision(
     services="10.96.0.0/12",
 )
 RECORD = Record("calico", "v3.33.1", "", {"encapsulation": "vxlan"})
+SETTINGS = Settings(
+    kubeadm={
+        "apiServer": {
+            "certSANs": ["127.0.0.1", "192.168.60.11"],
+            "extraArgs": [{"name": "etcd-healthcheck-timeout", "value": "20s"}],
+        },
+        "controllerManager": {"extraArgs": [{"name": "leader-elect-lease-duration", "value": "120s"}]},
+        "networking": {"dnsDomain": "cluster.local"},
+    },
+    kubelet={"kind": "KubeletConfiguration", "nodeLeaseDurationSeconds": 8, "syncFrequency": "0s"},
+    kube_proxy={"mode": "nftables", "clusterCIDR": "10.244.0.0/16", "enableProfiling": False},
+    patches="",
+)
 CLUSTER = Cluster(
     kubeadm_config.Made("1.36.3", "10.244.0.0/16", "10.96.0.0/12"),
     Installed(RECORD, frozenset(), made=True, bridge=False),
     frozenset({"containerd"}),
     {node.name: node_object(node) for node in inventory_of(make_config()).nodes},
+    SETTINGS,
 )
 MACHINES = {"lab-cp1": Size(2, 3072, 12), "lab-w1": Size(2, 2048, 12), "lab-w2": Size(2, 2048, 12)}
 LAB = Reality(Made(MACHINES, IPv4Network("192.168.60.0/24"), 1500), DECISION, CLUSTER)
@@ -74,6 +89,15 @@ EDITS: dict[str, dict[str, Any]] = {
     "network.mtu": {"network": {"mtu": 1400}},
     "network.bridge": {"network": {"bridge": "br0"}},
     "artifacts": {"artifacts": "release"},
+    "kubeadm.apiServerExtraArgs": {"kubeadm": {"apiServerExtraArgs": {"v": "2"}}},
+    "kubeadm.controllerManagerExtraArgs": {"kubeadm": {"controllerManagerExtraArgs": {"v": "2"}}},
+    "kubeadm.schedulerExtraArgs": {"kubeadm": {"schedulerExtraArgs": {"v": "2"}}},
+    "kubeadm.etcdExtraArgs": {"kubeadm": {"etcdExtraArgs": {"snapshot-count": "5000"}}},
+    "kubeadm.apiServerCertSANs": {"kubeadm": {"apiServerCertSANs": ["api.lab.example"]}},
+    "kubeadm.featureGates": {"kubeadm": {"featureGates": {"One": True}}},
+    "kubeadm.clusterDomain": {"kubeadm": {"clusterDomain": "lab.example"}},
+    "kubelet": {"kubelet": {"maxPods": 90}},
+    "kubeProxy": {"kubeProxy": {"mode": "iptables"}},
 }
 # Not in lab.yaml's hands alone, or no part of the lab. What can differ has a test of its own.
 ELSEWHERE = {
@@ -85,6 +109,7 @@ ELSEWHERE = {
     "workers.count",
     "cni.manifest",
     "cni.images",
+    "kubeadm.patches",
     "proxy.http",
     "proxy.https",
     "proxy.noProxy",
@@ -96,7 +121,7 @@ ELSEWHERE = {
     "dns",
     "ports",
 }
-GROUPS = {"cni", "controlPlanes", "workers", "nodes", "network", "proxy"}
+GROUPS = {"cni", "controlPlanes", "workers", "nodes", "network", "proxy", "kubeadm"}
 
 
 def compared(reality: Reality = LAB, **keys: Any) -> Comparison:
@@ -234,7 +259,7 @@ def test_what_was_and_was_not_compared_is_told_once() -> None:
     found = compared(older, network={"pods": "10.245.0.0/16"}, workers={"count": 3})
     assert (found.kept, list(found.unknown)) == (
         ["kubernetes", "cni"],
-        ["runtime", "network.pods", "network.services"],
+        ["runtime", "network.pods", "network.services", "kubeadm", "kubelet", "kubeProxy"],
     )
     report = RecordingReporter()
     tell(found, report)
@@ -242,7 +267,7 @@ def test_what_was_and_was_not_compared_is_told_once() -> None:
         "workers.count: the lab has 2, lab.yaml says 3",
         "the cluster was not asked (machine lab-cp1 is stopped):"
         " kubernetes, cni compared with what `up` kept",
-        "not compared with the lab: runtime, network.pods, network.services"
+        "not compared with the lab: runtime, network.pods, network.services, kubeadm, kubelet, kubeProxy"
         " (the cluster was not asked: machine lab-cp1 is stopped)",
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -16,16 +17,19 @@ from provision.lab.refusals import (
     refuse_another_lab,
     refuse_impossible,
     refuse_missing_bridge,
+    refuse_mode,
     refuse_without_box,
 )
 from provision.report.base import RecordingReporter
 from provision.workspace import Workspace
 from tests.fakes.config import make_config
+from tests.fakes.lab import make_lab
 from tests.fakes.providers.machines import FakeMachines
 from tests.fakes.providers.provider import FakeProvider
 
 CONFIG = make_config(workers={"count": 1})
 NAMES = ["lab-cp1", "lab-w1"]
+MODES = [("iptables", "source", False), ("ipvs", "release", True), ("nftables", "source", True)]
 
 
 @pytest.fixture
@@ -131,3 +135,25 @@ def test_a_bridge_that_the_host_has_not_is_refused_with_those_it_has(monkeypatch
         assert caught.value.key == "network.bridge"
     # Whose adapters VirtualBox alone knows.
     refuse_missing_bridge(make_config(provider="virtualbox", network={"bridge": "en0: Wi-Fi"}))
+
+
+@pytest.mark.parametrize(("mode", "source", "right"), MODES)
+def test_a_mode_of_kube_proxy_needs_an_image_that_has_its_programs(
+    tmp_path: Path, mode: str, source: str, right: bool
+) -> None:
+    software = make_lab(tmp_path, kubeProxy={"mode": mode}).ctx.software()
+    bundle = software.find_bundle()
+    assert bundle is not None
+    made = dataclasses.replace(software, find_bundle=lambda: dataclasses.replace(bundle, source=source))
+    unbuilt = dataclasses.replace(
+        software,
+        find_bundle=lambda: None,
+        decision=software.decision.model_copy(update={"artifacts": source}),
+    )
+    for each in (made, unbuilt):
+        if right:
+            refuse_mode(each)
+            continue
+        with pytest.raises(ConfigError) as caught:
+            refuse_mode(each)
+        assert caught.value.key == "kubeProxy.mode"

@@ -187,6 +187,13 @@ def test_lost_service_rules_are_written_by_a_new_kube_proxy(world: World) -> Non
     assert "spec.nodeName=lab-w1" in write
 
 
+def test_in_another_mode_kube_proxy_sees_to_its_rules_itself(tmp_path: Path) -> None:
+    other = make_world(tmp_path / "other", kubeProxy={"mode": "ipvs"})
+    for machine in other.machines.values():
+        machine.tables.remove("ip kube-proxy")
+    assert other.repair().changed == []
+
+
 def test_service_rules_that_do_not_come_are_an_error_that_names_the_node(world: World) -> None:
     world.worker.tables.remove("ip kube-proxy")
     with pytest.raises(StepFailed, match="lab-w1"):

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from provision.cni.none import NoCni
+from provision.config.schema import Kubeadm
 from provision.errors import CommandFailed, NodesError, StepFailed
-from provision.kubeadm.documents import PATCHES
+from provision.kubeadm.patches import FOLDER as PATCHES
 from provision.node import images
 from provision.node.emulation import UNIT
 from provision.steps.nodes import NodesStep, node_files
@@ -272,6 +273,21 @@ def test_patches_go_to_control_planes_of_emulated_labs_alone(
         if any(path.startswith(PATCHES) for path in node_files(lab.ctx, node))
     ]
     assert with_patches == patched
+
+
+def test_patches_of_the_user_come_to_every_node_and_go_with_their_key(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "kubeletconfiguration+merge.yaml").write_text("maxPods: 7\n")
+    lab, nodes = make(tmp_path, factor=10.0)
+    config = lab.ctx.config.model_copy(update={"kubeadm": Kubeadm(patches=str(folder))})
+    asked = dataclasses.replace(lab, ctx=dataclasses.replace(lab.ctx, config=config))
+    for each, there in ((lab, False), (asked, True), (lab, False)):
+        assert each.run(NodesStep()) == ["nodes"]
+        for node in nodes.values():
+            assert node.path(f"{PATCHES}/kubeletconfiguration+merge.yaml").exists() is there
+        assert nodes["lab-cp1"].path(f"{PATCHES}/etcd+strategic.yaml").exists()
+        assert each.run(NodesStep()) == []
 
 
 # The proxy
