@@ -7,8 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,13 +61,15 @@ def gone_soon(pid: int) -> bool:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder of everybody's, with a setuid `sudo` in bin/."""
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a folder of everybody's, with a setuid `sudo` in bin/; the usual ones may allow none."""
     setpriv = shutil.which("setpriv")
     assert setpriv is not None
-    if os.statvfs(tmp_path).f_flag & os.ST_NOSUID:
-        pytest.skip("no setuid programs in the temporary folder")
-    programs = tmp_path / "bin"
+    made = Path(tempfile.mkdtemp(prefix="kubelab-test-", dir="/var/tmp"))
+    if os.statvfs(made).f_flag & os.ST_NOSUID:
+        made.rmdir()
+        pytest.skip("no setuid programs in /var/tmp")
+    programs = made / "bin"
     programs.mkdir()
     raised = programs / "as-root"
     shutil.copy(setpriv, raised)
@@ -73,13 +77,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     sudo = programs / "sudo"
     sudo.write_text(f'#!/bin/sh\nshift\nexec {raised} --reuid 0 --regid 0 --clear-groups -- "$@"\n')
     sudo.chmod(0o755)
-    (tmp_path / "program.py").write_text(PROGRAM)
-    for part in (tmp_path, *tmp_path.parents):
-        if part.is_relative_to("/tmp") and part != Path("/tmp"):
-            part.chmod(part.stat().st_mode | 0o011)
-    tmp_path.chmod(0o777)
+    (made / "program.py").write_text(PROGRAM)
+    made.chmod(0o777)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    return tmp_path
+    yield made
+    shutil.rmtree(made)
 
 
 def start(folder: Path, script: str, user: int = USER) -> subprocess.Popen[str]:
