@@ -68,9 +68,17 @@ def kubectl(host: Host, tmp_path: Path) -> StubKubectl:
     bundle.mkdir(parents=True)
     write_index(bundle, kubernetes="1.36.3", source="source", recipe=KEY, entries=[])
     stub = StubKubectl(bundle)
-    metadata = {"name": "kubeadm-config", "namespace": "kube-system"}
+    maps = {
+        "kubeadm-config": {"ClusterConfiguration": CLUSTER},
+        "kubelet-config": {"kubelet": "cgroupDriver: systemd"},
+        "kube-proxy": {"config.conf": "mode: nftables"},
+    }
     objects: list[dict[str, Any]] = [
-        {"kind": "ConfigMap", "metadata": metadata, "data": {"ClusterConfiguration": CLUSTER}},
+        *(
+            {"kind": "ConfigMap", "metadata": {"name": name, "namespace": "kube-system"}, "data": text}
+            for name, text in maps.items()
+        ),
+        {"kind": "Deployment", "metadata": {"name": "coredns", "namespace": "kube-system"}},
         node_object(inventory_of(make_config()).first),
     ]
     stub.answer(ASKED, json.dumps({"items": objects}))
