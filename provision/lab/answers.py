@@ -30,6 +30,7 @@ ANSWERS: dict[str, Answer] = {
     "controlPlanes.cpus": "restarts",
     "controlPlanes.memory": "restarts",
     "controlPlanes.disk": "refused",
+    "controlPlanes.disks": "refused",
     "controlPlanes.labels": "applied",
     "controlPlanes.taints": "applied",
     "workers": "refused",
@@ -37,6 +38,7 @@ ANSWERS: dict[str, Answer] = {
     "workers.cpus": "restarts",
     "workers.memory": "restarts",
     "workers.disk": "refused",
+    "workers.disks": "refused",
     "workers.labels": "applied",
     "workers.taints": "applied",
     # By its keys: NODE stands for the name of each.
@@ -44,6 +46,7 @@ ANSWERS: dict[str, Answer] = {
     "nodes.NODE.cpus": "restarts",
     "nodes.NODE.memory": "restarts",
     "nodes.NODE.disk": "refused",
+    "nodes.NODE.disks": "refused",
     "nodes.NODE.labels": "applied",
     "nodes.NODE.taints": "applied",
     # Certificates have it.

@@ -33,11 +33,15 @@ class LabMachine:
 
 @dataclass(frozen=True)
 class Size:
-    """What a machine has: memory in MiB, disk in whole GiB; None for what the hypervisor does not say."""
+    """What a machine has: memory in MiB, disk in whole GiB; None for what the hypervisor does not say.
+
+    `disks` are the whole GiB of its further disks that were made with it.
+    """
 
     cpus: int | None = None
     memory: int | None = None
     disk: int | None = None
+    disks: tuple[int, ...] | None = ()
 
 
 @dataclass(frozen=True)
