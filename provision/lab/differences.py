@@ -174,7 +174,7 @@ def _compare_network(
         elif lab != file:
             found.differences.append(_difference(key, lab, file))
     # In another range all have other addresses, which is told already.
-    if reality.made.nodes == config.network.nodes:
+    if reality.made.nodes in (None, config.network.nodes):
         found.differences.extend(_addresses(inventory, reality))
 
 

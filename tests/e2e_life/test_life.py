@@ -36,7 +36,7 @@ REFUSED = {
     "workers.disk": "workers: {disk: 13GiB}",
     "nodes.NODE.disk": "nodes: {kubelab-life-w1: {disk: 13GiB}}",
     "nodes.NODE.address": "nodes: {kubelab-life-w1: {address: 192.168.181.60}}",
-    "network.nodes": "{network: {nodes: 192.168.182.0/24}, nodes: {kubelab-life-w1: {address: 192.168.182.50}}}",
+    "network.nodes": f"{{network: {{nodes: 192.168.182.0/24}}, nodes: {{{W1}: {{address: 192.168.182.9}}}}}}",
     "network.pods": "network: {pods: 10.245.0.0/16}",
     "network.services": "network: {services: 10.112.0.0/12}",
     "network.mtu": "network: {mtu: 1400}",

@@ -175,6 +175,15 @@ def test_an_address_is_what_the_network_gives_else_what_the_cluster_says() -> No
     ]
 
 
+def test_an_address_is_compared_also_where_the_network_is_gone() -> None:
+    lab = dataclasses.replace(LAB, made=Made(MACHINES))
+    own = {"lab-w1": {"address": "192.168.60.101"}}
+    assert [each.key for each in compared(lab, nodes=own).differences] == ["nodes.lab-w1.address"]
+    # In another range all addresses differ, and one difference says it.
+    found = compared(network={"nodes": "192.168.61.0/24"}, nodes={"lab-w1": {"address": "192.168.61.9"}})
+    assert [each.key for each in found.differences] == ["network.nodes"]
+
+
 def test_a_worker_that_is_not_there_yet_may_have_any_address() -> None:
     left = {name: size for name, size in MACHINES.items() if name != "lab-w2"}
     lab = dataclasses.replace(LAB, made=dataclasses.replace(LAB.made, machines=left))
