@@ -37,6 +37,7 @@ CONNECTION_TRACKING = "/proc/sys/net/netfilter/nf_conntrack_max"
 IP_FORWARD = "/proc/sys/net/ipv4/ip_forward"
 HOSTNAME = "/proc/sys/kernel/hostname"
 MACHINE_ID = "/etc/machine-id"
+BLOCK_DEVICES = "/sys/block"
 # All read by one program: starting a program takes longer than reading all the files.
 FILES = (
     "/proc/filesystems",
@@ -48,6 +49,8 @@ FILES = (
     CONNECTION_TRACKING,
     HOSTNAME,
     "/sys/class/net/*/address",
+    f"{BLOCK_DEVICES}/vd*/serial",
+    f"{BLOCK_DEVICES}/vd*/size",
     "/etc/fstab",
     MACHINE_ID,
     CONTAINERD_CONFIG,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from provision.checks.facts import (
+    BLOCK_DEVICES,
     BRIDGE_FILTER,
     BRIDGE_FILTER_6,
     CONNECTION_TRACKING,
@@ -13,6 +14,7 @@ from provision.checks.facts import (
     NodeFacts,
 )
 from provision.checks.state import ClusterState
+from provision.config.inventory import DISK_SERIAL, disk_serial
 from provision.node.resolvers import RESOLV_CONF, resolvers, resolvers_in
 from provision.node.tasks import FOLDER as TASKS
 from provision.node.tasks import digest
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.quick
 
 SYSCTLS = (IP_FORWARD, BRIDGE_FILTER, BRIDGE_FILTER_6)
 PRESSURES = {"DiskPressure": "disk", "MemoryPressure": "memory", "PIDPressure": "process ids"}
+SECTORS_A_GIB = 2**21
 CGROUPS = "/sys/fs/cgroup"
 
 
@@ -65,6 +68,16 @@ def test_only_cgroups_of_version_2_are_mounted(node: LabNode, facts: AllFacts) -
     assert [CGROUPS, "cgroup2"] in mounts, f"{node.name} has no cgroups of version 2 at {CGROUPS}"
 
 
+@pytest.mark.look("kubelab ssh {node} -- lsblk --output NAME,SIZE,SERIAL")
+def test_the_further_disks_of_lab_yaml_are_there(node: LabNode, lab: LabUnderTest, facts: AllFacts) -> None:
+    sizes = lab.inventory.node(node.name).disks
+    wanted = {disk_serial(number): str(gib * SECTORS_A_GIB) for number, gib in enumerate(sizes, 1)}
+    found = _further_disks(facts[node.name])
+    assert found == wanted, (
+        f"{node.name} has the further disks {found}, lab.yaml says {wanted}, in sectors of 512 bytes"
+    )
+
+
 @pytest.mark.look("kubelab kubectl -- describe node {node}")
 def test_no_node_is_short_of_disk_memory_or_process_ids(node: LabNode, cluster: ClusterState) -> None:
     conditions = {each["type"]: each for each in cluster.node(node.name)["status"].get("conditions") or []}
@@ -99,6 +112,15 @@ def test_the_scripts_and_files_of_lab_yaml_were_brought(
     assert done <= given.keys(), (
         f"{node.name} has what lab.yaml does not say: {', '.join(done - given.keys())}"
     )
+
+
+def _further_disks(said: NodeFacts) -> dict[str, str]:
+    """Return serial -> sectors of the disks that have a serial number of kubelab's."""
+    found = {}
+    for path, text in said.below(f"{BLOCK_DEVICES}/").items():
+        if path.endswith("/serial") and text.startswith(DISK_SERIAL):
+            found[text.strip()] = said.file(f"{path.removesuffix('serial')}size").strip()
+    return found
 
 
 def _swap(said: NodeFacts) -> list[str]:

@@ -22,12 +22,17 @@ from provision.errors import ConfigError
 
 # What the names of the labs' bridges begin with.
 BRIDGE_PREFIX = "kl"
+# What the serial numbers of further disks begin with.
+DISK_SERIAL = "kubelab-"
 _POD_RANGE = 2 ** (32 - POD_PREFIX)
 
 
 @dataclass(frozen=True)
 class Node:
-    """One VM. `index` counts from 1 within the role; memory is in MiB, disk in GiB; taints as in lab.yaml."""
+    """One VM. `index` counts from 1 within the role; memory is in MiB, disk in GiB; taints as in lab.yaml.
+
+    `disks` are the GiB of its further disks.
+    """
 
     name: str
     role: Role
@@ -37,6 +42,7 @@ class Node:
     cpus: int
     memory: int
     disk: int
+    disks: tuple[int, ...]
     pod_cidr: str
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()
@@ -109,6 +115,7 @@ def inventory_of(config: ClusterConfig) -> Inventory:
                 cpus=pool.cpus if own.cpus is None else own.cpus,
                 memory=pool.memory if own.memory is None else own.memory,
                 disk=pool.disk if own.disk is None else own.disk,
+                disks=pool.disks if own.disks is None else own.disks,
                 pod_cidr=str(ipaddress.IPv4Network((pods, POD_PREFIX))),
                 labels=pool.labels | own.labels,
                 taints=pool.taints if own.taints is None else own.taints,
@@ -116,6 +123,11 @@ def inventory_of(config: ClusterConfig) -> Inventory:
             )
         )
     return Inventory(nodes=tuple(nodes), gateway=str(config.network.nodes[GATEWAY_OFFSET]))
+
+
+def disk_serial(number: int) -> str:
+    """Return the serial number of a further disk, which count from 1; udev links by-id/virtio-SERIAL."""
+    return f"{DISK_SERIAL}{number}"
 
 
 def machine_names(lab: str) -> re.Pattern[str]:

@@ -46,12 +46,16 @@ Tasks = Annotated[tuple[Task, ...], tasks()]
 
 
 class NodePool(_Model):
-    """A number of equal nodes. Memory is in MiB, disk in GiB; a taint is a text: "gpu=yes:NoSchedule"."""
+    """A number of equal nodes. Memory is in MiB, disk in GiB; a taint is a text: "gpu=yes:NoSchedule".
+
+    `disks` are the sizes of further, empty disks.
+    """
 
     count: int
     cpus: int
     memory: int
     disk: Annotated[int, values.disk()] = 12
+    disks: Annotated[tuple[int, ...], values.disks()] = ()
     labels: Labels = {}
     taints: Taints = ()
     provision: Tasks = ()
@@ -77,13 +81,14 @@ class Workers(NodePool):
 class NodeConfig(_Model):
     """What one node has that the others of its pool do not; None is as the pool has it.
 
-    Its labels, scripts and files are added to those of the pool, its taints stand in place of them.
+    Its labels, scripts and files are added to those of the pool, its taints and disks stand in place of them.
     Without an `address` of its own, it has that of its place in the pool.
     """
 
     cpus: Annotated[int | None, values.cpus(values.WORKER_CPUS)] = None
     memory: Annotated[int | None, values.memory(values.WORKER_MIB)] = None
     disk: Annotated[int | None, values.disk()] = None
+    disks: Annotated[tuple[int, ...] | None, values.disks()] = None
     labels: Labels = {}
     taints: Annotated[tuple[str, ...] | None, marks.taints()] = None
     provision: Tasks = ()
@@ -91,7 +96,7 @@ class NodeConfig(_Model):
 
 
 _FIRST = offset_of("control-plane", 1)
-_OF_A_NODE = "NODE: {cpus, memory, disk, labels, taints, address}"
+_OF_A_NODE = "NODE: {cpus, memory, disk, disks, labels, taints, address}"
 
 
 class Network(_Model):
@@ -230,6 +235,24 @@ class ClusterConfig(_Model):
             for place, address in enumerate(self.dns)
             for key, network in inside.items()
             if address in network
+        ]
+        if problems:
+            raise values.Problems(problems)
+        return self
+
+    @model_validator(mode="after")
+    def _disks_can_be_made(self) -> ClusterConfig:
+        if self.provider != "virtualbox":
+            return self
+        having = {"controlPlanes": self.control_planes.disks, "workers": self.workers.disks}
+        having |= {f"nodes.{name}": node.disks or () for name, node in self.nodes.items()}
+        problems = [
+            (
+                f"{key}.disks",
+                "VirtualBox's machines get no further disks yet; allowed: [], or provider: libvirt",
+            )
+            for key, disks in having.items()
+            if disks
         ]
         if problems:
             raise values.Problems(problems)

@@ -24,6 +24,8 @@ CONTROL_PLANE_CPUS, CONTROL_PLANE_MIB = 2, 1700
 WORKER_CPUS, WORKER_MIB = 1, 1024
 # The size of the disk that every node is cloned from: a clone cannot be smaller.
 SMALLEST_DISK = 12
+# Further disks of one machine, each of which takes a slot of its PCI bus.
+MOST_DISKS = 8
 # The API server accepts no wider range for services; a narrower one lacks address 10, that of kube-dns.
 SERVICE_PREFIXES = range(12, 29)
 
@@ -80,6 +82,17 @@ def memory(low: int) -> BeforeValidator:
 def disk() -> BeforeValidator:
     """Return the validator of a disk size, stored in GiB."""
     return BeforeValidator(lambda value: _quantity(value, "GiB", SMALLEST_DISK, _MOST_DISK))
+
+
+def disks() -> BeforeValidator:
+    """Return the validator of the sizes of a machine's further disks, stored in GiB."""
+
+    def check(value: object) -> tuple[int, ...]:
+        if not isinstance(value, list | tuple) or len(value) > MOST_DISKS:
+            raise refusal(value, f"a list of up to {MOST_DISKS} sizes, such as [10GiB, 5GiB]")
+        return tuple(_quantity(size, "GiB", 1, _MOST_DISK) for size in value)
+
+    return BeforeValidator(check)
 
 
 def whole(allowed: str, *values: int) -> BeforeValidator:

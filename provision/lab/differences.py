@@ -29,6 +29,8 @@ MIB_A_GIB = 1024
 SHOWN = 4
 UNSAID = "the lab does not say it"
 WORKERS = "workers.count"
+# Of CPUs, MiB or GiB; of further disks the GiB of each.
+Amount = int | tuple[int, ...]
 # What only the cluster knows.
 OF_CLUSTER = (
     *("kubernetes", "runtime", "cni", "network.pods", "network.services"),
@@ -94,9 +96,9 @@ def compare(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Co
 def compare_sizes(config: ClusterConfig, inventory: Inventory, made: machines.Made) -> Comparison:
     """Compare the sizes of the machines that there are with those of lab.yaml."""
     found = Comparison()
-    for name in ("cpus", "memory", "disk"):
+    for name in ("cpus", "memory", "disk", "disks"):
         # Key, value of the machine and of lab.yaml -> the machines for which it is so.
-        values: dict[tuple[str, int | None, int], list[str]] = {}
+        values: dict[tuple[str, Amount | None, Amount], list[str]] = {}
         for node in inventory.nodes:
             size = made.machines.get(node.name)
             if size is not None:
@@ -159,7 +161,9 @@ def by_number(name: str) -> tuple[int, str]:
     return len(name), name
 
 
-def _in_words(name: str, value: int) -> str:
+def _in_words(name: str, value: Amount) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(f'{gib}GiB' for gib in value)}]"
     if name == "memory":
         return f"{value // MIB_A_GIB}GiB" if value % MIB_A_GIB == 0 else f"{value}MiB"
     return f"{value}GiB" if name == "disk" else str(value)
@@ -178,7 +182,7 @@ def _compare_network(
         elif lab != file:
             found.differences.append(_difference(key, lab, file))
     # In another range all have other addresses, which is told already.
-    if reality.made.nodes == config.network.nodes:
+    if reality.made.nodes in (None, config.network.nodes):
         found.differences.extend(_addresses(inventory, reality))
 
 

@@ -35,15 +35,19 @@ _PKI = "/etc/kubernetes/pki/etcd"
 ETCD = f"--cacert={_PKI}/ca.crt --cert={_PKI}/healthcheck-client.crt --key={_PKI}/healthcheck-client.key"
 # Folder beside lab.yaml -> what the patch in it sets.
 PATCHES = {"patches": 3000, "others": 4000}
+FURTHER_DISK = "/dev/disk/by-id/virtio-kubelab-1"
 # An edit for every key that is refused on a lab that is there.
 REFUSED = {
     "kubernetes": 'kubernetes: "1.35"',
     "cni": "cni: calico",
     "controlPlanes.disk": "controlPlanes: {disk: 13GiB}",
+    "controlPlanes.disks": "controlPlanes: {disks: [1GiB]}",
+    "workers.disks": "workers: {disks: [2GiB]}",
+    "nodes.NODE.disks": "nodes: {kubelab-life-w1: {disks: []}}",
     "workers.disk": "workers: {disk: 13GiB}",
     "nodes.NODE.disk": "nodes: {kubelab-life-w1: {disk: 13GiB}}",
     "nodes.NODE.address": "nodes: {kubelab-life-w1: {address: 192.168.181.60}}",
-    "network.nodes": "network: {nodes: 192.168.182.0/24}",
+    "network.nodes": f"{{network: {{nodes: 192.168.182.0/24}}, nodes: {{{W1}: {{address: 192.168.182.9}}}}}}",
     "network.pods": "network: {pods: 10.245.0.0/16}",
     "network.services": "network: {services: 10.112.0.0/12}",
     "network.mtu": "network: {mtu: 1400}",
@@ -115,6 +119,20 @@ def test_a_node_has_the_address_of_its_own(lab: Cluster) -> None:
     assert addresses(lab)[CP1].startswith("192.168.181.11 ")
 
 
+def test_snapshots_hold_the_further_disks(lab: Cluster) -> None:
+    assert int(on(lab, "w1", f"blockdev --getsize64 {FURTHER_DISK}")) == 2**30
+    assert on(lab, "w1", f"readlink -f {FURTHER_DISK}").strip() == "/dev/vdb"
+    try:
+        write_on_disk(lab, "before")
+        lab.kubelab("snapshot", "save", "written")
+        write_on_disk(lab, "after")
+        lab.kubelab("snapshot", "restore", "written")
+        assert read_from_disk(lab) == "before"
+        assert lab.ended("verify", "--quick")[0] == 0
+    finally:
+        lab.ended("snapshot", "delete", "written")
+
+
 def test_a_node_has_what_people_are_used_to(lab: Cluster) -> None:
     for words in ("kubectl get nodes", "sudo kubectl get nodes", "bash -ic 'type k'", "sudo crictl ps"):
         assert lab.ended("ssh", CP1, words)[0] == 0
@@ -180,6 +198,7 @@ def test_workers_come_and_go(lab: Cluster) -> None:
             assert len(addresses(lab)) == len(lab.context.machines.ids()) == count + 1
             left = Virsh()("vol-list", "default")
             assert (f"{LAB}-w3" in left, f"{LAB}-w2" in left) == (count == 3, count > 1)
+            assert (f"kubelab-{LAB}-w3-1.qcow2" in left) == (count == 3)
             assert lab.ended("verify", "--quick")[0] == 0
 
 
@@ -427,6 +446,16 @@ def listens(port: int) -> bool:
 
 def on(lab: Cluster, node: str, script: str) -> str:
     return lab.kubelab("ssh", f"{LAB}-{node}", "--", "sudo", "sh", "-c", script)
+
+
+def write_on_disk(lab: Cluster, text: str) -> None:
+    """Write a text where a worker's further disk begins."""
+    on(lab, "w1", f"printf %s {text} | dd of={FURTHER_DISK} conv=fsync,notrunc")
+
+
+def read_from_disk(lab: Cluster) -> str:
+    """Return what was written there last; not from the node's memory, which a snapshot holds as well."""
+    return on(lab, "w1", f"dd if={FURTHER_DISK} iflag=direct bs=4096 count=1 2>/dev/null | head -c 6")
 
 
 def marks(lab: Cluster, node: str) -> tuple[str, str, str]:

@@ -35,6 +35,7 @@ name kubernetes provider runtime cni controlPlanes workers network artifacts pro
 nodes pods services mtu mirror bundle files images ca version values manifest sha256 http https noProxy x
 kubeadm kubelet kubeProxy apiServerExtraArgs etcdExtraArgs featureGates apiServerCertSANs clusterDomain
 patches mode
+disks labels taints address
 """
 KEYS = [*_KEYS.split(), ""]
 _WORDS = """
@@ -115,6 +116,7 @@ def batches(draw: st.DrawFn) -> list[str | bytes]:
         found.append(dump({**base, key: value}))
         found.append(dump({**base, section: {**base.get(section, {}), key: value}}))
         found.append(dump({**base, key: {draw(st.sampled_from(KEYS)): value}}))
+        found.append(dump({**base, "nodes": {f"{base['name']}-cp1": {key: value}}}))
     for _ in range(BATCH - len(found)):
         at, mark = draw(st.integers(0, len(text))), draw(st.sampled_from(MARKS))
         found.append(text[:at] + mark + text[at + len(mark) % 3 :])

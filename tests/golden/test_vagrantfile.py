@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from typing import Any
@@ -36,6 +37,28 @@ def test_ruby_reads_it(name: str) -> None:
     file = golden.FOLDER / f"vagrantfile-{name}.rb"
     checked = subprocess.run(["ruby", "-wc", file], capture_output=True, text=True, check=False)
     assert (checked.stdout, checked.stderr) == ("Syntax OK\n", "")
+
+
+@pytest.mark.skipif(shutil.which("ruby") is None, reason="ruby is not installed")
+def test_further_disks_have_names_and_serial_numbers_of_their_own() -> None:
+    text = rendered("libvirt", KVM, workers={"count": 1, "disks": ["10GiB", "5GiB"]})
+    assert text.count("disks: [") == 1
+    (block,) = re.findall(r"^ *node\.fetch\(:disks.*?^ *end$", text, re.M | re.S)
+    script = f"""
+    libvirt = Object.new
+    def libvirt.storage(kind, path:, size:, device:, serial:, **)
+      puts([kind, path, size, device, serial].join(" "))
+    end
+    [{{ name: "lab-cp1" }}, {{ name: "lab-w1", disks: [10, 5] }}].each {{ |node| {block} }}
+    """
+    said = subprocess.run(["ruby", "-we", script], capture_output=True, text=True, check=True)
+    assert (said.stdout.splitlines(), said.stderr) == (
+        [
+            "file kubelab-lab-w1-1.qcow2 10G vdb kubelab-1",
+            "file kubelab-lab-w1-2.qcow2 5G vdc kubelab-2",
+        ],
+        "",
+    )
 
 
 @pytest.mark.parametrize(

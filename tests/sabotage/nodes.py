@@ -68,6 +68,13 @@ chmod 600 /swapfile
 mkswap /swapfile
 swapon /swapfile
 """
+# A disk cannot be plugged in from within: the kernel's list of them is covered.
+DISK_OF_ANOTHER_SIZE = """
+mount -t tmpfs sabotage /sys/block
+mkdir /sys/block/vdz
+echo kubelab-1 >/sys/block/vdz/serial
+echo 1 >/sys/block/vdz/size
+"""
 # The kubelet would evict nothing for an hour, and says at once that there is too little.
 PRESSURE = f"""
 cat >>/var/lib/kubelet/config.yaml <<'CONFIG'
@@ -132,6 +139,9 @@ ROWS: tuple[Sabotage, ...] = (
         f"{_SYSTEM}::test_only_cgroups_of_version_2_are_mounted",
         node="w1",
         script="mkdir /run/sabotage; mount -t cgroup -o none,name=sabotage cgroup /run/sabotage",
+    ),
+    Sabotage(
+        f"{_SYSTEM}::test_the_further_disks_of_lab_yaml_are_there", node="w1", script=DISK_OF_ANOTHER_SIZE
     ),
     Sabotage(f"{_SYSTEM}::test_no_node_is_short_of_disk_memory_or_process_ids", node="w1", script=PRESSURE),
     Sabotage(

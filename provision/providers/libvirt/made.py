@@ -1,16 +1,17 @@
-"""What libvirt has of a lab: asked in one call, and read from its definitions."""
+"""What libvirt has of a lab: asked in one call, in two with further disks, and read from its definitions."""
 
 from __future__ import annotations
 
 import contextlib
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
-from provision.config.inventory import bridge_name, network_name
+from provision.config.inventory import bridge_name, disk_serial, network_name
+from provision.config.values import MOST_DISKS
 from provision.providers.base import Made, Size
-from provision.providers.libvirt.storage import POOL, disk_files
+from provision.providers.libvirt.storage import POOL, disk_files, further_volume
 from provision.providers.libvirt.virsh import Virsh, attributes
 
 # What Vagrant's plugin calls the cards that it makes.
@@ -23,8 +24,9 @@ def ask(virsh: Virsh, lab: str, ids: Mapping[str, str]) -> Made:
     commands = [f"dumpxml {machine}" for machine in ids.values()]
     commands += [f"vol-dumpxml --pool {POOL} {_volume(name)}" for name in ids]
     *found, network = virsh.documents([*commands, f"net-dumpxml {network_name(lab)}"])
-    pairs = zip(ids, found[: len(ids)], found[len(ids) :], strict=True)
-    machines = {name: _size(name, root, disk) for name, root, disk in pairs if root is not None}
+    roots = {name: root for name, root in zip(ids, found, strict=False) if root is not None}
+    disks, further = dict(zip(ids, found[len(ids) :], strict=True)), _further_disks(virsh, roots)
+    machines = {name: _size(name, root, disks[name], further[name]) for name, root in roots.items()}
     if network is None or not is_own(network, lab):
         return Made(machines)
     addresses = {host.get("name", ""): host.get("ip", "") for host in network.findall("ip/dhcp/host")}
@@ -36,7 +38,31 @@ def is_own(network: ET.Element, lab: str) -> bool:
     return attributes(network, "bridge", ["name"]) == {(bridge_name(lab),)}
 
 
-def _size(name: str, root: ET.Element, disk: ET.Element | None) -> Size:
+def _further_disks(virsh: Virsh, roots: Mapping[str, ET.Element]) -> dict[str, tuple[int, ...] | None]:
+    """Return machine -> the GiB of its further disks, None where one is not known; for none, ask nothing."""
+    volumes = {name: _further_volumes(name, root) for name, root in roots.items()}
+    asked = [volume for each in volumes.values() for volume in each]
+    found = virsh.documents([f"vol-dumpxml --pool {POOL} {volume}" for volume in asked]) if asked else []
+    capacities = [_number(root.find("capacity")) if root is not None else None for root in found]
+    known = dict(zip(asked, capacities, strict=True))
+    return {name: _whole_gib([known[volume] for volume in each]) for name, each in volumes.items()}
+
+
+def _whole_gib(capacities: Sequence[int | None]) -> tuple[int, ...] | None:
+    """Return capacities in GiB; None where one is not known."""
+    sizes = tuple(capacity // BYTES_A_GIB for capacity in capacities if capacity)
+    return sizes if len(sizes) == len(capacities) else None
+
+
+def _further_volumes(name: str, root: ET.Element) -> list[str]:
+    """Return the volumes that a machine's further disks were made as, in the order of their numbers."""
+    serials = {disk.findtext("serial") for disk in root.findall("devices/disk")}
+    return [
+        further_volume(name, number) for number in range(1, MOST_DISKS + 1) if disk_serial(number) in serials
+    ]
+
+
+def _size(name: str, root: ET.Element, disk: ET.Element | None, further: tuple[int, ...] | None) -> Size:
     cpus = root.find("vcpu")
     # Of a machine that some were taken from, `current` says how many it has.
     vcpus = _number(cpus, "current") or _number(cpus)
@@ -44,7 +70,7 @@ def _size(name: str, root: ET.Element, disk: ET.Element | None) -> Size:
     memory = kib // KIB_A_MIB if kib else None
     ours = any(Path(file).name == _volume(name) for file in disk_files(root))
     capacity = _number(disk.find("capacity")) if disk is not None and ours else None
-    return Size(vcpus, memory, capacity // BYTES_A_GIB if capacity else None, bridge_of(root))
+    return Size(vcpus, memory, capacity // BYTES_A_GIB if capacity else None, further, bridge_of(root))
 
 
 def bridge_of(root: ET.Element) -> str:

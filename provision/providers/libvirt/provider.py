@@ -22,7 +22,7 @@ from provision.host.facts import HostFacts
 from provision.providers.base import SAVED, LabMachine, Made
 from provision.providers.libvirt.made import ask, is_own
 from provision.providers.libvirt.resize import resized
-from provision.providers.libvirt.storage import Storage, disk_files
+from provision.providers.libvirt.storage import Storage, disk_files, machine_of
 from provision.providers.libvirt.virsh import Virsh, attributes
 from provision.providers.vagrantfile import network_xml
 from provision.report.base import Reporter
@@ -166,14 +166,14 @@ class Libvirt:
                 yield name, root
 
     def remove(self, machines: Sequence[LabMachine]) -> None:
-        """Remove domains with their snapshots, and the disk that Vagrant made for each."""
+        """Remove domains with their snapshots, and the disks that Vagrant made for each."""
         disks: list[str] = []
         for machine in machines:
             root = self.virsh.xml("dumpxml", machine.id)
             if root is None:
                 continue
             files = disk_files(root)
-            disks += [file for file in files if Path(file).name == f"{machine.name}.img"]
+            disks += [file for file in files if machine_of(Path(file).name) == machine.name]
             self.virsh.quietly("destroy", machine.id)
             self.virsh.quietly("undefine", machine.id, "--snapshots-metadata", "--managed-save", "--nvram")
         self.storage.delete_disks(disks)

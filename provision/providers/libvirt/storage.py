@@ -1,7 +1,7 @@
 """The storage pool: the images of boxes, and the machines' disks that are cloned from them.
 
-Others have volumes there too. What is deleted was the disk of a machine that was removed, or is a clone of a
-box that no machine has as its disk, or is a box that nothing is cloned from.
+Others have volumes there too. What is deleted was a disk of a machine that was removed, or is a clone of a
+box or a further disk by its name that no machine has as its disk, or is a box that nothing is cloned from.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from provision.report.base import Reporter
 
 POOL = "default"
 UPLOAD_DEADLINE = 900.0
+_FURTHER_DISK = re.compile(r"kubelab-(?P<machine>.+)-[0-9]+\.qcow2")
 _BOX_IMAGE = re.compile(r"kubelab-.+_vagrant_box_image_.+\.img")
 
 
@@ -73,13 +74,13 @@ class Storage:
         self._delete_unused(found)
 
     def delete_left_disks(self, machines: re.Pattern[str]) -> None:
-        """Delete the disks of `machines` that are not there any more, if they are clones of a box."""
+        """Delete the disks of `machines` that are not there any more: clones of a box, and further disks."""
         found = {
             volume: path
             for volume, path in self._volumes().items()
-            if volume.endswith(".img") and machines.fullmatch(volume.removesuffix(".img"))
+            if machines.fullmatch(machine_of(volume)) and self._is_ours(volume)
         }
-        self._delete_unused({name: path for name, path in found.items() if self._is_clone_of_box(name)})
+        self._delete_unused(found)
 
     def delete_idle_boxes(self) -> None:
         """Delete box images that nothing is cloned from; none while a machine may be made of one."""
@@ -115,7 +116,10 @@ class Storage:
         found = {self._backing_path(pool, volume) for pool in pools for volume in self._names(pool)}
         return {_real(path) for path in found if path}
 
-    def _is_clone_of_box(self, volume: str) -> bool:
+    def _is_ours(self, volume: str) -> bool:
+        """Return whether a disk is a clone of a box, or has a name that only kubelab gives."""
+        if _FURTHER_DISK.fullmatch(volume):
+            return True
         return _BOX_IMAGE.fullmatch(Path(self._backing_path(POOL, volume)).name) is not None
 
     def _backing_path(self, pool: str, volume: str) -> str:
@@ -135,6 +139,18 @@ class Storage:
 
     def _tell_wait(self) -> None:
         self.report.info("waiting for another kubelab command, which uploads the same box")
+
+
+def further_volume(machine: str, number: int) -> str:
+    """Return the name that the Vagrantfile gives to a machine's further disk, which counts from 1."""
+    return f"kubelab-{machine}-{number}.qcow2"
+
+
+def machine_of(volume: str) -> str:
+    """Return the machine that a volume is a disk of by its name; an empty string for other volumes."""
+    if further := _FURTHER_DISK.fullmatch(volume):
+        return further["machine"]
+    return volume.removesuffix(".img") if volume.endswith(".img") else ""
 
 
 def disk_files(root: ET.Element, volumes: Mapping[str, str] | None = None) -> list[str]:

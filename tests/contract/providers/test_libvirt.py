@@ -387,6 +387,19 @@ def test_what_there_is_of_a_lab_is_read_in_one_call(host: Host) -> None:
     assert asked == ["dumpxml"] * 3 + ["vol-dumpxml"] * 3 + ["net-dumpxml"]
 
 
+def test_further_disks_are_known_by_their_serial_numbers(host: Host) -> None:
+    files = {number: f"kubelab-lab-w1-{number}.qcow2" for number in (1, 2)}
+    further = {f"kubelab-{number}": f"{POOL_FOLDER}/{file}" for number, file in files.items()}
+    host.machine("lab-cp1", more_disks=["/home/me/data.qcow2"])
+    machine = host.machine("lab-w1", further={"mine": "/home/me/more.qcow2", **further})
+    host.volumes(**{files[1]: {"size": 1, "gib": 10}, files[2]: {"size": 1, "gib": 5}})
+    ids = {"lab-cp1": "id-of-lab-cp1", "lab-w1": machine.id}
+    found = PROVIDER.made(CONFIG, ids).machines
+    assert (found["lab-cp1"].disks, found["lab-w1"].disks) == ((), (10, 5))
+    host.volumes(**{files[2]: {"size": 1}})
+    assert PROVIDER.made(CONFIG, ids).machines["lab-w1"].disks is None
+
+
 def test_what_libvirt_does_not_say_of_a_lab_is_not_known(host: Host) -> None:
     # A disk elsewhere than where Vagrant puts it, no memory told, and somebody else's network.
     host.machine("lab-cp1", disk="other.img")
@@ -413,6 +426,25 @@ def test_machines_are_removed_with_their_disks(host: Host) -> None:
     PROVIDER.remove([*made, LabMachine("lab-w2", "id-of-lab-w2")])
     assert host.names("domains") == {"other-cp1"}
     assert host.names("volumes") == {"other-cp1.img"}
+
+
+def test_further_disks_go_with_their_machine_and_those_of_others_stay(host: Host) -> None:
+    own, others = "kubelab-lab-w1-1.qcow2", ("kubelab-lab-w11-1.qcow2", "lab-w1-vdb.qcow2")
+    host.volumes(**{name: {"size": 1} for name in (own, *others)})
+    files = [f"{POOL_FOLDER}/{name}" for name in (own, *others)]
+    PROVIDER.remove([host.machine("lab-w1", more_disks=files)])
+    assert host.names("volumes") == set(others)
+
+
+def test_a_further_disk_that_an_ended_vagrant_left_goes(host: Host) -> None:
+    used = "kubelab-lab-w1-1.qcow2"
+    host.machine("lab-w1", further={"kubelab-1": f"{POOL_FOLDER}/{used}"})
+    stays = [used, "lab-w1.img", "kubelab-lab2-w1-1.qcow2", "kubelab-lab-w3-1.raw", "lab-w3-1.qcow2"]
+    host.volumes(
+        **{name: {"size": 1} for name in (*stays, "kubelab-lab-w2-1.qcow2", "kubelab-lab-w3-8.qcow2")}
+    )
+    PROVIDER.remove_left_disks(CONFIG)
+    assert host.names("volumes") == set(stays)
 
 
 def test_a_disk_that_the_user_gave_a_machine_stays(host: Host) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.checks.facts import (
+    BLOCK_DEVICES,
     BRIDGE_FILTER,
     BRIDGE_FILTER_6,
     CNI_FOLDER,
@@ -21,7 +22,7 @@ from provision.checks.facts import (
     KUBELET_CONFIG,
     MACHINE_ID,
 )
-from provision.config.inventory import Node
+from provision.config.inventory import Node, disk_serial
 from provision.errors import Result
 from provision.node.resolvers import RESOLV_CONF
 from provision.templates import data, environment
@@ -98,6 +99,10 @@ def healthy_node(node: Node, root: Path) -> Sandbox:
             "/etc/kubernetes/manifests/etcd.yaml": "kind: Pod\n",
         }
         made.program("curl", f"echo '{members(node.name)}'")
+    for number, gib in enumerate(node.disks, 1):
+        folder = f"{BLOCK_DEVICES}/vd{chr(ord('a') + number)}"
+        # The kernel ends a serial number without a newline.
+        files |= {f"{folder}/serial": disk_serial(number), f"{folder}/size": f"{gib * 2**21}\n"}
     for path, text in files.items():
         made.write(path, text)
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from ipaddress import IPv4Network
@@ -73,7 +74,7 @@ class FakeProvider:
         assert self.machines.get(machine, STOPPED) == STOPPED
         self.calls.append(("resize", (machine, cpus, memory)))
         for name in [name for name in self.sizes if id_of(name) == machine]:
-            self.sizes[name] = Size(cpus, memory, self.sizes[name].disk)
+            self.sizes[name] = dataclasses.replace(self.sizes[name], cpus=cpus, memory=memory)
 
     def _once_started(self, machine: str) -> str:
         assert self.machines[machine] in (STOPPED, SAVED)

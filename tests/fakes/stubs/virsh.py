@@ -1,12 +1,12 @@
 """A `virsh` that keeps its state in the file beside it, and speaks as libvirt 9 does.
 
 State: networks name -> {xml, active}; domains name -> {uuid, state, network, disk (file and format),
-loader, folder, saved (the state it was saved in), heeds (how often its power button has to be pressed),
-snapshots (name -> state it was saved in), current, busy (calls it refuses), rss, emulator
-(the CPUs of QEMU's own threads), vcpu (its element), memory (in KiB), was (snapshot -> memory and vcpu it
-was saved with)}; volumes name ->
-{size, backing, pool, gib (what it can hold)}; `fail` command -> message; `calls` is what was asked, `unknown`
-what it could not understand. Without a command it takes one a line from standard input, as virsh does.
+further (serial -> file of a qcow2 disk), loader, folder, saved (the state it was saved in), heeds (how
+often its power button has to be pressed), snapshots (name -> state it was saved in), current, busy (calls
+it refuses), rss, emulator (the CPUs of QEMU's own threads), vcpu (its element), memory (in KiB), was
+(snapshot -> memory and vcpu it was saved with)}; volumes name -> {size, backing, pool, gib (what it can
+hold)}; `fail` command -> message; `calls` is what was asked, `unknown` what it could not understand.
+Without a command it takes one a line from standard input, as virsh does.
 """
 
 from __future__ import annotations
@@ -155,6 +155,9 @@ class Virsh:
         loader = f"<os><loader type='{domain['loader']}'/></os>" if "loader" in domain else ""
         for file in domain.get("more_disks", []):
             devices += f"<disk device='disk'><driver type='qcow2'/><source file='{file}'/></disk>"
+        for serial, file in domain.get("further", {}).items():
+            parts = f"<driver type='qcow2'/><source file='{file}'/><serial>{serial}</serial>"
+            devices += f"<disk device='disk'>{parts}</disk>"
         source = domain.get("source", "")
         (name,) = (known for known, each in self.domains.items() if each is domain)
         description = f"Source: {source}" if source else domain.get("description", "")

@@ -52,6 +52,7 @@ MODULES = "the_kernel_modules_kubernetes_needs_are_loaded"
 SYSCTLS = "the_sysctls_kubernetes_needs_are_set"
 SWAP = "swap_is_off_and_stays_off"
 CGROUPS = "only_cgroups_of_version_2_are_mounted"
+DISKS = "the_further_disks_of_lab_yaml_are_there"
 PRESSURE = "no_node_is_short_of_disk_memory_or_process_ids"
 CONTAINERD = "containerd_runs_and_starts_at_boot"
 KUBELET = "the_kubelet_runs_and_starts_at_boot"
@@ -79,6 +80,15 @@ def world(tmp_path: Path) -> World:
 
 def test_a_healthy_lab_is_green(world: World) -> None:
     assert world.red() == {}
+
+
+def test_the_further_disks_are_those_of_lab_yaml(tmp_path: Path) -> None:
+    world = make_world(tmp_path, workers={"count": 1, "disks": ["10GiB", "5GiB"]})
+    # That of a user, plugged in later, is none of kubelab's.
+    world.worker.write("/sys/block/vdx/serial", "mine")
+    assert world.red() == {}
+    world.worker.write("/sys/block/vdc/size", "1\n")
+    assert list(world.red()) == [DISKS]
 
 
 def test_the_script_is_valid_shell_and_lets_no_private_key_out(world: World) -> None:
@@ -174,6 +184,7 @@ FAULTS: list[tuple[Spoil, str, str]] = [
         CGROUPS,
         "version 1 at /run/old",
     ),
+    (write("/sys/block/vdb/serial", "kubelab-1"), DISKS, "{'kubelab-1': ''}, lab.yaml says {}"),
     (spoil_node("DiskPressure", "True"), PRESSURE, "short of disk: DiskPressure said"),
     (spoil_node("MemoryPressure", "True"), PRESSURE, "short of memory"),
     (spoil_node("PIDPressure", "Unknown"), PRESSURE, "short of process ids"),

@@ -28,6 +28,16 @@ def test_a_node_has_what_its_pool_and_its_place_say() -> None:
     assert (worker.cpus, worker.memory, worker.disk) == (2, 2048, 12)
 
 
+def test_a_node_may_have_further_disks() -> None:
+    lab = inventory(
+        controlPlanes={"disks": ["2G"]},
+        workers={"count": 3, "disks": ["10GiB", 5]},
+        nodes={"lab-w2": {"disks": [1]}, "lab-w3": {"disks": []}},
+    )
+    assert [node.disks for node in lab.nodes] == [(2,), (10, 5), (1,), ()]
+    assert [node.disks for node in inventory().nodes] == [(), (), ()]
+
+
 def test_roles_and_gateway() -> None:
     lab = inventory(controlPlanes={"count": 3})
     assert [node.name for node in lab.control_planes] == ["lab-cp1", "lab-cp2", "lab-cp3"]

@@ -70,9 +70,11 @@ EDITS: dict[str, dict[str, Any]] = {
     "controlPlanes.cpus": {"controlPlanes": {"cpus": 3}},
     "controlPlanes.memory": {"controlPlanes": {"memory": "4GiB"}},
     "controlPlanes.disk": {"controlPlanes": {"disk": "20GiB"}},
+    "controlPlanes.disks": {"controlPlanes": {"disks": ["10GiB"]}},
     "workers.cpus": {"workers": {"cpus": 1}},
     "workers.memory": {"workers": {"memory": "1700MiB"}},
     "workers.disk": {"workers": {"disk": "20GiB"}},
+    "workers.disks": {"workers": {"disks": ["10GiB"]}},
     "workers.labels": {"workers": {"labels": {"disk": "ssd"}}},
     "workers.taints": {"workers": {"taints": ["gpu:NoSchedule"]}},
     "controlPlanes.labels": {"controlPlanes": {"labels": {"disk": "ssd"}}},
@@ -80,6 +82,7 @@ EDITS: dict[str, dict[str, Any]] = {
     "nodes.NODE.cpus": {"nodes": {"lab-w1": {"cpus": 1}}},
     "nodes.NODE.memory": {"nodes": {"lab-w1": {"memory": "4G"}}},
     "nodes.NODE.disk": {"nodes": {"lab-w1": {"disk": "20G"}}},
+    "nodes.NODE.disks": {"nodes": {"lab-w1": {"disks": ["10G"]}}},
     "nodes.NODE.labels": {"nodes": {"lab-w1": {"labels": {"disk": "ssd"}}}},
     "nodes.NODE.taints": {"nodes": {"lab-w1": {"taints": ["gpu:NoSchedule"]}}},
     "nodes.NODE.address": {"nodes": {"lab-w1": {"address": "192.168.60.101"}}},
@@ -184,6 +187,17 @@ def test_what_a_node_has_of_its_own_is_no_difference_of_the_others() -> None:
     assert (found.key, found.lab, found.file) == ("nodes.lab-w1.memory", "4GiB", "3GiB")
 
 
+def test_a_machine_has_the_further_disks_that_it_was_made_with() -> None:
+    sizes = {**MACHINES, "lab-w1": Size(2, 2048, 12, (10, 5)), "lab-w2": Size(2, 2048, 12, None)}
+    lab = dataclasses.replace(LAB, made=dataclasses.replace(LAB.made, machines=sizes))
+    found = compared(lab, workers={"count": 3, "disks": ["10GiB"]})
+    assert told(found) == [
+        ("workers.count", "2", "3", False),
+        ("workers.disks", "[10GiB, 5GiB]", "[10GiB]", True),
+    ]
+    assert "lab-w2" in found.unknown["workers.disks"]
+
+
 def test_an_address_is_what_the_network_gives_else_what_the_cluster_says() -> None:
     own = {"nodes": {"lab-w1": {"address": "192.168.60.101"}, "lab-w2": {"address": "192.168.60.102"}}}
     made = dataclasses.replace(LAB.made, addresses={"lab-w1": "192.168.60.101"})
@@ -192,6 +206,15 @@ def test_an_address_is_what_the_network_gives_else_what_the_cluster_says() -> No
     assert told(compared(dataclasses.replace(LAB, made=made))) == [
         ("nodes.lab-w1.address", "192.168.60.101", "192.168.60.21", True)
     ]
+
+
+def test_an_address_is_compared_also_where_the_network_is_gone() -> None:
+    lab = dataclasses.replace(LAB, made=Made(MACHINES))
+    own = {"lab-w1": {"address": "192.168.60.101"}}
+    assert [each.key for each in compared(lab, nodes=own).differences] == ["nodes.lab-w1.address"]
+    # In another range all addresses differ, and one difference says it.
+    found = compared(network={"nodes": "192.168.61.0/24"}, nodes={"lab-w1": {"address": "192.168.61.9"}})
+    assert [each.key for each in found.differences] == ["network.nodes"]
 
 
 def test_a_worker_that_is_not_there_yet_may_have_any_address() -> None:
