@@ -35,8 +35,8 @@ class LabMachine:
 class Size:
     """What a machine has: memory in MiB, disk in whole GiB; None for what the hypervisor does not say.
 
-    `disks` are the whole GiB of its further disks that were made with it; `bridge` is the host's bridge of its
-    second card, empty without one.
+    `disks` are the whole GiB of its further disks that were made with it. `bridge` is the host's bridge of
+    its second card, empty without one.
     """
 
     cpus: int | None = None
