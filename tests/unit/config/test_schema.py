@@ -64,9 +64,9 @@ def test_a_name_is_enough_and_the_rest_has_defaults() -> None:
     config = parse_config("name: lab")
     assert (config.kubernetes, config.provider, config.cni.name) == ("1.36", "auto", "auto")
     marks = {"labels": {}, "taints": ("node-role.kubernetes.io/control-plane:NoSchedule",)}
-    sizes = {"count": 1, "cpus": 2, "memory": 3072, "disk": 12}
+    sizes = {"count": 1, "cpus": 2, "memory": 3072, "disk": 12, "disks": ()}
     assert config.control_planes.model_dump() == sizes | marks
-    sizes = {"count": 2, "cpus": 2, "memory": 2048, "disk": 12}
+    sizes = {"count": 2, "cpus": 2, "memory": 2048, "disk": 12, "disks": ()}
     assert config.workers.model_dump() == sizes | {"labels": {}, "taints": ()}
     assert config.network.services == IPv4Network("10.96.0.0/12")
     assert (config.artifacts.kind, config.artifacts.location) == ("auto", "")
@@ -237,8 +237,8 @@ REFUSALS = [
     ("{name: a, network: {pods: 10.0.0.0/0}}", "network.pods", "10.0.0.0/8, 172.16.0.0/12"),
     ("{name: a, workers: {cuont: 1}}", "workers.cuont", "did you mean `count`?"),
     ("{name: a, network: {pod: 10.0.0.0/16}}", "network.pod", "did you mean `pods`?"),
-    ("{name: a, workers: 3}", "workers", "a mapping of count, cpus, memory, disk, labels, taints"),
-    ("{name: a, workers: }", "workers", "a mapping of count, cpus, memory, disk, labels, taints"),
+    ("{name: a, workers: 3}", "workers", "a mapping of count, cpus, memory, disk, disks, labels, taints"),
+    ("{name: a, workers: }", "workers", "a mapping of count, cpus, memory, disk, disks, labels, taints"),
     ("{name: a, workers: {labels: []}}", "workers.labels", "a mapping of KEY: VALUE"),
     ("{name: a, workers: {labels: {-a: b}}}", "workers.labels.'-a'", "[PREFIX/]NAME"),
     ("{name: a, workers: {labels: {A_/a: b}}}", "workers.labels.'A_/a'", "[PREFIX/]NAME"),
