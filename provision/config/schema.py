@@ -96,7 +96,7 @@ class NodeConfig(_Model):
 
 
 _FIRST = offset_of("control-plane", 1)
-_OF_A_NODE = "NODE: {cpus, memory, disk, disks, labels, taints, address}"
+_OF_A_NODE = "NODE: {cpus, memory, disk, disks, labels, taints, provision, address}"
 
 
 class Network(_Model):

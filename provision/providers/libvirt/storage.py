@@ -1,7 +1,7 @@
 """The storage pool: the images of boxes, and the machines' disks that are cloned from them.
 
 Others have volumes there too. What is deleted was a disk of a machine that was removed, or is a clone of a
-box or a further disk by its name that no machine has as its disk, or is a box that nothing is cloned from.
+box that no machine has as its disk, and the further disks beside it, or is a box that nothing is cloned from.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from provision.box.reference import BoxReference
 from provision.errors import ToolFailed
 from provision.host.locks import host_lock, try_lock, wait_for_lock
 from provision.providers.base import BOXES_LOCK
-from provision.providers.libvirt.virsh import Virsh
+from provision.providers.libvirt.virsh import URI, Virsh
 from provision.report.base import Reporter
 
 POOL = "default"
@@ -71,16 +72,30 @@ class Storage:
         """Delete the disks of machines that were removed, unless another machine has them too."""
         wanted = {_real(file) for file in files}
         found = {volume: path for volume, path in self._volumes().items() if _real(path) in wanted}
-        self._delete_unused(found)
+        # A clone that is left tells whose the further disks beside it are: it goes last.
+        self._delete_unused(
+            dict(sorted(found.items(), key=lambda item: not _FURTHER_DISK.fullmatch(item[0])))
+        )
 
     def delete_left_disks(self, machines: re.Pattern[str]) -> None:
-        """Delete the disks of `machines` that are not there any more: clones of a box, and further disks."""
-        found = {
-            volume: path
-            for volume, path in self._volumes().items()
-            if machines.fullmatch(machine_of(volume)) and self._is_ours(volume)
+        """Delete the clones of boxes whose machines, of `machines`, are not there, and their further disks.
+
+        Vagrant makes the clone before the further disks of a machine: where no clone was left, such a disk
+        is known by its name alone, and may be somebody else's.
+        """
+        volumes = {
+            name: path for name, path in self._volumes().items() if machines.fullmatch(machine_of(name))
         }
-        self._delete_unused(found)
+        used = self._files_in_use() if volumes else set()
+        left = {name: path for name, path in volumes.items() if _real(path) not in used}
+        further = {name: path for name, path in left.items() if _FURTHER_DISK.fullmatch(name)}
+        clones = {name for name in left.keys() - further.keys() if self._is_clone_of_box(name)}
+        ours = {name for name in further if machine_of(name) in map(machine_of, clones)}
+        for name in [*sorted(ours), *sorted(clones)]:
+            self.virsh.quietly("vol-delete", "--pool", POOL, name)
+        for name in sorted(further.keys() - ours):
+            how = f"virsh -c {URI} vol-delete --pool {POOL} {shlex.quote(name)}"
+            self.report.warn(f"the volume {name} may be in the way, and may be another's; {how} deletes it")
 
     def delete_idle_boxes(self) -> None:
         """Delete box images that nothing is cloned from; none while a machine may be made of one."""
@@ -116,10 +131,7 @@ class Storage:
         found = {self._backing_path(pool, volume) for pool in pools for volume in self._names(pool)}
         return {_real(path) for path in found if path}
 
-    def _is_ours(self, volume: str) -> bool:
-        """Return whether a disk is a clone of a box, or has a name that only kubelab gives."""
-        if _FURTHER_DISK.fullmatch(volume):
-            return True
+    def _is_clone_of_box(self, volume: str) -> bool:
         return _BOX_IMAGE.fullmatch(Path(self._backing_path(POOL, volume)).name) is not None
 
     def _backing_path(self, pool: str, volume: str) -> str:

@@ -436,15 +436,29 @@ def test_further_disks_go_with_their_machine_and_those_of_others_stay(host: Host
     assert host.names("volumes") == set(others)
 
 
-def test_a_further_disk_that_an_ended_vagrant_left_goes(host: Host) -> None:
+def test_a_further_disk_that_an_ended_vagrant_left_goes_with_the_clone_it_was_made_after(host: Host) -> None:
     used = "kubelab-lab-w1-1.qcow2"
     host.machine("lab-w1", further={"kubelab-1": f"{POOL_FOLDER}/{used}"})
-    stays = [used, "lab-w1.img", "kubelab-lab2-w1-1.qcow2", "kubelab-lab-w3-1.raw", "lab-w3-1.qcow2"]
-    host.volumes(
-        **{name: {"size": 1} for name in (*stays, "kubelab-lab-w2-1.qcow2", "kubelab-lab-w3-8.qcow2")}
-    )
+    clone = {"size": 1, "backing": IMAGE}
+    stays = {used: {"size": 1}, "lab-w1.img": clone, "kubelab-lab-w2-1.raw": {"size": 1}}
+    host.volumes(**stays, **{"lab-w2.img": clone, "kubelab-lab-w2-1.qcow2": {"size": 1}})
     PROVIDER.remove_left_disks(CONFIG)
-    assert host.names("volumes") == set(stays)
+    assert host.names("volumes") == stays.keys()
+    deleted = [call.split()[-1] for call in host.calls("vol-delete")]
+    assert deleted == ["kubelab-lab-w2-1.qcow2", "lab-w2.img"]
+
+
+def test_a_further_disk_that_its_name_alone_makes_ours_stays_and_is_told(host: Host) -> None:
+    host.machine("lab-w1")
+    stays = {"lab-w1.img": {"size": 1, "backing": IMAGE}}
+    stays |= {name: {"size": 1} for name in ("kubelab-lab-w1-1.qcow2", "kubelab-lab-w3-8.qcow2")}
+    host.volumes(**stays)
+    report = RecordingReporter()
+    Libvirt(report, Event()).remove_left_disks(CONFIG)
+    assert host.names("volumes") == stays.keys()
+    told = [event["text"] for event in report.of("warn")]
+    assert ["kubelab-lab-w1-1.qcow2" in told[0], "kubelab-lab-w3-8.qcow2" in told[1]] == [True, True]
+    assert "virsh -c qemu:///system vol-delete --pool default kubelab-lab-w3-8.qcow2" in told[1]
 
 
 def test_a_disk_that_the_user_gave_a_machine_stays(host: Host) -> None:

@@ -14,6 +14,7 @@ from provision.relay import far
 from provision.relay.far import Service
 from provision.relay.pump import join
 from provision.ssh.runner import ParamikoRunner
+from tests.fakes.sockets import shouting
 from tests.fakes.ssh import SshServer
 
 SERVICE = ("10.96.7.7", 80)
@@ -21,21 +22,8 @@ SERVICE = ("10.96.7.7", 80)
 
 @pytest.fixture
 def web() -> Iterator[int]:
-    """Return the port of a server that says what it heard, in capitals, once its client ended its side."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def answer() -> None:
-            while True:
-                try:
-                    client, _ = server.accept()
-                except OSError:
-                    return
-                with client, client.makefile("rb") as said:
-                    client.sendall(said.read().upper())
-
-        threading.Thread(target=answer, daemon=True).start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
+    with shouting() as port:
+        yield port
 
 
 @pytest.fixture

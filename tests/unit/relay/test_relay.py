@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from provision.relay import process
 from provision.relay.plan import Gate, Plan, Way
 from provision.relay.record import Record, living
 from provision.relay.taken import not_to_be_had
+from tests.fakes.sockets import shouting
 
 NOWHERE = Path("/nowhere")
 GATE = Gate(node="lab-cp1", host="127.0.0.1", port=1, user="me", key_file=NOWHERE, known_hosts=NOWHERE)
@@ -33,21 +33,8 @@ def file(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def echo() -> Iterator[int]:
-    """Return the port of a server that says what it heard, in capitals, once its client ended its side."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def answer() -> None:
-            while True:
-                try:
-                    client, _ = server.accept()
-                except OSError:
-                    return
-                with client, client.makefile("rb") as said:
-                    client.sendall(said.read().upper())
-
-        threading.Thread(target=answer, daemon=True).start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
+    with shouting() as port:
+        yield port
 
 
 def free_port() -> int:
