@@ -1,4 +1,4 @@
-"""Asks before `up` removes nodes: on a terminal by a question, elsewhere by `--yes`."""
+"""Asks before `up` removes nodes, or makes them anew: on a terminal by a question, elsewhere by `--yes`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Agree = Callable[["Difference"], None]
 
 
 def agreed(options: Options, *, yes: bool, words: Sequence[str]) -> Agree:
-    """Return what asks whether nodes may be removed, for `open_lab`; `words` are those of the command.
+    """Return what asks whether machines may be removed, for `open_lab`; `words` are those of the command.
 
     It raises ConfigDrift where nobody can be asked, and LabError when the answer is no.
     """
@@ -33,14 +33,16 @@ def agreed(options: Options, *, yes: bool, words: Sequence[str]) -> Agree:
 
 def _ask(options: Options, difference: Difference, command: str) -> None:
     names = ", ".join(difference.machines)
+    deed = "made anew" if difference.anew else "removed"
     if options.json or not _is_terminal():
         raise ConfigDrift(
-            f"the lab has {difference.lab}, lab.yaml says {difference.file}: {names} would be removed,"
-            " with all that is on it",
+            f"the lab has {difference.lab}, lab.yaml says {difference.file}: {names} would be {deed};"
+            " all that is on it is lost",
             key=difference.key,
-            hint=f"{command} removes it; else let lab.yaml say {difference.lab}",
+            hint=f"{command} does so; else let lab.yaml say {difference.lab}",
         )
-    question = f"Remove {names}, with all that is on it? Snapshots that have it cannot be restored any more."
+    verb = "Make {} anew" if difference.anew else "Remove {}"
+    question = f"{verb.format(names)}? All that is on it is lost, and snapshots that have it cannot be restored any more."
     if not click.confirm(question):
         raise LabError(f"nothing was changed: {names} stays", hint=f"let lab.yaml say {difference.lab}")
 

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 @click.option("--from", "from_id", shell_complete=steps, help="Start at this step.")
 @click.option("--until", "until_id", shell_complete=steps, help="Stop after this step.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
-@click.option("--yes", is_flag=True, help="Remove the workers that lab.yaml has no more without asking.")
-@click.option("--force", is_flag=True, help="Remove them though pods are lost, or budgets broken.")
+@click.option(
+    "--yes", is_flag=True, help="Remove workers that lab.yaml has no more, or make them anew, unasked."
+)
+@click.option("--force", is_flag=True, help="Do so though pods are lost, or budgets broken.")
 @click.option("--restart", is_flag=True, help="Restart machines for another memory or other CPUs, unasked.")
 @common_options
 def command(
@@ -42,7 +44,7 @@ def command(
     Ctrl-C, run it again to continue.
 
     Where lab.yaml has fewer workers than the lab, the highest-numbered ones are drained and removed, after a
-    question. Another memory or other CPUs are applied by restarting machines, one after the other: on a
+    question. Workers that get other disks are made anew, one after the other, after a question. Another memory or other CPUs are applied by restarting machines, one after the other: on a
     terminal `up` asks before, elsewhere it wants --restart.
     """
     from provision.lifecycle.up import dry_run as plan

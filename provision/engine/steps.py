@@ -71,6 +71,15 @@ class Outcome:
     skipped: list[str] = field(default_factory=list)
     durations: dict[str, float] = field(default_factory=dict)
 
+    def joined(self, later: Outcome) -> Outcome:
+        """Return what this run and a later one of the same steps did."""
+        changed = [id for id in later.durations if id in self.changed or id in later.changed]
+        return Outcome(
+            changed=changed,
+            skipped=[id for id in later.durations if id not in changed],
+            durations={id: self.durations.get(id, 0.0) + took for id, took in later.durations.items()},
+        )
+
 
 class PlannedStep(NamedTuple):
     """One line of a dry run."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Literal
 
 # `up` applies it, or refuses it before anything is written, or applies a larger number and refuses a smaller,
-# or applies both, the smaller one after it asked; or applies it by restarting machines, if the user agrees.
-Answer = Literal["applied", "refused", "grows", "both ways", "restarts"]
+# or applies both, the smaller one after it asked; or applies it by restarting machines, if the user agrees; or
+# by making workers anew, if the user agrees: for a control plane, which holds the cluster, it is refused.
+Answer = Literal["applied", "refused", "grows", "both ways", "restarts", "anew"]
 
 ANSWERS: dict[str, Answer] = {
     "name": "refused",
@@ -38,8 +39,8 @@ ANSWERS: dict[str, Answer] = {
     "workers.count": "both ways",
     "workers.cpus": "restarts",
     "workers.memory": "restarts",
-    "workers.disk": "refused",
-    "workers.disks": "refused",
+    "workers.disk": "anew",
+    "workers.disks": "anew",
     "workers.labels": "applied",
     "workers.taints": "applied",
     "workers.provision": "applied",
@@ -47,8 +48,8 @@ ANSWERS: dict[str, Answer] = {
     "nodes": "applied",
     "nodes.NODE.cpus": "restarts",
     "nodes.NODE.memory": "restarts",
-    "nodes.NODE.disk": "refused",
-    "nodes.NODE.disks": "refused",
+    "nodes.NODE.disk": "anew",
+    "nodes.NODE.disks": "anew",
     "nodes.NODE.labels": "applied",
     "nodes.NODE.taints": "applied",
     "nodes.NODE.provision": "applied",

@@ -33,7 +33,8 @@ from provision.workspace import Workspace
 class Context:
     """The lab, access to its machines and cluster, and the reporter.
 
-    `force`: a node leaves though pods on it are lost, or a disruption budget is broken.
+    `force`: a node leaves though pods on it are lost, or a disruption budget is broken. `turn` is the worker
+    that is made anew now, of those that are; empty for all of them.
 
     The values that `config` leaves open are decided where a lab is made, or was; see `software`.
     """
@@ -53,6 +54,7 @@ class Context:
     cancel: threading.Event = field(default_factory=threading.Event)
     pace: Pace = field(default_factory=Pace)
     force: bool = False
+    turn: str = ""
 
     @property
     def clock(self) -> RealClock:

@@ -54,6 +54,11 @@ class Difference:
         return answer_to(self.key) == "restarts"
 
     @property
+    def anew(self) -> bool:
+        """Return whether `up` applies it by making the machines anew, which are workers."""
+        return not self.refused and answer_to(self.key) == "anew"
+
+    @property
     def text(self) -> str:
         """Return both values in words."""
         names = ", ".join(self.machines[:SHOWN]) + (", ..." if self.machines[SHOWN:] else "")
@@ -109,7 +114,9 @@ def compare_sizes(config: ClusterConfig, inventory: Inventory, made: machines.Ma
                 found.unknown[key] = f"the hypervisor does not say it of {', '.join(which)}"
             elif value != wanted:
                 texts = _in_words(name, value), _in_words(name, wanted)
-                found.differences.append(_difference(key, *texts, which))
+                planes = {node.name for node in inventory.control_planes}
+                kept = answer_to(key) == "refused" or (answer_to(key) == "anew" and bool(planes & {*which}))
+                found.differences.append(Difference(key, *texts, kept, tuple(which)))
     return found
 
 
@@ -126,6 +133,7 @@ def tell(comparison: Comparison, report: Reporter) -> None:
     if comparison.is_there:
         for difference in comparison.differences:
             by = "; it is applied by restarting them" if difference.restarts else ""
+            by = "; it is applied by making them anew" if difference.anew else by
             report.info(f"{difference.key}: {difference.text}{by}")
         tell_rest(comparison, report)
 

@@ -82,7 +82,7 @@ def open_lab(
 
     With the `facts` of the host the lab is to be made: what this host cannot do is refused, and its software
     is chosen at once. Without, that is found once it is needed. `agree` is told of workers that are to be
-    removed before any site is asked, and raises where they are to stay.
+    removed, or made anew, before any site is asked, and raises where they are to stay.
     """
     inventory = inventory_of(config)
     for secret in config.proxy.secrets():
@@ -107,8 +107,9 @@ def open_lab(
         refuse_missing_bridge(config)
         refuse_impossible(config, inventory, workspace.root, provider, machines)
         fewer = fewer_workers(config, inventory, workspace.root, provider, machines)
-        if fewer is not None:
-            agree(fewer)
+        losing = [] if fewer is None else [fewer]
+        for difference in (*losing, *(each for each in found.differences if each.anew)):
+            agree(difference)
     software_of = SoftwareOf(config, workspace, report, cancel)
     if facts is None:
         decided, software = software_of.lazily()

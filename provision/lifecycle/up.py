@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from provision.cluster.health import condition, internal_ips, pod_state, restarts, role_of, version_of
 from provision.engine.steps import Outcome, plan_steps, run_steps
 from provision.host.locks import host_lock, wait_for_lock
+from provision.lab.anew import made_anew
 from provision.lab.context import Context
 from provision.lab.opening import with_software
 from provision.lab.software import AnotherWay
@@ -44,7 +46,7 @@ def up(
     report.info(f"lab {ctx.config.name}: Kubernetes {ctx.version}, {size} nodes, {ctx.cni.name} CNI")
     # Box images that no machine has yet are not to be deleted by another lab's `destroy`.
     with wait_for_lock(host_lock(BOXES_LOCK), partial(report.info, WAITING), ctx.cancel, shared=True):
-        ctx, outcome = _run(ctx, report, from_id, until_id)
+        ctx, outcome = _in_turns(ctx, report, from_id, until_id)
     if until_id is None:
         if outcome.changed:
             prove(ctx, lab_file)
@@ -59,6 +61,21 @@ def up(
     commands = NEXT if until_id is None else UNFINISHED
     report.next_commands([text.format(node=ctx.inventory.first.name) for text in commands])
     return outcome
+
+
+def _in_turns(
+    ctx: Context, report: TeeReporter, from_id: str | None, until_id: str | None
+) -> tuple[Context, Outcome]:
+    """Run the steps once for each worker that is made anew: all others serve its pods meanwhile."""
+    names = made_anew(ctx)
+    if len(names) < 2 or from_id is not None or until_id is not None:
+        return _run(ctx, report, from_id, until_id)
+    found = Outcome()
+    for number, name in enumerate(names, 1):
+        report.info(f"worker {number} of {len(names)} that are made anew: {name}")
+        ctx, outcome = _run(dataclasses.replace(ctx, turn=name), report, None, None)
+        found = found.joined(outcome)
+    return ctx, found
 
 
 def _run(

@@ -17,7 +17,12 @@ from provision.providers.base import RUNNING
 from provision.status.settings import OFF, compare_settings
 
 PORTS = "ports"
-IN_WORDS = {"refused": "refuses it", "applied": "applies it", "restarts": "restarts them for it"}
+IN_WORDS = {
+    "refused": "refuses it",
+    "applied": "applies it",
+    "restarts": "restarts them for it",
+    "anew": "makes them anew for it",
+}
 
 
 def find(ctx: Context, config: ClusterConfig) -> Comparison:
@@ -75,6 +80,8 @@ def show(ctx: Context, found: Comparison) -> None:
 def _answer(difference: Difference) -> str:
     if difference.refused:
         return "refused"
+    if difference.anew:
+        return "anew"
     return "restarts" if difference.restarts else "applied"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from provision.engine.steps import Step, Together
 from provision.lab.context import Context
+from provision.steps.anew import AnewStep
 from provision.steps.artifacts import BoxStep, BundleStep
 from provision.steps.cni import CniCheckStep, CniStep
 from provision.steps.control_plane import ControlPlaneStep
@@ -30,6 +31,7 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     BoxStep(),
     # Before Vagrant forgets the machines of those that go.
     LeaveStep(),
+    AnewStep(),
     VagrantfileStep(),
     NetworkStep(),
     SizesStep(),

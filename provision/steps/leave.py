@@ -38,61 +38,65 @@ class LeaveStep:
         gone: list[str] = []
         try:
             for machine in leaving(ctx):
-                self._remove(ctx, machine)
+                remove(ctx, machine, self.id)
                 gone.append(machine.name)
         finally:
-            _tell_snapshots(ctx, gone)
+            tell_snapshots(ctx, gone)
         forget_ids(ctx, *_forgotten(ctx))
 
     def plan(self, ctx: Context) -> str:
         names = ", ".join(machine.name for machine in leaving(ctx))
         return f"drain and remove {names}" if names else f"forget {', '.join(_forgotten(ctx))}"
 
-    def _remove(self, ctx: Context, machine: LabMachine) -> None:
-        name = machine.name
-        if silent := why_silent(ctx):
-            ctx.report.info(f"{name} is not drained: {silent}")
+
+def remove(ctx: Context, machine: LabMachine, step: str) -> None:
+    """Drain a worker, and delete its Node and its machine, with all that was kept of them."""
+    name = machine.name
+    if silent := why_silent(ctx):
+        ctx.report.info(f"{name} is not drained: {silent}")
+    else:
+        _take_out(ctx, machine, step)
+    ctx.report.progress(f"removing {name}", step)
+    remove_machines(ctx, name)
+    ctx.provider.remove_left_disks(ctx.config)
+    forget_ids(ctx, name)
+    ctx.host_keys.forget_others(ctx.machines.ids())
+    ctx.report.info(f"removed {name}")
+
+
+def _take_out(ctx: Context, machine: LabMachine, step: str) -> None:
+    """Drain a node, and delete its Node; with `force` that may fail: the step `members` does the rest."""
+    try:
+        _ask(ctx, machine, step)
+    except Cancelled:
+        raise
+    except LabError as error:
+        if ctx.force:
+            ctx.report.warn(f"{machine.name} is removed all the same: {in_one_line(error)}")
+        elif isinstance(error, ToolFailed):
+            raise LabError(
+                f"{machine.name} cannot be taken out of the cluster: {in_one_line(error)}",
+                hint="kubelab status; --force removes it all the same",
+            ) from error
         else:
-            self._take_out(ctx, machine)
-        ctx.report.progress(f"removing {name}", self.id)
-        remove_machines(ctx, name)
-        ctx.provider.remove_left_disks(ctx.config)
-        forget_ids(ctx, name)
-        ctx.host_keys.forget_others(ctx.machines.ids())
-        ctx.report.info(f"removed {name}")
-
-    def _take_out(self, ctx: Context, machine: LabMachine) -> None:
-        """Drain a node, and delete its Node; with `force` that may fail: the step `members` does the rest."""
-        try:
-            self._ask(ctx, machine)
-        except Cancelled:
             raise
-        except LabError as error:
-            if ctx.force:
-                ctx.report.warn(f"{machine.name} is removed all the same: {in_one_line(error)}")
-            elif isinstance(error, ToolFailed):
-                raise LabError(
-                    f"{machine.name} cannot be taken out of the cluster: {in_one_line(error)}",
-                    hint="kubelab status; --force removes it all the same",
-                ) from error
-            else:
-                raise
 
-    def _ask(self, ctx: Context, machine: LabMachine) -> None:
-        name, patience = machine.name, ctx.patience(ASK_SECONDS)
-        state = ctx.provider.states([machine.id]).get(machine.id, MISSING)
-        node = patience.insist(lambda _: node_of(ctx, name), f"the Node {name}")
-        if why := _why_undrained(node, state):
-            ctx.report.info(f"{name} is not drained: {why}")
-        elif node is not None:
-            ctx.report.progress(f"draining {name}", self.id)
-            patience.insist(lambda _: cordon(ctx.kubectl, node), f"{name}: kubectl cordon")
-            drain(ctx.kubectl, name, ctx.patience(DRAIN_SECONDS), force=ctx.force)
-        if node is not None:
-            patience.insist(
-                lambda _: ctx.kubectl("delete", "node", name, "--ignore-not-found"),
-                f"{name}: kubectl delete node",
-            )
+
+def _ask(ctx: Context, machine: LabMachine, step: str) -> None:
+    name, patience = machine.name, ctx.patience(ASK_SECONDS)
+    state = ctx.provider.states([machine.id]).get(machine.id, MISSING)
+    node = patience.insist(lambda _: node_of(ctx, name), f"the Node {name}")
+    if why := _why_undrained(node, state):
+        ctx.report.info(f"{name} is not drained: {why}")
+    elif node is not None:
+        ctx.report.progress(f"draining {name}", step)
+        patience.insist(lambda _: cordon(ctx.kubectl, node), f"{name}: kubectl cordon")
+        drain(ctx.kubectl, name, ctx.patience(DRAIN_SECONDS), force=ctx.force)
+    if node is not None:
+        patience.insist(
+            lambda _: ctx.kubectl("delete", "node", name, "--ignore-not-found"),
+            f"{name}: kubectl delete node",
+        )
 
 
 def why_silent(ctx: Context) -> str:
@@ -128,7 +132,7 @@ def _forgotten(ctx: Context) -> list[str]:
     return [name for name in kept if name not in there]
 
 
-def _tell_snapshots(ctx: Context, gone: list[str]) -> None:
+def tell_snapshots(ctx: Context, gone: list[str]) -> None:
     """Tell which snapshots have a machine that is gone; `ready` is saved anew."""
     known, _ = manifests_of(ctx).all()
     older = [name for name, found in known.items() if name != READY and set(gone) & set(found.ids)]

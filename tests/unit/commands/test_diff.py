@@ -111,7 +111,7 @@ def written() -> dict[str, bytes]:
 
 
 EDITS = {
-    "workers.disk": ("", "workers: {disk: 13GiB}\n"),
+    "controlPlanes.disk": ("", "controlPlanes: {disk: 13GiB}\n"),
     "network.nodes": ("198.18.7.0/24", "198.18.8.0/24"),
     "network.pods": ("/24}", "/24, pods: 10.245.0.0/16}"),
     "network.services": ("/24}", "/24, services: 10.112.0.0/12}"),
@@ -172,7 +172,7 @@ def test_fewer_workers_need_a_yes_where_nobody_can_be_asked(
     assert error["message"].startswith(
         "workers.count: the lab has 2, lab.yaml says 1: lab-w2 would be removed"
     )
-    assert error["hint"].startswith("kubelab up --yes removes it")
+    assert error["hint"].startswith("kubelab up --yes does so")
     assert written() == before
     assert kubelab("up").exit_code == 2
 
@@ -186,7 +186,7 @@ def test_on_a_terminal_fewer_workers_are_asked_for(
     edit(*FEWER)
     before = written()
     told = CliRunner().invoke(group, ["up"], input=answer)
-    assert "Remove lab-w2, with all that is on it?" in told.stdout
+    assert "Remove lab-w2? All that is on it is lost" in told.stdout
     # click's own runner has an exit code of its own for a question without an answer.
     assert told.exit_code == (1 if code == 130 else code)
     assert written() == before
@@ -201,6 +201,49 @@ def test_a_dry_run_shows_who_leaves_and_does_not_ask(
     assert told.exit_code == 0
     assert "workers.count: the lab has 2 (lab-w2), lab.yaml says 1" in told.stdout
     assert "drain and remove lab-w2" in told.stdout
+
+
+ANEW = ("", "workers: {disk: 13GiB}\n")
+
+
+def test_no_worker_is_made_anew_unasked(kubectl: StubKubectl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provision.lab.opening.check_host", lambda *_: None)
+    edit(*ANEW)
+    before = written()
+    told = kubelab("up", "--json")
+    assert told.exit_code == 2
+    error = json.loads(told.stdout.splitlines()[-1])
+    assert error["message"].startswith(
+        "workers.disk: the lab has 12GiB, lab.yaml says 13GiB: lab-w1, lab-w2 would be made anew"
+    )
+    assert error["hint"].startswith("kubelab up --yes does so")
+    assert written() == before
+
+
+def test_on_a_terminal_it_is_asked_for(kubectl: StubKubectl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provision.commands.consent._is_terminal", lambda: True)
+    monkeypatch.setattr("provision.lab.opening.check_host", lambda *_: None)
+    edit(*ANEW)
+    before = written()
+    told = CliRunner().invoke(group, ["up"], input="n\n")
+    assert "Make lab-w1, lab-w2 anew? All that is on it is lost" in told.stdout
+    assert told.exit_code == 1
+    assert written() == before
+
+
+def test_a_dry_run_shows_who_is_made_anew(kubectl: StubKubectl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provision.lab.opening.check_host", lambda *_: None)
+    edit(*ANEW)
+    told = kubelab("up", "--dry-run", "--from", "anew", "--until", "anew", "--json")
+    (step,) = data(told)["steps"]
+    assert step["plan"] == "drain and remove lab-w2, lab-w1, one after the other, and make each anew"
+
+
+def test_diff_says_who_is_made_anew(kubectl: StubKubectl) -> None:
+    edit(*ANEW)
+    (difference,) = data(kubelab("diff", "--json"))["differences"]
+    assert (difference["key"], difference["answer"]) == ("workers.disk", "anew")
+    assert difference["machines"] == ["lab-w1", "lab-w2"]
 
 
 def test_diff_shows_who_leaves(kubectl: StubKubectl) -> None:

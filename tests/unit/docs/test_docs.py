@@ -110,7 +110,11 @@ def test_every_key_of_lab_yaml_is_described() -> None:
 def test_the_page_says_of_every_key_what_becomes_of_its_edit() -> None:
     section = text("lab-yaml.md").partition("## On a lab that is there")[2].partition("\n## ")[0]
     said = dict(re.findall(r"^\| `([\w.]+)` \| ([^|]+) \|", section, re.M))
-    words = {"grows": "more: applied, fewer: refused", "restarts": "applied by restarting the machines"}
+    words = {
+        "grows": "more: applied, fewer: refused",
+        "restarts": "applied by restarting the machines",
+        "anew": "applied by making workers anew",
+    }
     assert said == {key: words.get(answer, answer) for key, answer in ANSWERS.items()}
 
 

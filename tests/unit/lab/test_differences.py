@@ -156,14 +156,21 @@ def test_every_edit_gets_its_answer(key: str) -> None:
     (difference,) = compared(**EDITS[key]).differences
     assert difference.key == ("cni" if key == "cni.name" else key.replace("NODE", "lab-w1"))
     assert difference.refused == (ANSWERS[key] == "refused")
+    assert difference.anew == (ANSWERS[key] == "anew")
     assert difference.lab != difference.file
+
+
+@pytest.mark.parametrize("own", [{"disk": "20GiB"}, {"disks": ["10GiB"]}], ids=["disk", "disks"])
+def test_a_control_plane_is_not_made_anew(own: dict[str, Any]) -> None:
+    (difference,) = compared(nodes={"lab-cp1": own}).differences
+    assert (difference.refused, difference.anew) == (True, False)
 
 
 def test_values_are_told_as_lab_yaml_has_them() -> None:
     found = compared(workers={"memory": "1700MiB", "disk": "20GiB"}, network={"pods": "10.245.0.0/16"})
     assert told(found) == [
         ("workers.memory", "2GiB", "1700MiB", False),
-        ("workers.disk", "12GiB", "20GiB", True),
+        ("workers.disk", "12GiB", "20GiB", False),
         ("network.pods", "10.244.0.0/16", "10.245.0.0/16", True),
     ]
     assert found.differences[0].text == "the lab has 2GiB (lab-w1, lab-w2), lab.yaml says 1700MiB"
@@ -193,7 +200,7 @@ def test_a_machine_has_the_further_disks_that_it_was_made_with() -> None:
     found = compared(lab, workers={"count": 3, "disks": ["10GiB"]})
     assert told(found) == [
         ("workers.count", "2", "3", False),
-        ("workers.disks", "[10GiB, 5GiB]", "[10GiB]", True),
+        ("workers.disks", "[10GiB, 5GiB]", "[10GiB]", False),
     ]
     assert "lab-w2" in found.unknown["workers.disks"]
 
@@ -324,13 +331,13 @@ def test_another_manifest_of_ones_own_is_applied() -> None:
 
 
 def test_all_that_is_refused_is_named_in_one_error() -> None:
-    found = compared(kubernetes="1.35", workers={"disk": "20GiB", "count": 3}, network={"mtu": 1400})
+    found = compared(kubernetes="1.35", controlPlanes={"disk": "20GiB"}, network={"mtu": 1400})
     with pytest.raises(ConfigDrift) as caught:
         refuse_drift(found.differences)
     assert (caught.value.exit_code, caught.value.key) == (2, "kubernetes")
     assert str(caught.value).splitlines() == [
         "kubernetes: the lab has 1.36.3, lab.yaml says 1.35",
-        "workers.disk: the lab has 12GiB (lab-w1, lab-w2), lab.yaml says 20GiB",
+        "controlPlanes.disk: the lab has 12GiB (lab-cp1), lab.yaml says 20GiB",
         "network.mtu: the lab has 1500, lab.yaml says 1400",
     ]
     assert "kubelab destroy, then kubelab up" in caught.value.hint
