@@ -45,6 +45,8 @@ ANSWERS: dict[str, Answer] = {
     "workers.provision": "applied",
     # By its keys: NODE stands for the name of each.
     "nodes": "applied",
+    # Certificates and the Node object have it.
+    "nodes.NODE.name": "refused",
     "nodes.NODE.cpus": "restarts",
     "nodes.NODE.memory": "restarts",
     "nodes.NODE.disk": "refused",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from provision.config.document import config_error
 from provision.config.fragments import DEFAULT_MODE
-from provision.config.inventory import Inventory, bridge_name, machine_names, worker_names
+from provision.config.inventory import Inventory, bridge_name
+from provision.config.names import machine_names, worker_names
 from provision.config.schema import ClusterConfig
 from provision.config.values import NONE
 from provision.errors import ConfigDrift, ConfigError
@@ -134,7 +135,7 @@ def refuse_unknown_machines(
     A machine that a killed `vagrant up` left half made is none of these: Vagrant keeps the id before it
     starts a machine. Nor is one of a worker, where `workers_leave`: it is still to be removed.
     """
-    wanted, workers = {node.name for node in inventory.nodes}, worker_names(config.name)
+    wanted, workers = {node.machine for node in inventory.nodes}, worker_names(config.name)
     found = ownership.strays(config, folder, provider, machines)
     if workers_leave:
         found = [each for each in found if each.name in wanted or not workers.fullmatch(each.name)]

@@ -23,7 +23,7 @@ def refuse_to_remove(config: ClusterConfig, name: str) -> None:
     if node.is_control_plane:
         raise ConfigError(f"{name} is a control plane, which is not removed", key="NAME", hint=instead)
     last = inventory.workers[-1].name
-    if name != last:
+    if node.name != last:
         raise ConfigError(
             f"lab.yaml says how many workers there are, not which: only the last one, {last}, can go",
             key="NAME",
