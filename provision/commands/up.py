@@ -74,6 +74,7 @@ def making(
     With its lock held (`locked`), and once what was interrupted before is done. Whether machines may be
     restarted for another size is asked before, but for `restart`.
     """
+    from provision.config.edit import with_count
     from provision.host.facts import gather
     from provision.lab.opening import open_lab, read_lab
     from provision.lifecycle.consent import require_consent
@@ -84,9 +85,7 @@ def making(
         facts = gather()
         config, workspace = read_lab(options.file, facts=facts)
         if workers is not None:
-            config = config.model_copy(
-                update={"workers": config.workers.model_copy(update={"count": workers})}
-            )
+            config = with_count(config, workers)
         early.close()
         with reporting(options, workspace) as report:
             lab = open_lab(config, workspace, report, options.cancel, facts, agree)
