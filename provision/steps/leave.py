@@ -111,7 +111,7 @@ def node_of(ctx: Context, machine: LabMachine) -> Object | None:
     """
     nodes = ctx.kubectl.items("nodes")
     staying = {found.lower(): name for name, found in ctx.machines.ids().items()}
-    its_own = next((node for node in nodes if system_id(node) == machine.id.lower()), None)
+    its_own = next((node for node in nodes if system_id(node) == machine.id.lower() != ""), None)
     node = its_own or next((node for node in nodes if node["metadata"]["name"] == machine.node), None)
     if node is not None and system_id(node) in staying:
         raise LabError(

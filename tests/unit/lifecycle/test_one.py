@@ -148,3 +148,16 @@ def test_a_drain_needs_the_machine_and_the_control_plane(lab: Lab, off: str) -> 
     with pytest.raises(LabError, match=f"the machine {off} is stopped"):
         drain_node(lab.ctx, "lab-w1")
     assert lab.kubectl.calls == []
+
+
+def test_either_name_of_a_node_means_its_machine_alone(tmp_path: Path) -> None:
+    lab = stoppable_lab(tmp_path, nodes={"lab-w1": {"name": "w1-k8s"}})
+    lab.kubectl.answer("drain *")
+    for name in ("w1-k8s", "lab-w1"):
+        drain_node(lab.ctx, name)
+        assert lab.kubectl.calls[-1].startswith("drain w1-k8s ")
+        assert result(lab)["node"] == "w1-k8s"
+    stop_node(lab.ctx, "lab-w1")
+    assert lab.provider.calls == [("shut_down", id_of("lab-w1"))]
+    assert lab.report.of("next_commands")[-1]["commands"] == ["kubelab node start w1-k8s"]
+    assert lab.machines.states() == {"lab-cp1": RUNNING, "w1-k8s": STOPPED, "lab-w2": RUNNING}
