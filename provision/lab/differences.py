@@ -88,7 +88,9 @@ def compare(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Co
         found.unknown.update(sizes.unknown)
         _compare_network(found, config, inventory, reality)
         found.differences.extend(_bridge(config, inventory, reality))
-        _compare_names(found, inventory, reality)
+        names = compare_names(inventory, reality)
+        found.differences.extend(names.differences)
+        found.unknown.update(names.unknown)
         _compare_cluster(found, config, inventory, reality)
         _tell_silence(found, reality)
         found.differences.extend(_artifacts(config, reality))
@@ -203,8 +205,9 @@ def _addresses(inventory: Inventory, reality: Reality) -> Iterator[Difference]:
                 yield _difference(f"nodes.{node.machine}.address", address, node.ip)
 
 
-def _compare_names(found: Comparison, inventory: Inventory, reality: Reality) -> None:
-    """Note where the nodes of machines that are there have other names."""
+def compare_names(inventory: Inventory, reality: Reality) -> Comparison:
+    """Compare the names of the nodes of machines that are there with those of lab.yaml."""
+    found = Comparison()
     for node in inventory.nodes:
         if node.machine in reality.made.machines:
             key, lab = f"nodes.{node.machine}.name", _name_in_lab(node, reality)
@@ -212,6 +215,7 @@ def _compare_names(found: Comparison, inventory: Inventory, reality: Reality) ->
                 found.unknown[key] = UNSAID
             elif lab and lab != node.name:
                 found.differences.append(_difference(key, lab, node.name))
+    return found
 
 
 def _name_in_lab(node: Node, reality: Reality) -> str:

@@ -15,7 +15,8 @@ from provision.errors import ConfigDrift, ConfigError
 from provision.host.bridges import bridges
 from provision.lab import ownership
 from provision.lab.context import Context
-from provision.lab.differences import WORKERS, Comparison, Difference, tell
+from provision.lab.differences import WORKERS, Comparison, Difference, compare_names, tell
+from provision.lab.reality import Reality
 from provision.lab.software import Software
 from provision.node import tasks
 from provision.providers.base import STOPPED, LabMachine, Provider
@@ -107,6 +108,15 @@ def refuse_or_tell(comparison: Comparison, report: Reporter) -> None:
     """Raise ConfigDrift where lab.yaml asks for what the lab cannot follow, else tell what it will follow."""
     refuse_drift(comparison.differences)
     tell(comparison, report)
+
+
+def refuse_other_names(ctx: Context) -> None:
+    """Raise ConfigDrift where lab.yaml has other names for nodes than their machines were made with.
+
+    Whoever prepares a node would rename it, and its kubelet has a certificate for the name it joined by.
+    """
+    made = ctx.provider.made(ctx.config, ctx.machines.known_ids())
+    refuse_drift(compare_names(ctx.inventory, Reality(made)).differences)
 
 
 def refuse_anothers_machines(ctx: Context) -> None:

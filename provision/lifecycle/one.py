@@ -14,7 +14,7 @@ from provision.lab import start_record
 from provision.lab.context import Context
 from provision.lab.halted import START, halted, require_running
 from provision.lab.readiness import READY_SECONDS
-from provision.lab.refusals import refuse_anothers_machines
+from provision.lab.refusals import refuse_anothers_machines, refuse_other_names
 from provision.lifecycle.boot import BootStep
 from provision.lifecycle.stop import machines_on, switch_off, told
 from provision.lifecycle.wake import WakeStep
@@ -127,7 +127,8 @@ def _begin(ctx: Context, given: str) -> tuple[str, float]:
 
 
 def _refuse_to_start(ctx: Context, name: str) -> None:
-    """Raise LabError where one machine alone cannot come back: the lab as a whole is off."""
+    """Raise LabError where one machine alone cannot come back as it was, as where the whole lab is off."""
+    refuse_other_names(ctx)
     states, first = ctx.machines.states(), ctx.inventory.first.name
     if SAVED in states.values() or start_record.read(ctx.workspace) is not None:
         raise LabError("the lab as a whole was stopped, and comes back as a whole", hint=START)
