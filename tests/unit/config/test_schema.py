@@ -257,7 +257,7 @@ REFUSALS = [
     ("{name: a, nodes: {1: {}}}", "nodes", "a mapping of NODE"),
     ("{name: a, nodes: {a-w3: {}}}", "nodes.a-w3", "allowed: a-cp1, a-w1, a-w2"),
     ("{name: a, nodes: {a-w1: {cpu: 3}}}", "nodes.a-w1.cpu", "did you mean `cpus`?"),
-    ("{name: a, nodes: {a-w1: 3}}", "nodes.a-w1", "a mapping of cpus, memory, disk"),
+    ("{name: a, nodes: {a-w1: 3}}", "nodes.a-w1", "a mapping of name, cpus, memory, disk"),
     ("{name: a, nodes: {a-cp1: {memory: 1G}}}", "nodes.a-cp1.memory", "at least 1700"),
     ("{name: a, workers: {disks: 10GiB}}", "workers.disks", "a list of up to 8 sizes"),
     ("{name: a, workers: {disks: [1, 1, 1, 1, 1, 1, 1, 1, 1]}}", "workers.disks", "a list of up to 8 sizes"),
