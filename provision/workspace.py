@@ -124,7 +124,7 @@ class Workspace:
 
     def _is_ours(self, machine: str) -> bool:
         # The commands know this module, and their --help must not wait for what that one imports.
-        from provision.config.inventory import machine_names
+        from provision.config.names import machine_names
 
         return machine_names(self.name).fullmatch(machine) is not None
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from provision.config.inventory import Inventory
+from provision.config.names import MACHINE_LABEL
 
 Object = dict[str, Any]
 
@@ -121,6 +122,17 @@ def role_of(node: Object) -> str:
 def version_of(node: Object) -> str:
     """Return the version of a Node's kubelet, or an empty string until it has reported."""
     return str(node.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", ""))
+
+
+def system_id(node: Object) -> str:
+    """Return the id that a Node's firmware shows, which is its machine's; empty where it is not told."""
+    return str(node.get("status", {}).get("nodeInfo", {}).get("systemUUID", "")).lower()
+
+
+def machine_of(node: Object) -> str:
+    """Return what the machine of a Node of kubelab's is called: a Node with a name of its own is told it."""
+    labels = node["metadata"].get("labels") or {}
+    return str(labels.get(MACHINE_LABEL, node["metadata"]["name"]))
 
 
 def internal_ips(node: Object) -> list[str]:

@@ -42,7 +42,8 @@ def _ask(options: Options, difference: Difference, command: str) -> None:
             hint=f"{command} does so; else let lab.yaml say {difference.lab}",
         )
     verb = "Make {} anew" if difference.anew else "Remove {}"
-    question = f"{verb.format(names)}? All that is on it is lost, and snapshots that have it cannot be restored any more."
+    lost = "All that is on it is lost, and snapshots that have it cannot be restored any more."
+    question = f"{verb.format(names)}? {lost}"
     if not click.confirm(question):
         raise LabError(f"nothing was changed: {names} stays", hint=f"let lab.yaml say {difference.lab}")
 

@@ -32,21 +32,23 @@ def command(options: Options, recursive: bool, source: str, target: str) -> None
     """
 
     def words(inventory: Inventory) -> Words:
-        remote = [path.partition(":")[0] for path in (source, target) if _is_remote(path, inventory)]
+        nodes = [_node_in(path, inventory) for path in (source, target)]
+        remote = [name for name in nodes if name]
         if not remote:
             raise click.UsageError("neither SOURCE nor TARGET is on a node: write NODE:PATH")
         # By SFTP, in which no shell of the node reads the path; between nodes by way of this host, as they
         # do not let each other in.
         flags = ["-s", *(["-3"] if len(remote) > 1 else []), *(["-r"] if recursive else [])]
-        return Words([*flags, "--", source, target], remote)
+        where = [
+            f"{name}:{path.partition(':')[2]}" if name else path
+            for name, path in zip(nodes, (source, target), strict=True)
+        ]
+        return Words([*flags, "--", *where], remote)
 
     hand_over(options, "scp", words)
 
 
-def _is_remote(path: str, inventory: Inventory) -> bool:
-    """Return whether scp looks for a path on a node; raises ConfigError when there is no such node."""
+def _node_in(path: str, inventory: Inventory) -> str:
+    """Return the node that a path is on, or an empty string; raises ConfigError for one that is not there."""
     name, colon, _ = path.partition(":")
-    if not colon or not name or "/" in name:
-        return False
-    inventory.node(name)
-    return True
+    return inventory.node(name).name if colon and name and "/" not in name else ""

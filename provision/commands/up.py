@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 @click.option("--from", "from_id", shell_complete=steps, help="Start at this step.")
 @click.option("--until", "until_id", shell_complete=steps, help="Stop after this step.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
-@click.option(
-    "--yes", is_flag=True, help="Remove workers that lab.yaml has no more, or make them anew, unasked."
-)
+@click.option("--yes", is_flag=True, help="Remove workers, or make them anew, without asking.")
 @click.option("--force", is_flag=True, help="Do so though pods are lost, or budgets broken.")
 @click.option("--restart", is_flag=True, help="Restart machines for another memory or other CPUs, unasked.")
 @common_options
@@ -44,8 +42,9 @@ def command(
     Ctrl-C, run it again to continue.
 
     Where lab.yaml has fewer workers than the lab, the highest-numbered ones are drained and removed, after a
-    question. Workers that get other disks are made anew, one after the other, after a question. Another memory or other CPUs are applied by restarting machines, one after the other: on a
-    terminal `up` asks before, elsewhere it wants --restart.
+    question. Workers that get other disks are made anew, one after the other, after a question too. Another
+    memory or other CPUs are applied by restarting machines, one after the other: on a terminal `up` asks
+    before, elsewhere it wants --restart.
     """
     from provision.lifecycle.up import dry_run as plan
     from provision.lifecycle.up import up
@@ -76,6 +75,7 @@ def making(
     With its lock held (`locked`), and once what was interrupted before is done. Whether machines may be
     restarted for another size is asked before, but for `restart`.
     """
+    from provision.config.edit import with_count
     from provision.host.facts import gather
     from provision.lab.opening import open_lab, read_lab
     from provision.lifecycle.consent import require_consent
@@ -86,9 +86,7 @@ def making(
         facts = gather()
         config, workspace = read_lab(options.file, facts=facts)
         if workers is not None:
-            config = config.model_copy(
-                update={"workers": config.workers.model_copy(update={"count": workers})}
-            )
+            config = with_count(config, workers)
         early.close()
         with reporting(options, workspace) as report:
             lab = open_lab(config, workspace, report, options.cancel, facts, agree)

@@ -2,7 +2,7 @@
 
 A node's role and number give its address and its pod range, so both stay the same when other nodes are added
 or removed: control plane 1 has offset 11 in the node network, worker 1 has offset 21. A node may have an
-address of its own instead.
+address of its own instead, and a name of its own: its machine keeps the name that its role and number give.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import itertools
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from provision.config.addresses import GATEWAY_OFFSET, POD_PREFIX, Role, offset_of
 from provision.config.schema import ClusterConfig, NodeConfig, NodePool
@@ -20,6 +20,7 @@ from provision.config.suggest import did_you_mean
 from provision.config.tasks import Task
 from provision.errors import ConfigError
 
+T = TypeVar("T")
 # What the names of the labs' bridges begin with.
 BRIDGE_PREFIX = "kl"
 # What the serial numbers of further disks begin with.
@@ -31,10 +32,12 @@ _POD_RANGE = 2 ** (32 - POD_PREFIX)
 class Node:
     """One VM. `index` counts from 1 within the role; memory is in MiB, disk in GiB; taints as in lab.yaml.
 
-    `disks` are the GiB of its further disks.
+    `name` is its hostname and that of its Node; `machine` is what the hypervisor and Vagrant call it, by
+    which all that is the lab's there is known. `disks` are the GiB of its further disks.
     """
 
     name: str
+    machine: str
     role: Role
     index: int
     ip: str
@@ -74,14 +77,27 @@ class Inventory:
         return self.nodes[0]
 
     def node(self, name: str) -> Node:
-        """Return the node called `name`; raises ConfigError that names the nearest one."""
-        names = [node.name for node in self.nodes]
-        if name not in names:
+        """Return the node, or the node of the machine, called `name`; raises ConfigError with the nearest."""
+        found = next((node for node in self.nodes if name in (node.name, node.machine)), None)
+        if found is None:
+            names = [node.name for node in self.nodes]
             raise ConfigError(
                 f"there is no node `{name}`{did_you_mean(name, names)}",
                 hint=f"the nodes are {', '.join(names)}",
             )
-        return self.nodes[names.index(name)]
+        return found
+
+    def name_of(self, machine: str) -> str:
+        """Return the name of the node of `machine`; of a machine that lab.yaml has no more, its own."""
+        return next((node.name for node in self.nodes if node.machine == machine), machine)
+
+    def by_machine(self, values: Mapping[str, T]) -> dict[str, T]:
+        """Return machine name -> value, of node name -> value."""
+        return {node.machine: values[node.name] for node in self.nodes if node.name in values}
+
+    def by_name(self, values: Mapping[str, T]) -> dict[str, T]:
+        """Return node name -> value, of machine name -> value; those of other machines are left out."""
+        return {node.name: values[node.machine] for node in self.nodes if node.machine in values}
 
     def chosen(self, names: Collection[str]) -> tuple[Node, ...]:
         """Return the nodes called `names`; all of them without any."""
@@ -99,19 +115,20 @@ def inventory_of(config: ClusterConfig) -> Inventory:
         (f"{config.name}-w{index}", "worker", index, config.workers)
         for index in range(1, config.workers.count + 1)
     ]
-    macs = _macs(config.name, [name for name, *_ in places])
+    macs = _macs(config.name, [machine for machine, *_ in places])
     nodes = []
-    for name, role, index, pool in places:
+    for machine, role, index, pool in places:
         offset = offset_of(role, index)
-        own = config.nodes.get(name, NodeConfig())
+        own = config.nodes.get(machine, NodeConfig())
         pods = config.network.pods.network_address + offset * _POD_RANGE
         nodes.append(
             Node(
-                name=name,
+                name=own.name or machine,
+                machine=machine,
                 role=role,
                 index=index,
                 ip=str(own.address or config.network.nodes[offset]),
-                mac=macs[name],
+                mac=macs[machine],
                 cpus=pool.cpus if own.cpus is None else own.cpus,
                 memory=pool.memory if own.memory is None else own.memory,
                 disk=pool.disk if own.disk is None else own.disk,
@@ -130,22 +147,6 @@ def disk_serial(number: int) -> str:
     return f"{DISK_SERIAL}{number}"
 
 
-def machine_names(lab: str) -> re.Pattern[str]:
-    """Return the pattern of a lab's machine names, including nodes that were removed from lab.yaml."""
-    return re.compile(rf"{re.escape(lab)}-(cp|w)\d+")
-
-
-def worker_names(lab: str) -> re.Pattern[str]:
-    """Return the pattern of the names of a lab's workers, including those that were removed from lab.yaml."""
-    return re.compile(rf"{re.escape(lab)}-w\d+")
-
-
-def lab_of_machine(name: str) -> str | None:
-    """Return the lab whose machine is called so, None for a name that no machine of a lab has."""
-    found = re.fullmatch(r"(?P<lab>.+)-(?:cp|w)\d+", name)
-    return found["lab"] if found else None
-
-
 def network_name(lab: str) -> str:
     """Return the name of the lab's own network in the hypervisor."""
     return f"kubelab-{lab}"
@@ -156,10 +157,10 @@ def bridge_name(lab: str) -> str:
     return f"{BRIDGE_PREFIX}{hashlib.sha256(lab.encode()).hexdigest()[:8]}"
 
 
-def _macs(lab: str, names: list[str]) -> dict[str, str]:
-    """Return node name -> MAC address, with QEMU's prefix."""
+def _macs(lab: str, machines: list[str]) -> dict[str, str]:
+    """Return machine name -> MAC address, with QEMU's prefix."""
     macs: dict[str, str] = {}
-    for name in names:
+    for name in machines:
         # Three bytes of a digest can collide, if rarely: then the later node takes another digest.
         for attempt in itertools.count():
             text = f"{lab}/{name}" if attempt == 0 else f"{lab}/{name}/{attempt}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BeforeValidator
 
+from provision.config.names import MACHINE_LABEL
 from provision.config.values import Problems, refusal, show
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -19,7 +20,7 @@ KEY = "[PREFIX/]NAME, each of letters, digits, `-`, `_` and `.`, the name 63 at 
 VALUE = "up to 63 letters, digits, `-`, `_` and `.`, the first and last a letter or digit"
 TAINT = "KEY=VALUE:EFFECT or KEY:EFFECT, where EFFECT is " + ", ".join(EFFECTS)
 # What tells kubelab itself, kubeadm and the kubelet which node it is.
-_TAKEN = ("node-role.kubernetes.io/control-plane", "kubernetes.io/hostname")
+_TAKEN = ("node-role.kubernetes.io/control-plane", "kubernetes.io/hostname", MACHINE_LABEL)
 _MOST = 100
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from provision.config import fragments, kubeadm, marks, registries, values
+from provision.config import fragments, kubeadm, marks, names, registries, values
 from provision.config.addresses import Role, nodes_prefix, offset_of, pods_prefix, refused_addresses
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
@@ -82,9 +82,11 @@ class NodeConfig(_Model):
     """What one node has that the others of its pool do not; None is as the pool has it.
 
     Its labels, scripts and files are added to those of the pool, its taints and disks stand in place of them.
-    Without an `address` of its own, it has that of its place in the pool.
+    Without an `address` of its own, it has that of its place in the pool. Without a `name` of its own, it is
+    called as its machine is, which keeps that name in any case.
     """
 
+    name: Annotated[str | None, names.own()] = None
     cpus: Annotated[int | None, values.cpus(values.WORKER_CPUS)] = None
     memory: Annotated[int | None, values.memory(values.WORKER_MIB)] = None
     disk: Annotated[int | None, values.disk()] = None
@@ -96,7 +98,7 @@ class NodeConfig(_Model):
 
 
 _FIRST = offset_of("control-plane", 1)
-_OF_A_NODE = "NODE: {cpus, memory, disk, disks, labels, taints, provision, address}"
+_OF_A_NODE = "NODE: {name, cpus, memory, disk, disks, labels, taints, provision, address}"
 
 
 class Network(_Model):
@@ -211,18 +213,20 @@ class ClusterConfig(_Model):
 
     @model_validator(mode="after")
     def _nodes_are_there(self) -> ClusterConfig:
-        names = [*_names(self.name, "cp", self.control_planes), *_names(self.name, "w", self.workers)]
-        planes = set(_names(self.name, "cp", self.control_planes))
+        planes = _machines(self.name, "cp", self.control_planes)
+        machines = [*planes, *_machines(self.name, "w", self.workers)]
+        own = {machine: node.name for machine, node in self.nodes.items() if node.name is not None}
         problems = []
-        for name, node in self.nodes.items():
-            if name not in names:
-                near = did_you_mean(name, names)
+        for machine, node in self.nodes.items():
+            if machine not in machines:
+                near = did_you_mean(machine, machines)
                 problems.append(
-                    (f"nodes.{name}", f"is no node of this lab{near}; allowed: {', '.join(names)}")
+                    (f"nodes.{machine}", f"is no node of this lab{near}; allowed: {', '.join(machines)}")
                 )
-            elif name in planes:
-                problems += _too_small(name, node)
-        problems += wrong_ports(self.ports, names)
+            elif machine in planes:
+                problems += _too_small(machine, node)
+        problems += names.wrong_names(self.name, own)
+        problems += wrong_ports(self.ports, names.either(machines, own))
         if problems:
             raise values.Problems(problems)
         return self
@@ -276,11 +280,13 @@ class ClusterConfig(_Model):
     @model_validator(mode="after")
     def _addresses_are_free(self) -> ClusterConfig:
         pools: tuple[tuple[Role, list[str]], ...] = (
-            ("control-plane", _names(self.name, "cp", self.control_planes)),
-            ("worker", _names(self.name, "w", self.workers)),
+            ("control-plane", _machines(self.name, "cp", self.control_planes)),
+            ("worker", _machines(self.name, "w", self.workers)),
         )
         offsets = {
-            name: offset_of(role, index) for role, names in pools for index, name in enumerate(names, 1)
+            machine: offset_of(role, index)
+            for role, machines in pools
+            for index, machine in enumerate(machines, 1)
         }
         own = {name: node.address for name, node in self.nodes.items() if node.address is not None}
         problems = refused_addresses(self.network.nodes, offsets, own)
@@ -289,7 +295,7 @@ class ClusterConfig(_Model):
         return self
 
 
-def _names(lab: str, kind: str, pool: NodePool) -> list[str]:
+def _machines(lab: str, kind: str, pool: NodePool) -> list[str]:
     return [f"{lab}-{kind}{index}" for index in range(1, pool.count + 1)]
 
 

@@ -19,6 +19,7 @@ from provision.config.fragments import GATES
 from provision.config.inventory import Inventory, Node
 from provision.config.kubeadm import CLUSTER_DOMAIN
 from provision.config.kubernetes_versions import config_api
+from provision.config.names import MACHINE_LABEL
 from provision.config.schema import ClusterConfig
 from provision.errors import LabError
 from provision.host.facts import Acceleration
@@ -203,6 +204,8 @@ def _gates(config: ClusterConfig) -> dict[str, dict[str, bool]]:
 
 def _registration(node: Node, acceleration: Acceleration) -> dict[str, Any]:
     arguments = {"node-ip": str(ipaddress.ip_address(node.ip)), **tuning.kubelet_arguments(acceleration)}
+    if node.name != node.machine:
+        arguments["node-labels"] = f"{MACHINE_LABEL}={node.machine}"
     return {
         "name": node.name,
         "criSocket": SOCKET,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Literal
 
 # `up` applies it, or refuses it before anything is written, or applies a larger number and refuses a smaller,
-# or applies both, the smaller one after it asked; or applies it by restarting machines, if the user agrees; or
-# by making workers anew, if the user agrees: for a control plane, which holds the cluster, it is refused.
+# or applies both, the smaller one after it asked. Or, if the user agrees, it restarts machines for it, or makes
+# workers anew: for a control plane, which holds the cluster, the latter is refused.
 Answer = Literal["applied", "refused", "grows", "both ways", "restarts", "anew"]
 
 ANSWERS: dict[str, Answer] = {
@@ -46,6 +46,8 @@ ANSWERS: dict[str, Answer] = {
     "workers.provision": "applied",
     # By its keys: NODE stands for the name of each.
     "nodes": "applied",
+    # Certificates and the Node object have it.
+    "nodes.NODE.name": "refused",
     "nodes.NODE.cpus": "restarts",
     "nodes.NODE.memory": "restarts",
     "nodes.NODE.disk": "anew",

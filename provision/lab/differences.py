@@ -40,7 +40,10 @@ OF_CLUSTER = (
 
 @dataclass(frozen=True)
 class Difference:
-    """A key by which lab.yaml asks for something else than the lab has; `machines` are those that differ."""
+    """A key by which lab.yaml asks for something else than the lab has.
+
+    `machines` are those that differ, by the names of their nodes.
+    """
 
     key: str
     lab: str
@@ -89,7 +92,10 @@ def compare(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Co
         found.differences.extend(sizes.differences)
         found.unknown.update(sizes.unknown)
         _compare_network(found, config, inventory, reality)
-        found.differences.extend(_bridge(config, reality))
+        found.differences.extend(_bridge(config, inventory, reality))
+        names = compare_names(inventory, reality)
+        found.differences.extend(names.differences)
+        found.unknown.update(names.unknown)
         _compare_cluster(found, config, inventory, reality)
         _tell_silence(found, reality)
         found.differences.extend(_artifacts(config, reality))
@@ -105,7 +111,7 @@ def compare_sizes(config: ClusterConfig, inventory: Inventory, made: machines.Ma
         # Key, value of the machine and of lab.yaml -> the machines for which it is so.
         values: dict[tuple[str, Amount | None, Amount], list[str]] = {}
         for node in inventory.nodes:
-            size = made.machines.get(node.name)
+            size = made.machines.get(node.machine)
             if size is not None:
                 value, wanted = getattr(size, name), getattr(node, name)
                 values.setdefault((key_of(config, node, name), value, wanted), []).append(node.name)
@@ -122,9 +128,9 @@ def compare_sizes(config: ClusterConfig, inventory: Inventory, made: machines.Ma
 
 def key_of(config: ClusterConfig, node: Node, name: str) -> str:
     """Return the key of lab.yaml that says `name` of a node: that of the node itself, or of its pool."""
-    own = config.nodes.get(node.name)
+    own = config.nodes.get(node.machine)
     if own is not None and name in own.model_fields_set:
-        return f"nodes.{node.name}.{name}"
+        return f"nodes.{node.machine}.{name}"
     return f"{'controlPlanes' if node.is_control_plane else 'workers'}.{name}"
 
 
@@ -155,10 +161,11 @@ def _difference(key: str, lab: object, file: object, machines: Sequence[str] = (
 def _counts(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Iterator[Difference]:
     """Yield where machines are missing, which `up` makes, or are too many, of which it removes workers."""
     for key, begin in (("controlPlanes", f"{config.name}-cp"), ("workers", f"{config.name}-w")):
-        wanted = {node.name for node in inventory.nodes if node.name.startswith(begin)}
+        wanted = {node.machine for node in inventory.nodes if node.machine.startswith(begin)}
         there = {name for name in reality.made.machines if name.startswith(begin)}
         if wanted != there:
-            removed = tuple(sorted(there - wanted, key=by_number))
+            hostnames = reality.made.hostnames
+            removed = tuple(hostnames.get(name, name) for name in sorted(there - wanted, key=by_number))
             answer = ANSWERS[f"{key}.count"]
             refused = answer == "refused" or (bool(removed) and answer == "grows")
             yield Difference(f"{key}.count", str(len(there)), str(len(wanted)), refused, removed)
@@ -198,21 +205,47 @@ def _addresses(inventory: Inventory, reality: Reality) -> Iterator[Difference]:
     """Yield where machines that are there have other addresses: as the network has them, else the cluster."""
     nodes = reality.cluster.nodes if reality.cluster is not None else {}
     for node in inventory.nodes:
-        if node.name in reality.made.machines:
-            said = internal_ips(nodes[node.name]) if node.name in nodes else []
-            address = reality.made.addresses.get(node.name) or next(iter(said), "")
+        if node.machine in reality.made.machines:
+            item = nodes.get(_name_in_lab(node, reality) or node.name)
+            said = internal_ips(item) if item is not None else []
+            address = reality.made.addresses.get(node.machine) or next(iter(said), "")
             if address and address != node.ip:
-                yield _difference(f"nodes.{node.name}.address", address, node.ip)
+                yield _difference(f"nodes.{node.machine}.address", address, node.ip)
 
 
-def _bridge(config: ClusterConfig, reality: Reality) -> Iterator[Difference]:
+def compare_names(inventory: Inventory, reality: Reality) -> Comparison:
+    """Compare the names of the nodes of machines that are there with those of lab.yaml."""
+    found = Comparison()
+    for node in inventory.nodes:
+        if node.machine in reality.made.machines:
+            key, lab = f"nodes.{node.machine}.name", _name_in_lab(node, reality)
+            if not lab and node.name != node.machine:
+                found.unknown[key] = UNSAID
+            elif lab and lab != node.name:
+                found.differences.append(_difference(key, lab, node.name))
+    return found
+
+
+def _name_in_lab(node: Node, reality: Reality) -> str:
+    """Return the name of a machine's node: as the machine was made, else that of the Node at its address.
+
+    It is empty where neither says it.
+    """
+    if node.machine in reality.made.hostnames:
+        return reality.made.hostnames[node.machine]
+    nodes = reality.cluster.nodes if reality.cluster is not None else {}
+    address = reality.made.addresses.get(node.machine, node.ip)
+    return next((name for name, item in nodes.items() if address in internal_ips(item)), "")
+
+
+def _bridge(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Iterator[Difference]:
     """Yield where machines have their second card on another bridge, or only one of the two has any."""
     wanted = config.network.bridge
     # Bridge -> the machines that have it.
     found: dict[str, list[str]] = {}
     for name, size in reality.made.machines.items():
         if size.bridge != wanted:
-            found.setdefault(size.bridge, []).append(name)
+            found.setdefault(size.bridge, []).append(inventory.name_of(name))
     for bridge, which in found.items():
         yield _difference("network.bridge", bridge or NONE, wanted or NONE, which)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from provision.config.inventory import lab_of_machine
+from provision.config.names import lab_of_machine
 from provision.config.schema import ClusterConfig
 from provision.lab.differences import Difference
 from provision.workspace import Workspace

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from provision.config.inventory import Inventory, worker_names
+from provision.config.inventory import Inventory
+from provision.config.names import worker_names
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift
 from provision.lab.context import Context
@@ -23,7 +24,7 @@ def workers_that_leave(
     config: ClusterConfig, inventory: Inventory, folder: Path, provider: Provider, machines: Machines
 ) -> list[LabMachine]:
     """Return the same without a Context; whose the machines are is proved as for `destroy`."""
-    workers, wanted = worker_names(config.name), {node.name for node in inventory.nodes}
+    workers, wanted = worker_names(config.name), {node.machine for node in inventory.nodes}
     found = strays(config, folder, provider, machines)
     left = [machine for machine in found if machine.name not in wanted and workers.fullmatch(machine.name)]
     return sorted(left, key=lambda machine: by_number(machine.name), reverse=True)
@@ -33,7 +34,7 @@ def fewer_workers(
     config: ClusterConfig, inventory: Inventory, folder: Path, provider: Provider, machines: Machines
 ) -> Difference | None:
     """Return both numbers and who leaves, those included that Vagrant has lost; None where nobody does."""
-    names = [found.name for found in workers_that_leave(config, inventory, folder, provider, machines)]
+    names = [found.node for found in workers_that_leave(config, inventory, folder, provider, machines)]
     made = [node for node in inventory.workers if node.name in machines.ids()]
     lab, file = str(len(made) + len(names)), str(len(inventory.workers))
     return Difference(WORKERS, lab, file, refused=False, machines=tuple(names)) if names else None
@@ -41,7 +42,7 @@ def fewer_workers(
 
 def refuse_leaving(ctx: Context, why: str, hint: str) -> None:
     """Raise ConfigDrift where workers are to leave: `why` is what keeps them, `hint` what to do."""
-    names = [machine.name for machine in leaving(ctx)]
+    names = [machine.node for machine in leaving(ctx)]
     if names:
         wanted = len(ctx.inventory.workers)
         raise ConfigDrift(

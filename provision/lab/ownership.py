@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision.config.inventory import machine_names
+from provision.config.names import machine_names
 from provision.config.schema import ClusterConfig
 from provision.providers.base import LabMachine, Provider
 from provision.providers.vagrant import Machines

@@ -7,14 +7,16 @@ from pathlib import Path
 
 from provision.config.document import config_error
 from provision.config.fragments import DEFAULT_MODE
-from provision.config.inventory import Inventory, bridge_name, machine_names, worker_names
+from provision.config.inventory import Inventory, bridge_name
+from provision.config.names import machine_names, worker_names
 from provision.config.schema import ClusterConfig
 from provision.config.values import NONE
 from provision.errors import ConfigDrift, ConfigError
 from provision.host.bridges import bridges
 from provision.lab import ownership
 from provision.lab.context import Context
-from provision.lab.differences import WORKERS, Comparison, Difference, tell
+from provision.lab.differences import WORKERS, Comparison, Difference, compare_names, tell
+from provision.lab.reality import Reality
 from provision.lab.software import Software
 from provision.node import tasks
 from provision.providers.base import STOPPED, LabMachine, Provider
@@ -108,6 +110,15 @@ def refuse_or_tell(comparison: Comparison, report: Reporter) -> None:
     tell(comparison, report)
 
 
+def refuse_other_names(ctx: Context) -> None:
+    """Raise ConfigDrift where lab.yaml has other names for nodes than their machines were made with.
+
+    Whoever prepares a node would rename it, and its kubelet has a certificate for the name it joined by.
+    """
+    made = ctx.provider.made(ctx.config, ctx.machines.known_ids())
+    refuse_drift(compare_names(ctx.inventory, Reality(made)).differences)
+
+
 def refuse_anothers_machines(ctx: Context) -> None:
     """Raise ConfigError where the lab's machines are those of another folder; ask before any is changed."""
     refuse_another_lab(ctx.config, ctx.workspace.root, ctx.provider, ctx.machines)
@@ -134,7 +145,7 @@ def refuse_unknown_machines(
     A machine that a killed `vagrant up` left half made is none of these: Vagrant keeps the id before it
     starts a machine. Nor is one of a worker, where `workers_leave`: it is still to be removed.
     """
-    wanted, workers = {node.name for node in inventory.nodes}, worker_names(config.name)
+    wanted, workers = {node.machine for node in inventory.nodes}, worker_names(config.name)
     found = ownership.strays(config, folder, provider, machines)
     if workers_leave:
         found = [each for each in found if each.name in wanted or not workers.fullmatch(each.name)]

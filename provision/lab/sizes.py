@@ -9,7 +9,7 @@ from provision.lab.differences import Difference, compare_sizes
 
 def other_sizes(ctx: Context) -> list[Difference]:
     """Return where lab.yaml asks for another size that a restart brings about; asks the hypervisor."""
-    made = ctx.provider.made(ctx.config, ctx.machines.ids())
+    made = ctx.provider.made(ctx.config, ctx.machines.known_ids())
     return [each for each in compare_sizes(ctx.config, ctx.inventory, made).differences if each.restarts]
 
 

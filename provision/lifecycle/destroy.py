@@ -6,7 +6,7 @@ import shutil
 import time
 
 from provision.cluster.kubeconfig import files_of_user, take_out
-from provision.config.inventory import machine_names
+from provision.config.names import machine_names
 from provision.errors import LabError, in_one_line
 from provision.host.files import remove_with_leftovers
 from provision.lab import ports

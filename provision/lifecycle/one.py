@@ -14,7 +14,7 @@ from provision.lab import start_record
 from provision.lab.context import Context
 from provision.lab.halted import START, halted, require_running
 from provision.lab.readiness import READY_SECONDS
-from provision.lab.refusals import refuse_anothers_machines
+from provision.lab.refusals import refuse_anothers_machines, refuse_other_names
 from provision.lifecycle.boot import BootStep
 from provision.lifecycle.stop import machines_on, switch_off, told
 from provision.lifecycle.wake import WakeStep
@@ -62,7 +62,7 @@ class BackStep:
 
 def drain_node(ctx: Context, name: str) -> None:
     """Move the pods of a node to others; with the lab's `force` as for a node that leaves."""
-    begin = _begin(ctx, name)
+    name, begin = _begin(ctx, name)
     require_running(ctx, [ctx.inventory.first.name, name])
     with told(ctx, f"{name} drained", "drain"):
         drain(ctx.kubectl, name, ctx.patience(DRAIN_SECONDS), force=ctx.force)
@@ -73,7 +73,7 @@ def drain_node(ctx: Context, name: str) -> None:
 
 def uncordon_node(ctx: Context, name: str) -> None:
     """Let a node take pods again."""
-    _begin(ctx, name)
+    name, _ = _begin(ctx, name)
     require_running(ctx, [ctx.inventory.first.name])
     ctx.patience(ASK_SECONDS).insist(lambda _: uncordon(ctx.kubectl, name), f"{name}: kubectl uncordon")
     ctx.report.info(f"{name} takes pods again")
@@ -82,7 +82,7 @@ def uncordon_node(ctx: Context, name: str) -> None:
 
 def stop_node(ctx: Context, name: str) -> None:
     """Shut one machine down; one that does not go off in time is switched off, and told."""
-    begin = _begin(ctx, name)
+    name, begin = _begin(ctx, name)
     was_on = bool(machines_on(ctx, name))
     late = _switch_off(ctx, name) if was_on else {}
     seconds = round(ctx.clock.now() - begin, 1)
@@ -94,7 +94,7 @@ def stop_node(ctx: Context, name: str) -> None:
 
 def start_node(ctx: Context, name: str) -> None:
     """Start one machine, and wait until its node is Ready again."""
-    begin = _begin(ctx, name)
+    name, begin = _begin(ctx, name)
     _refuse_to_start(ctx, name)
     was_off = ctx.machines.states()[name] != RUNNING
     _start(ctx, name, time.time() if was_off else 0.0)
@@ -105,7 +105,7 @@ def start_node(ctx: Context, name: str) -> None:
 
 def restart_node(ctx: Context, name: str) -> None:
     """Shut one machine down and start it again, and wait until its node is Ready."""
-    begin = _begin(ctx, name)
+    name, begin = _begin(ctx, name)
     _refuse_to_start(ctx, name)
     late = _switch_off(ctx, name) if machines_on(ctx, name) else {}
     _start(ctx, name, time.time())
@@ -114,17 +114,21 @@ def restart_node(ctx: Context, name: str) -> None:
     ctx.report.result({"node": name, "switched_off": bool(late), "seconds": seconds})
 
 
-def _begin(ctx: Context, name: str) -> float:
-    """Refuse a name that no node has, a node without a machine, and machines of others; return the time."""
-    ctx.inventory.node(name)
+def _begin(ctx: Context, given: str) -> tuple[str, float]:
+    """Refuse a name that no node has, a node without a machine, and machines of others.
+
+    Returns the node's own name, where that of its machine was given too, and the time.
+    """
+    name = ctx.inventory.node(given).name
     refuse_anothers_machines(ctx)
     if name not in ctx.machines.states():
         raise LabError(f"{name} has no machine", hint="kubelab up")
-    return ctx.clock.now()
+    return name, ctx.clock.now()
 
 
 def _refuse_to_start(ctx: Context, name: str) -> None:
-    """Raise LabError where one machine alone cannot come back: the lab as a whole is off."""
+    """Raise LabError where one machine alone cannot come back as it was, as where the whole lab is off."""
+    refuse_other_names(ctx)
     states, first = ctx.machines.states(), ctx.inventory.first.name
     if SAVED in states.values() or start_record.read(ctx.workspace) is not None:
         raise LabError("the lab as a whole was stopped, and comes back as a whole", hint=START)

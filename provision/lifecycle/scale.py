@@ -6,7 +6,7 @@ from pathlib import Path
 
 from provision.config.edit import KEY
 from provision.config.inventory import inventory_of
-from provision.config.schema import ClusterConfig
+from provision.config.schema import ClusterConfig, load_config
 from provision.engine.steps import run_steps
 from provision.errors import Cancelled, ConfigError
 from provision.host.files import write_output
@@ -23,7 +23,7 @@ def refuse_to_remove(config: ClusterConfig, name: str) -> None:
     if node.is_control_plane:
         raise ConfigError(f"{name} is a control plane, which is not removed", key="NAME", hint=instead)
     last = inventory.workers[-1].name
-    if name != last:
+    if node.name != last:
         raise ConfigError(
             f"lab.yaml says how many workers there are, not which: only the last one, {last}, can go",
             key="NAME",
@@ -33,8 +33,10 @@ def refuse_to_remove(config: ClusterConfig, name: str) -> None:
 
 def write_count(file: Path, text: str, config: ClusterConfig, report: Reporter) -> None:
     """Write a lab.yaml with another number of workers; its mode stays, and a link stays a link."""
+    gone = load_config(file).nodes.keys() - config.nodes.keys()
     write_output(file, text, mode=file.stat().st_mode & 0o777)
-    report.info(f"{file} says {KEY}: {config.workers.count} now")
+    also = "".join(f", and nodes.{name} is no more in it" for name in sorted(gone))
+    report.info(f"{file} says {KEY}: {config.workers.count} now{also}")
 
 
 def remove(ctx: Context, lab_file: Path, text: str) -> None:

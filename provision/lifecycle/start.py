@@ -12,7 +12,7 @@ from provision.lab.context import Context
 from provision.lab.halted import START
 from provision.lab.leaving import refuse_leaving
 from provision.lab.readiness import what_is_missing
-from provision.lab.refusals import refuse_anothers_machines
+from provision.lab.refusals import refuse_anothers_machines, refuse_other_names
 from provision.lab.start_record import UNKNOWN, StartRecord
 from provision.lifecycle.boot import BootStep
 from provision.lifecycle.comeback import ComebackStep, with_booted
@@ -35,6 +35,7 @@ def start(ctx: Context, lab_file: Path) -> None:
     """
     _refuse_unmade(ctx)
     refuse_anothers_machines(ctx)
+    refuse_other_names(ctx)
     begin = ctx.clock.now()
     changed = not _is_up(ctx)
     if changed:

@@ -67,12 +67,12 @@ def _in_turns(
     ctx: Context, report: TeeReporter, from_id: str | None, until_id: str | None
 ) -> tuple[Context, Outcome]:
     """Run the steps once for each worker that is made anew: all others serve its pods meanwhile."""
-    names = made_anew(ctx)
-    if len(names) < 2 or from_id is not None or until_id is not None:
+    names = [node.name for node in made_anew(ctx)]
+    if not names or from_id is not None or until_id is not None:
         return _run(ctx, report, from_id, until_id)
     found = Outcome()
     for number, name in enumerate(names, 1):
-        report.info(f"worker {number} of {len(names)} that are made anew: {name}")
+        report.info(f"{name} is made anew, worker {number} of {len(names)}")
         ctx, outcome = _run(dataclasses.replace(ctx, turn=name), report, None, None)
         found = found.joined(outcome)
     return ctx, found

@@ -24,11 +24,20 @@ BOXES_LOCK = "boxes"
 
 @dataclass(frozen=True)
 class LabMachine:
-    """A machine that has a name and the network of a lab; `source` is the Vagrantfile it was made from."""
+    """A machine that has a name and the network of a lab; `source` is the Vagrantfile it was made from.
+
+    `hostname` is the name that it was made with for its node, None where the hypervisor does not say it.
+    """
 
     name: str
     id: str
     source: Path | None = None
+    hostname: str | None = None
+
+    @property
+    def node(self) -> str:
+        """Return the name of its node."""
+        return self.hostname or self.name
 
 
 @dataclass(frozen=True)
@@ -51,17 +60,22 @@ class Made:
     """What a hypervisor has of a lab: machine name -> its size, and the range and MTU of the lab's network.
 
     None stands for a network that is not there or not the lab's own, and for an MTU that it does not say.
-    `addresses` is machine name -> the address that the network gives it, as far as the hypervisor says so.
+    `addresses` is machine name -> the address that the network gives it, and `hostnames` -> the name that it
+    was made with for its node, both as far as the hypervisor says so.
     """
 
     machines: Mapping[str, Size]
     nodes: IPv4Network | None = None
     mtu: int | None = None
     addresses: Mapping[str, str] = field(default_factory=dict)
+    hostnames: Mapping[str, str] = field(default_factory=dict)
 
 
 class Provider(Protocol):
-    """One hypervisor. `ids` are the machine ids that Vagrant keeps, which are the hypervisor's own."""
+    """One hypervisor. `ids` are the machine ids that Vagrant keeps, which are the hypervisor's own.
+
+    It knows machines by their own names, which are not always those of their nodes.
+    """
 
     @property
     def name(self) -> str:
@@ -130,7 +144,7 @@ class Provider(Protocol):
         """Return the machines of all labs, whichever folders and users made them."""
 
     def taken(self, config: ClusterConfig, inventory: Inventory, known: Mapping[str, str]) -> list[str]:
-        """Return the nodes' names that machines have which are neither the lab's nor `known` (name -> id)."""
+        """Return the nodes' machine names that others have: neither the lab's, nor `known` (name -> id)."""
 
     def remove(self, machines: Sequence[LabMachine]) -> None:
         """Remove machines, and those of their disks that were made with them."""

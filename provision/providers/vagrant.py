@@ -31,13 +31,17 @@ TOOL_HINT = "kubelab doctor --fix"
 
 
 class Machines(Protocol):
-    """The virtual machines of one lab."""
+    """The virtual machines of one lab.
+
+    By the names of their nodes where they are asked for those of lab.yaml, by their own where others may be
+    there too: a machine keeps its name whatever its node is called.
+    """
 
     def ids(self) -> Mapping[str, str]:
         """Return node name -> the hypervisor's id, of the machines that Vagrant made."""
 
     def known_ids(self) -> Mapping[str, str]:
-        """Return machine name -> id as `ids` does, and of nodes too that lab.yaml has no more."""
+        """Return machine name -> id, also of machines whose nodes lab.yaml has no more."""
 
     def states(self) -> Mapping[str, str]:
         """Return node name -> "running", "paused", "stopped" or "saved", of the machines that exist."""
@@ -52,7 +56,7 @@ class Machines(Protocol):
         """Make a box known to Vagrant, unless it is."""
 
     def destroy(self, *names: str) -> None:
-        """Remove every machine, or those of the nodes `names` alone."""
+        """Remove every machine, or those called `names` alone."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class VagrantMachines:
 
     def ids(self) -> Mapping[str, str]:
         """Return the ids in Vagrant's own files; raises LabError for a file that holds something else."""
-        return self._ids(node.name for node in self.inventory.nodes)
+        return self.inventory.by_name(self._ids(node.machine for node in self.inventory.nodes))
 
     def known_ids(self) -> Mapping[str, str]:
         """Return the ids in Vagrant's own files, of every machine with a name of this lab."""

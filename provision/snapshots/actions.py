@@ -43,8 +43,8 @@ def save(ctx: Context, name: str, note: str = "") -> Manifest:
             preconditions.check_held(backend, ids, name)
             after = backend.space(list(ids.values()))
             nodes = tuple(
-                SavedNode(name=node, id=machine, size=max(0, after[machine].used - before[machine].used))
-                for node, machine in ids.items()
+                SavedNode(name=name, id=machine, size=max(0, after[machine].used - before[machine].used))
+                for name, machine in ctx.inventory.by_machine(ids).items()
             )
             manifest = Manifest(
                 lab=ctx.config.name,

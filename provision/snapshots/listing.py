@@ -37,11 +37,12 @@ def survey(ctx: Context) -> Survey:
     held = backend.list(list(there))
     problems = {name: error.message for name, error in broken.items()}
     for manifest in known.values():
-        gone = [node for node, machine in manifest.ids.items() if ids.get(node) != machine]
-        gone += [node for node in ids if node not in manifest.ids]
+        saved = {ctx.inventory.name_of(name): machine for name, machine in manifest.ids.items()}
+        gone = [node for node, machine in saved.items() if ids.get(node) != machine]
+        gone += [node for node in ids if node not in saved]
         lacking = [
             node
-            for node, machine in manifest.ids.items()
+            for node, machine in saved.items()
             if node not in gone and (machine not in held or manifest.name not in held[machine].names)
         ]
         if gone:
@@ -105,7 +106,7 @@ def show_one(ctx: Context, name: str) -> None:
         ["size", size(manifest.size)],
         ["paused for", f"{manifest.stand_still:.1f} s"],
         ["paused within", f"{manifest.pause_spread * 1000:.0f} ms"],
-        *([node.name, f"{node.id}, {size(node.size)}"] for node in manifest.nodes),
+        *([ctx.inventory.name_of(node.name), f"{node.id}, {size(node.size)}"] for node in manifest.nodes),
         ["can be restored", f"no: {problem}" if problem else "yes"],
     ]
     ctx.report.table(f"Snapshot {name}", ["", ""], rows)

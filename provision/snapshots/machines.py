@@ -22,7 +22,8 @@ def revert(ctx: Context, backend: SnapshotBackend, journal: Journal, manifest: M
     # It tells of another point in time.
     start_record.remove(ctx.workspace)
     _stand_still(backend, manifest)
-    on_machines(ctx, manifest.ids, lambda machine: backend.revert(machine, name, live=live))
+    ids = ctx.inventory.by_name(manifest.ids)
+    on_machines(ctx, ids, lambda machine: backend.revert(machine, name, live=live))
     if live:
         backend.resume(list(manifest.ids.values()))
     snapshot_journal.write(ctx.workspace, journal.model_copy(update={"phase": "repairing"}))

@@ -26,7 +26,7 @@ class _Model(BaseModel):
 
 
 class SavedNode(_Model):
-    """One machine of a snapshot; `size` is by how many bytes its files on the host grew."""
+    """One machine of a snapshot, by its own name; `size` is by how many bytes its files on the host grew."""
 
     name: str
     id: MachineId
@@ -62,7 +62,7 @@ class Manifest(_Model):
 
     @property
     def ids(self) -> dict[str, str]:
-        """Return node name -> machine id."""
+        """Return machine name -> machine id."""
         return {node.name: node.id for node in self.nodes}
 
     @property

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 
-from provision.config.inventory import Node, worker_names
+from provision.config.inventory import Node
+from provision.config.names import worker_names
 from provision.errors import ResourceError, SnapshotError
 from provision.lab.context import Context
 from provision.lab.halted import next_command
@@ -35,7 +36,7 @@ def machine_ids(ctx: Context) -> dict[str, str]:
     missing = [node.name for node in ctx.inventory.nodes if node.name not in ids]
     if missing:
         raise SnapshotError(f"{', '.join(missing)} has no machine", hint="kubelab up")
-    if more := [machine.name for machine in leaving(ctx)]:
+    if more := [machine.node for machine in leaving(ctx)]:
         raise SnapshotError(
             f"the lab has {', '.join(more)} too, and lab.yaml has it no more",
             hint="kubelab up removes it; or set workers.count back",
@@ -48,8 +49,9 @@ def restorable(ctx: Context, backend: SnapshotBackend, name: str) -> tuple[Manif
     manifest = manifests_of(ctx).read(name)
     ids = machine_ids(ctx)
     others_fit = "kubelab snapshot list shows which snapshots can be restored"
-    _refuse_other_nodes(manifest, ids, others_fit)
-    others = [node for node, machine in ids.items() if manifest.ids[node] != machine]
+    _refuse_other_nodes(ctx, manifest, others_fit)
+    saved = ctx.inventory.by_name(manifest.ids)
+    others = [node for node, machine in ids.items() if saved[node] != machine]
     if others:
         raise SnapshotError(
             f"`{name}` belongs to machines that no longer exist: {', '.join(others)} was recreated since",
@@ -65,11 +67,12 @@ def restorable(ctx: Context, backend: SnapshotBackend, name: str) -> tuple[Manif
     return manifest, ids
 
 
-def _refuse_other_nodes(manifest: Manifest, ids: Mapping[str, str], others_fit: str) -> None:
+def _refuse_other_nodes(ctx: Context, manifest: Manifest, others_fit: str) -> None:
     """Raise SnapshotError where the lab has other nodes than a snapshot, and say how it gets the same."""
-    name = manifest.name
-    gone = [node for node in manifest.ids if node not in ids]
-    more = [node for node in ids if node not in manifest.ids]
+    name, saved = manifest.name, manifest.ids
+    there = {node.machine for node in ctx.inventory.nodes}
+    gone = [machine for machine in saved if machine not in there]
+    more = [node.name for node in ctx.inventory.nodes if node.machine not in saved]
     if gone:
         also = f", and the lab has {', '.join(more)} instead" if more else ""
         raise SnapshotError(

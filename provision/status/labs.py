@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from provision.config.inventory import lab_of_machine
+from provision.config.names import lab_of_machine
 from provision.errors import Cancelled, ConfigError, LabError, MissingTool, in_one_line
 from provision.extensions import PROVIDERS
 from provision.providers.base import MISSING, RUNNING, LabMachine, Provider
@@ -64,7 +64,7 @@ def _labs(provider: Provider) -> Sequence[LabSeen]:
         lab, folder = lab_of_machine(machine.name), _folder(machine)
         if lab is not None and folder is not None:
             seen = labs.setdefault((lab, folder), LabSeen(lab, folder, provider.name))
-            seen.nodes[machine.name] = states.get(machine.id, MISSING)
+            seen.nodes[machine.node] = states.get(machine.id, MISSING)
     return list(labs.values())
 
 

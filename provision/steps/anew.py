@@ -26,13 +26,15 @@ class AnewStep:
 
     def apply(self, ctx: Context) -> None:
         refuse_anothers_machines(ctx)
-        gone: list[str] = []
+        gone: list[LabMachine] = []
         try:
-            for name in made_anew(ctx):
-                remove(ctx, LabMachine(name, ctx.machines.ids()[name]), self.id)
-                gone.append(name)
+            for node in made_anew(ctx):
+                machine = LabMachine(node.machine, ctx.machines.ids()[node.name], hostname=node.name)
+                remove(ctx, machine, self.id)
+                gone.append(machine)
         finally:
             tell_snapshots(ctx, gone)
 
     def plan(self, ctx: Context) -> str:
-        return f"drain and remove {', '.join(made_anew(ctx))}, one after the other, and make each anew"
+        names = ", ".join(node.name for node in made_anew(ctx))
+        return f"drain and remove {names}, one after the other, and make each anew"

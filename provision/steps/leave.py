@@ -7,8 +7,8 @@ is asked of the cluster and of the hypervisor.
 from __future__ import annotations
 
 from provision.cluster.draining import cordon, drain
-from provision.cluster.health import Object, condition
-from provision.config.inventory import worker_names
+from provision.cluster.health import Object, condition, system_id
+from provision.config.names import worker_names
 from provision.errors import Cancelled, LabError, ToolFailed, in_one_line
 from provision.lab.context import Context
 from provision.lab.leaving import leaving
@@ -35,33 +35,32 @@ class LeaveStep:
 
     def apply(self, ctx: Context) -> None:
         refuse_anothers_machines(ctx)
-        gone: list[str] = []
+        gone: list[LabMachine] = []
         try:
             for machine in leaving(ctx):
                 remove(ctx, machine, self.id)
-                gone.append(machine.name)
+                gone.append(machine)
         finally:
             tell_snapshots(ctx, gone)
         forget_ids(ctx, *_forgotten(ctx))
 
     def plan(self, ctx: Context) -> str:
-        names = ", ".join(machine.name for machine in leaving(ctx))
+        names = ", ".join(machine.node for machine in leaving(ctx))
         return f"drain and remove {names}" if names else f"forget {', '.join(_forgotten(ctx))}"
 
 
 def remove(ctx: Context, machine: LabMachine, step: str) -> None:
     """Drain a worker, and delete its Node and its machine, with all that was kept of them."""
-    name = machine.name
     if silent := why_silent(ctx):
-        ctx.report.info(f"{name} is not drained: {silent}")
+        ctx.report.info(f"{machine.node} is not drained: {silent}")
     else:
         _take_out(ctx, machine, step)
-    ctx.report.progress(f"removing {name}", step)
-    remove_machines(ctx, name)
+    ctx.report.progress(f"removing {machine.node}", step)
+    remove_machines(ctx, machine.name)
     ctx.provider.remove_left_disks(ctx.config)
-    forget_ids(ctx, name)
+    forget_ids(ctx, machine.name)
     ctx.host_keys.forget_others(ctx.machines.ids())
-    ctx.report.info(f"removed {name}")
+    ctx.report.info(f"removed {machine.node}")
 
 
 def _take_out(ctx: Context, machine: LabMachine, step: str) -> None:
@@ -72,10 +71,10 @@ def _take_out(ctx: Context, machine: LabMachine, step: str) -> None:
         raise
     except LabError as error:
         if ctx.force:
-            ctx.report.warn(f"{machine.name} is removed all the same: {in_one_line(error)}")
+            ctx.report.warn(f"{machine.node} is removed all the same: {in_one_line(error)}")
         elif isinstance(error, ToolFailed):
             raise LabError(
-                f"{machine.name} cannot be taken out of the cluster: {in_one_line(error)}",
+                f"{machine.node} cannot be taken out of the cluster: {in_one_line(error)}",
                 hint="kubelab status; --force removes it all the same",
             ) from error
         else:
@@ -83,9 +82,10 @@ def _take_out(ctx: Context, machine: LabMachine, step: str) -> None:
 
 
 def _ask(ctx: Context, machine: LabMachine, step: str) -> None:
-    name, patience = machine.name, ctx.patience(ASK_SECONDS)
+    patience = ctx.patience(ASK_SECONDS)
     state = ctx.provider.states([machine.id]).get(machine.id, MISSING)
-    node = patience.insist(lambda _: node_of(ctx, name), f"the Node {name}")
+    node = patience.insist(lambda _: node_of(ctx, machine), f"the Node {machine.node}")
+    name = node["metadata"]["name"] if node is not None else machine.node
     if why := _why_undrained(node, state):
         ctx.report.info(f"{name} is not drained: {why}")
     elif node is not None:
@@ -108,9 +108,22 @@ def why_silent(ctx: Context) -> str:
     return "" if state == RUNNING else f"machine {first} is {state}"
 
 
-def node_of(ctx: Context, name: str) -> Object | None:
-    """Return the Node called `name`; raises ToolFailed."""
-    return next((node for node in ctx.kubectl.items("nodes") if node["metadata"]["name"] == name), None)
+def node_of(ctx: Context, machine: LabMachine) -> Object | None:
+    """Return the Node that runs on a machine, else the one that it was made for; raises ToolFailed.
+
+    Raises LabError where that runs on a machine that stays, which would lose its pods and its Node.
+    """
+    nodes = ctx.kubectl.items("nodes")
+    staying = {found.lower(): name for name, found in ctx.machines.ids().items() if found != machine.id}
+    its_own = next((node for node in nodes if system_id(node) == machine.id.lower() != ""), None)
+    node = its_own or next((node for node in nodes if node["metadata"]["name"] == machine.node), None)
+    if node is not None and system_id(node) in staying:
+        raise LabError(
+            f"the Node {machine.node} is not that of {machine.name}: it runs on the machine of"
+            f" {staying[system_id(node)]}",
+            hint="kubelab kubectl get nodes -o wide",
+        )
+    return node
 
 
 def _why_undrained(node: Object | None, state: str) -> str:
@@ -124,7 +137,7 @@ def _why_undrained(node: Object | None, state: str) -> str:
 
 def _forgotten(ctx: Context) -> list[str]:
     """Return the workers that are gone, machine and all, of which Vagrant keeps something still."""
-    workers, wanted = worker_names(ctx.config.name), {node.name for node in ctx.inventory.nodes}
+    workers, wanted = worker_names(ctx.config.name), {node.machine for node in ctx.inventory.nodes}
     kept = [
         name for name in ctx.workspace.machine_folders() if workers.fullmatch(name) and name not in wanted
     ]
@@ -132,12 +145,13 @@ def _forgotten(ctx: Context) -> list[str]:
     return [name for name in kept if name not in there]
 
 
-def tell_snapshots(ctx: Context, gone: list[str]) -> None:
+def tell_snapshots(ctx: Context, gone: list[LabMachine]) -> None:
     """Tell which snapshots have a machine that is gone; `ready` is saved anew."""
     known, _ = manifests_of(ctx).all()
-    older = [name for name, found in known.items() if name != READY and set(gone) & set(found.ids)]
+    machines, names = {machine.name for machine in gone}, ", ".join(machine.node for machine in gone)
+    older = [name for name, found in known.items() if name != READY and machines & set(found.ids)]
     if older:
         ctx.report.warn(
-            f"saved with {', '.join(gone)}, and cannot be restored any more: {', '.join(older)};"
+            f"saved with {names}, and cannot be restored any more: {', '.join(older)};"
             " kubelab snapshot delete removes them"
         )

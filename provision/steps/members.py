@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from provision.cluster.draining import is_marked, uncordon
-from provision.config.inventory import worker_names
+from provision.cluster.health import machine_of
+from provision.config.names import worker_names
 from provision.lab.context import Context
 from provision.lab.leaving import leaving
 from provision.steps.leave import ASK_SECONDS
@@ -41,7 +42,11 @@ def _wrong(ctx: Context) -> tuple[list[str], list[str]]:
     """Return the Nodes of workers that are gone, and those that were to leave and stay."""
     workers, wanted = worker_names(ctx.config.name), {node.name for node in ctx.inventory.nodes}
     nodes = {node["metadata"]["name"]: node for node in ctx.kubectl.items("nodes")}
-    others = [name for name in nodes if workers.fullmatch(name) and name not in wanted]
+    others = {
+        name: machine
+        for name, node in nodes.items()
+        if name not in wanted and workers.fullmatch(machine := machine_of(node))
+    }
     there = {machine.name for machine in leaving(ctx)} if others else set()
     staying = [name for name, node in nodes.items() if name in wanted and is_marked(node)]
-    return [name for name in others if name not in there], staying
+    return [name for name, machine in others.items() if machine not in there], staying

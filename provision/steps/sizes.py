@@ -121,7 +121,7 @@ def _wait_until_back(ctx: Context, node: Node, boot: str) -> None:
         deadline=ctx.scaled(BACK_SECONDS),
         clock=ctx.clock,
         errors=ToolFailed,
-        hint=f"kubelab status; the machine's console: virsh console {node.name}",
+        hint=f"kubelab status; the machine's console: virsh console {node.machine}",
     )
 
 

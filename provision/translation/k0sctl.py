@@ -14,6 +14,7 @@ KUBEADM = "kubelab makes clusters by kubeadm, and has no key for it"
 ADVICE = {
     "spec.hosts[].ssh": "kubelab makes machines of its own, and uses none that are there",
     "spec.hosts[].openSSH": "kubelab makes machines of its own, and uses none that are there",
+    "spec.hosts[].hostname": "give a node its name by `nodes: {lab-w1: {name: NAME}}` in lab.yaml",
     "spec.hosts[].hooks": "run commands after `kubelab up`: kubelab ssh NODE COMMAND",
     "spec.hosts[].files": "copy files by `kubelab cp`",
     "spec.hosts[].installFlags": "for the kubelet: KUBELET_EXTRA_ARGS in /etc/default/kubelet on the nodes",

@@ -27,6 +27,8 @@ HERE = Path(__file__).parent
 FOLDER = HERE.parent.parent / "build" / "e2e-life"
 LAB = "kubelab-life"
 CP1, W1 = f"{LAB}-cp1", f"{LAB}-w1"
+# What a third worker is called.
+OWN = "w3-k8s"
 HOST = "192.168.181.1"
 API = "192.168.181.11"
 BUSYBOX = "docker.io/library/busybox:1.37"
@@ -43,6 +45,7 @@ REFUSED = {
     "controlPlanes.disk": "controlPlanes: {disk: 13GiB}",
     "controlPlanes.disks": "controlPlanes: {disks: [1GiB]}",
     "workers.disks": "workers: {disks: [2GiB]}",
+    "nodes.NODE.name": "nodes: {kubelab-life-w1: {name: w1-k8s}}",
     "nodes.NODE.disks": "nodes: {kubelab-life-w1: {disks: []}}",
     "workers.disk": "workers: {disk: 13GiB}",
     "nodes.NODE.disk": "nodes: {kubelab-life-w1: {disk: 13GiB}}",
@@ -189,7 +192,9 @@ def test_labels_and_taints_follow_the_file(lab: Cluster) -> None:
 
 def test_workers_come_and_go(lab: Cluster) -> None:
     for count in (3, 1, 2):
-        with edited(lab, f"workers: {{count: {count}}}"):
+        # The one that comes has a name of its own, and lab.yaml does not know it any more when it goes.
+        nodes = f"{{{LAB}-w3: {{name: {OWN}}}}}" if count == 3 else "{}"
+        with edited(lab, f"{{workers: {{count: {count}}}, nodes: {nodes}}}"):
             if count == 1:
                 code, _ = lab.ended("up", "--json")
                 assert code == 2
@@ -199,6 +204,10 @@ def test_workers_come_and_go(lab: Cluster) -> None:
             left = Virsh()("vol-list", "default")
             assert (f"{LAB}-w3" in left, f"{LAB}-w2" in left) == (count == 3, count > 1)
             assert (f"kubelab-{LAB}-w3-1.qcow2" in left) == (count == 3)
+            assert (OWN in kubectl(lab, "get", "nodes")) == (count == 3)
+            if count == 3:
+                assert {lab.kubelab("ssh", name, "hostname").strip() for name in (OWN, f"{LAB}-w3")} == {OWN}
+                assert OWN in lab.kubelab("ssh", CP1, "cat /etc/hosts")
             assert lab.ended("verify", "--quick")[0] == 0
 
 

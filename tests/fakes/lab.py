@@ -73,7 +73,7 @@ def make_lab(
     report, provider, backend = RecordingReporter(), FakeProvider(), FakeBackend()
     provider.folder = root
     names = [node.name for node in inventory.nodes]
-    machines = FakeMachines(names)
+    machines = FakeMachines(names, own={node.name: node.machine for node in inventory.nodes})
     kubectl = StubKubectl(bundle.root)
     runners = {name: FakeRunner(name) for name in names}
     kept: dict[str, Runner] = dict(runners)

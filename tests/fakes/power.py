@@ -14,9 +14,9 @@ from tests.fakes.providers.ids import id_of
 from tests.fakes.snapshots import running_lab
 
 
-def stoppable_lab(root: Path) -> Lab:
+def stoppable_lab(root: Path, **keys: Any) -> Lab:
     """Return a healthy lab of three nodes; `lab.provider.machines` has the state of each machine's id."""
-    lab = running_lab(root)
+    lab = running_lab(root, **keys)
     known = lab.provider.machines
     known |= dict.fromkeys(lab.machines.known.values(), RUNNING)
     lab.provider.network = True

@@ -74,13 +74,13 @@ def manifest(name: str, parent: str | None = None, **changes: Any) -> Manifest:
     return Manifest(**fields | changes)
 
 
-def running_lab(root: Path) -> Lab:
-    """Return a healthy lab of three nodes whose machines run."""
-    lab = make_lab(root)
+def running_lab(root: Path, **keys: Any) -> Lab:
+    """Return a healthy lab of three nodes whose machines run; `keys` are those of lab.yaml."""
+    lab = make_lab(root, **keys)
     for node in lab.ctx.inventory.nodes:
         lab.machines.make(node.name)
-        lab.backend.vms[id_of(node.name)] = FakeVm()
-        answer = prepared(id_of(node.name).upper())
+        lab.backend.vms[id_of(node.machine)] = FakeVm()
+        answer = prepared(id_of(node.machine).upper())
         lab.runners[node.name].script += [("product_uuid", answer), (SHOW, NodeClock().answer)]
     healthy(lab)
     return lab

@@ -12,6 +12,7 @@ from provision.box.reference import BoxReference
 from provision.config.inventory import inventory_of
 from provision.config.schema import parse_config
 from provision.host.facts import Acceleration
+from provision.providers.libvirt.made import HOSTNAME
 from provision.providers.vagrantfile import vagrantfile
 from tests.golden import golden
 
@@ -32,7 +33,7 @@ def test_the_vagrantfile(provider: str, acceleration: Acceleration, name: str) -
 
 
 @pytest.mark.skipif(shutil.which("ruby") is None, reason="ruby is not installed")
-@pytest.mark.parametrize("name", [name for *_, name in CASES])
+@pytest.mark.parametrize("name", [*(name for *_, name in CASES), "libvirt-names"])
 def test_ruby_reads_it(name: str) -> None:
     file = golden.FOLDER / f"vagrantfile-{name}.rb"
     checked = subprocess.run(["ruby", "-wc", file], capture_output=True, text=True, check=False)
@@ -59,6 +60,44 @@ def test_further_disks_have_names_and_serial_numbers_of_their_own() -> None:
         ],
         "",
     )
+
+
+def test_a_machine_keeps_its_name_and_its_node_gets_the_one_of_its_own() -> None:
+    names = {"lab-cp1": {"name": "m-k8s"}, "lab-w1": {"name": "w1-k8s"}}
+    golden.check("vagrantfile-libvirt-names.rb", rendered("libvirt", KVM, nodes=names))
+    plain, named = (rendered("libvirt", KVM, nodes=nodes).splitlines() for nodes in ({}, names))
+    changed = {one.strip(): other.strip() for one, other in zip(plain, named, strict=True) if one != other}
+    # Also what the lab's network calls them; all else is as without.
+    assert len(changed) == 4
+    for own, machine in (("m-k8s", "lab-cp1"), ("w1-k8s", "lab-w1")):
+        (node,) = [line for line in changed.values() if line.startswith("{") and own in line]
+        assert node.startswith(f"{{ name: '{machine}', hostname: '{own}', ip: ")
+
+
+@pytest.mark.skipif(shutil.which("ruby") is None, reason="ruby is not installed")
+def test_the_guest_is_told_the_name_of_its_node() -> None:
+    text = rendered("libvirt", KVM, nodes={"lab-w1": {"name": "w1-k8s"}})
+    (block,) = re.findall(r"^ *hostname = .*?^ *\}$", text, re.M | re.S)
+    (nodes,) = re.findall(r"^NODES = .*?freeze$", text, re.M | re.S)
+    script = f"""
+    require "base64"
+    PUBLIC_KEY = "key"
+    {nodes}
+    Machine = Struct.new(:sysinfo)
+    NODES.each do |node|
+      libvirt = Machine.new
+      {block}
+      hostname, files = libvirt.sysinfo[:"oem strings"]
+      puts [node[:name], hostname, Base64.decode64(files.split("=", 2).last).lines.first.strip].join(" ")
+    end
+    """
+    said = subprocess.run(["ruby", "-we", script], capture_output=True, text=True, check=True)
+    assert said.stderr == ""
+    hosts = {"lab-cp1": "lab-cp1", "lab-w1": "w1-k8s", "lab-w2": "lab-w2"}
+    assert said.stdout.splitlines() == [
+        f"{machine} {HOSTNAME}{name} f+ /etc/hostname 0644 root root - {name}"
+        for machine, name in hosts.items()
+    ]
 
 
 @pytest.mark.parametrize(

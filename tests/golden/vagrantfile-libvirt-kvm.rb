@@ -86,15 +86,16 @@ Vagrant.configure("2") do |config|
         libvirt.management_network_address = '192.168.60.0/24'
         libvirt.management_network_keep = true
         libvirt.management_network_mac = node[:mac]
+        hostname = node.fetch(:hostname, node[:name])
         # The guest's systemd reads these at boot: its name, and the one key that may log in.
         files = <<~FILES
-          f+ /etc/hostname 0644 root root - #{node[:name]}
+          f+ /etc/hostname 0644 root root - #{hostname}
           d /home/vagrant/.ssh 0700 vagrant vagrant -
           f+ /home/vagrant/.ssh/authorized_keys 0600 vagrant vagrant - #{PUBLIC_KEY}
         FILES
         libvirt.sysinfo = {
           "oem strings": [
-            "io.systemd.credential:system.hostname=#{node[:name]}",
+            "io.systemd.credential:system.hostname=#{hostname}",
             "io.systemd.credential.binary:tmpfiles.extra=#{Base64.strict_encode64(files)}",
           ],
         }

@@ -46,7 +46,7 @@ Vagrant.configure("2") do |config|
 
   NODES.each do |node|
     config.vm.define node[:name] do |machine|
-      machine.vm.hostname = node[:name]
+      machine.vm.hostname = node.fetch(:hostname, node[:name])
       machine.vm.network "private_network", ip: node[:ip], netmask: '255.255.255.0', mac: node[:mac].delete(":")
       machine.vm.provider :virtualbox do |vb|
         vb.name = node[:name]

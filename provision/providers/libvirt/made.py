@@ -16,6 +16,8 @@ from provision.providers.libvirt.virsh import Virsh, attributes
 
 # What Vagrant's plugin calls the cards that it makes.
 OF_VAGRANT = "ua-net-"
+# What the Vagrantfile writes before a node's name in its machine's definition: systemd reads it at boot.
+HOSTNAME = "io.systemd.credential:system.hostname="
 KIB_A_MIB, BYTES_A_GIB = 1024, 2**30
 
 
@@ -27,15 +29,24 @@ def ask(virsh: Virsh, lab: str, ids: Mapping[str, str]) -> Made:
     roots = {name: root for name, root in zip(ids, found, strict=False) if root is not None}
     disks, further = dict(zip(ids, found[len(ids) :], strict=True)), _further_disks(virsh, roots)
     machines = {name: _size(name, root, disks[name], further[name]) for name, root in roots.items()}
+    hostnames = {name: hostname for name, root in roots.items() if (hostname := hostname_of(root))}
     if network is None or not is_own(network, lab):
-        return Made(machines)
-    addresses = {host.get("name", ""): host.get("ip", "") for host in network.findall("ip/dhcp/host")}
-    return Made(machines, _range(network), _number(network.find("mtu"), "size"), addresses)
+        return Made(machines, hostnames=hostnames)
+    given = {host.get("name", ""): host.get("ip", "") for host in network.findall("ip/dhcp/host")}
+    # It gives addresses to hostnames.
+    addresses = {name: given[host] for name in roots if (host := hostnames.get(name, name)) in given}
+    return Made(machines, _range(network), _number(network.find("mtu"), "size"), addresses, hostnames)
 
 
 def is_own(network: ET.Element, lab: str) -> bool:
     """Return whether a network is the one that kubelab makes for `lab`: nobody else calls its bridge so."""
     return attributes(network, "bridge", ["name"]) == {(bridge_name(lab),)}
+
+
+def hostname_of(root: ET.Element) -> str | None:
+    """Return the name that a machine was made with for its node; None where its definition has none."""
+    texts = (entry.text or "" for entry in root.findall("sysinfo/oemStrings/entry"))
+    return next((text.removeprefix(HOSTNAME) for text in texts if text.startswith(HOSTNAME)), None)
 
 
 def _further_disks(virsh: Virsh, roots: Mapping[str, ET.Element]) -> dict[str, tuple[int, ...] | None]:

@@ -10,17 +10,13 @@ from pathlib import Path
 from threading import Event
 
 from provision.box.reference import BoxReference
-from provision.config.inventory import (
-    Inventory,
-    lab_of_machine,
-    machine_names,
-    network_name,
-)
+from provision.config.inventory import Inventory, network_name
+from provision.config.names import lab_of_machine, machine_names
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigDrift, ConfigError, LabError
 from provision.host.facts import HostFacts
 from provision.providers.base import SAVED, LabMachine, Made
-from provision.providers.libvirt.made import ask, is_own
+from provision.providers.libvirt.made import ask, hostname_of, is_own
 from provision.providers.libvirt.resize import resized
 from provision.providers.libvirt.storage import Storage, disk_files, machine_of
 from provision.providers.libvirt.virsh import Virsh, attributes
@@ -152,7 +148,7 @@ class Libvirt:
     def taken(self, config: ClusterConfig, inventory: Inventory, known: Mapping[str, str]) -> list[str]:
         """Return the names that domains of other networks have, but for those that Vagrant began to make."""
         (names,) = self.virsh.lists("list --all --name")
-        found = [node.name for node in inventory.nodes if node.name in names]
+        found = [node.machine for node in inventory.nodes if node.machine in names]
         ours = {name for name, _ in self._domains(config)} if found else set()
         foreign = self.virsh.definitions([name for name in found if name not in ours])
         return [name for name, root in foreign.items() if root.findtext("uuid") not in known.values()]
@@ -207,7 +203,7 @@ class Libvirt:
 def _machine(root: ET.Element) -> LabMachine:
     said = root.findtext("description") or ""
     source = Path(said.removeprefix(_SOURCE)) if said.startswith(_SOURCE) else None
-    return LabMachine(root.findtext("name", ""), root.findtext("uuid", ""), source)
+    return LabMachine(root.findtext("name", ""), root.findtext("uuid", ""), source, hostname_of(root))
 
 
 def _is_on(root: ET.Element, network: str) -> bool:

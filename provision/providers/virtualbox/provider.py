@@ -14,7 +14,8 @@ from pathlib import Path
 from threading import Event
 
 from provision.box.reference import BoxReference
-from provision.config.inventory import Inventory, lab_of_machine, network_name
+from provision.config.inventory import Inventory, network_name
+from provision.config.names import lab_of_machine
 from provision.config.schema import ClusterConfig
 from provision.config.values import SMALLEST_DISK
 from provision.engine.waiting import Clock, RealClock, poll_until
@@ -161,7 +162,7 @@ class VirtualBox:
         machines = self.vbox.machines()
         foreign = {name for machine, name in machines.items() if machine not in known.values()}
         foreign -= {machine.name for machine in self.lab_machines(config)}
-        return [node.name for node in inventory.nodes if node.name in foreign]
+        return [node.machine for node in inventory.nodes if node.machine in foreign]
 
     def remove(self, machines: Sequence[LabMachine]) -> None:
         """Power machines off and remove them with their disks; raises WaitTimeout."""

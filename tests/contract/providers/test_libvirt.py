@@ -652,3 +652,25 @@ def test_machines_of_any_name_beside_the_lab_are_no_trouble(host: Host) -> None:
         "===c",
         "lab-w1",
     ]
+
+
+def test_a_machine_says_which_name_its_node_was_made_with(host: Host) -> None:
+    make_network(make_config(workers={"count": 1}, nodes={"lab-w1": {"name": "w1-k8s"}}))
+    host.machine("lab-cp1", hostname="lab-cp1")
+    host.machine("lab-w1", hostname="w1-k8s")
+    host.machine("lab-w2")
+    made = PROVIDER.made(CONFIG, {name: f"id-of-{name}" for name in ("lab-cp1", "lab-w1", "lab-w2")})
+    assert made.hostnames == {"lab-cp1": "lab-cp1", "lab-w1": "w1-k8s"}
+    assert made.addresses == {"lab-cp1": "192.168.60.11", "lab-w1": "192.168.60.21"}
+    assert [(each.name, each.node) for each in PROVIDER.lab_machines(CONFIG)] == [
+        ("lab-cp1", "lab-cp1"),
+        ("lab-w1", "w1-k8s"),
+        ("lab-w2", "lab-w2"),
+    ]
+
+
+def test_the_machines_names_are_asked_for_whatever_their_nodes_are_called(host: Host) -> None:
+    host.domain("lab-w1", network="default")
+    host.domain("w1-k8s", network="default")
+    named = make_config(workers={"count": 1}, nodes={"lab-w1": {"name": "w1-k8s"}})
+    assert PROVIDER.taken(named, inventory_of(named), {}) == ["lab-w1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import shutil
@@ -282,3 +283,17 @@ def soon(condition: Callable[[], bool]) -> bool:
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
     return condition()
+
+
+def test_vagrant_knows_machines_by_their_own_names_and_kubelab_nodes_by_theirs(
+    machines: VagrantMachines, stub: Stub
+) -> None:
+    named = dataclasses.replace(
+        machines, inventory=inventory_of(make_config(nodes={"lab-w1": {"name": "w1-k8s"}}))
+    )
+    made(named, "lab-w1", id_of("lab-w1"))
+    made(named, "lab-w9", id_of("lab-w9"))
+    assert named.ids() == {"w1-k8s": id_of("lab-w1")}
+    assert named.known_ids() == {"lab-w1": id_of("lab-w1"), "lab-w9": id_of("lab-w9")}
+    named.destroy("lab-w1")
+    assert calls(named) == ["destroy --force --no-parallel lab-w1"]

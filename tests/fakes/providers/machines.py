@@ -12,10 +12,20 @@ from tests.fakes.providers.ids import id_of
 
 
 class FakeMachines:
-    """Machines in memory: `up` makes and starts all of `names`; `calls` lists what was done."""
+    """Machines in memory: `up` makes and starts all of `names`; `calls` lists what was done.
 
-    def __init__(self, names: Iterable[str] = (), *, running: Iterable[str] = ()) -> None:
+    `own` is node name -> machine name of the nodes that are not called as their machines.
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str] = (),
+        *,
+        running: Iterable[str] = (),
+        own: Mapping[str, str] | None = None,
+    ) -> None:
         self.names = list(names)
+        self.own = dict(own or {})
         self.known: dict[str, str] = {}
         self.state: dict[str, str] = {}
         self.boxes: set[str] = set()
@@ -25,15 +35,15 @@ class FakeMachines:
             self.make(name)
 
     def make(self, name: str, state: str = RUNNING) -> None:
-        """Make the machine `name` with an id of its own."""
-        self.known[name] = id_of(name)
+        """Make the machine of the node `name` with an id of its own."""
+        self.known[name] = id_of(self.own.get(name, name))
         self.state[name] = state
 
     def ids(self) -> Mapping[str, str]:
         return dict(self.known)
 
     def known_ids(self) -> Mapping[str, str]:
-        return self.ids()
+        return {self.own.get(name, name): machine for name, machine in self.known.items()}
 
     def states(self) -> Mapping[str, str]:
         return dict(self.state)
@@ -52,7 +62,8 @@ class FakeMachines:
 
     def destroy(self, *names: str) -> None:
         self._called(" ".join(["destroy", *names]))
-        for name in names or list(self.known):
+        by_machine = {machine: name for name, machine in self.own.items()}
+        for name in [by_machine.get(name, name) for name in names] or list(self.known):
             self.known.pop(name, None)
             self.state.pop(name, None)
 

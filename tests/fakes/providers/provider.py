@@ -21,7 +21,8 @@ class FakeProvider:
     """A hypervisor in memory: `calls` lists what changed it.
 
     `stray` are the names of machines made from the lab in `folder`, `others` name -> Vagrantfile of others.
-    `deaf` are the ids of machines that do not heed their power button.
+    `deaf` are the ids of machines that do not heed their power button. `hostnames` is machine name -> that of
+    its node, where machines are told to say it.
     """
 
     name = "libvirt"
@@ -41,6 +42,7 @@ class FakeProvider:
         self.drift: LabError | None = None
         self.network = False
         self.sizes: dict[str, Size] = {}
+        self.hostnames: dict[str, str] = {}
         self.nodes: IPv4Network | None = None
         self.mtu: int | None = None
         self.boxes: set[str] = set()
@@ -92,14 +94,18 @@ class FakeProvider:
         self.network = True
 
     def lab_machines(self, config: object, ids: Collection[str] = ()) -> list[LabMachine]:
-        own = [LabMachine(name, f"stray-{name}", self.folder / "Vagrantfile") for name in self.stray]
+        own = [
+            LabMachine(name, f"stray-{name}", self.folder / "Vagrantfile", self.hostnames.get(name))
+            for name in self.stray
+        ]
         return own + [
             LabMachine(name, f"other-{name}", Path(file) if file else None)
             for name, file in self.others.items()
         ]
 
     def made(self, config: ClusterConfig, ids: Mapping[str, str]) -> Made:
-        return Made({name: self.sizes.get(name, Size()) for name in ids}, self.nodes, self.mtu)
+        sizes = {name: self.sizes.get(name, Size()) for name in ids}
+        return Made(sizes, self.nodes, self.mtu, hostnames=self.hostnames)
 
     def machines_of_labs(self) -> list[LabMachine]:
         return self.lab_machines(None)

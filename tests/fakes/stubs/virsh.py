@@ -4,8 +4,8 @@ State: networks name -> {xml, active}; domains name -> {uuid, state, network, di
 further (serial -> file of a qcow2 disk), loader, folder, saved (the state it was saved in), heeds (how
 often its power button has to be pressed), snapshots (name -> state it was saved in), current, busy (calls
 it refuses), rss, emulator (the CPUs of QEMU's own threads), vcpu (its element), memory (in KiB), was
-(snapshot -> memory and vcpu it was saved with)}; volumes name -> {size, backing, pool, gib (what it can
-hold)}; `fail` command -> message; `calls` is what was asked, `unknown` what it could not understand.
+(snapshot -> memory and vcpu it was saved with), hostname}; volumes name -> {size, backing, pool, gib (what
+it can hold)}; `fail` command -> message; `calls` is what was asked, `unknown` what it could not understand.
 Without a command it takes one a line from standard input, as virsh does.
 """
 
@@ -165,6 +165,9 @@ class Virsh:
         head = f"<name>{name}</name><uuid>{domain['uuid']}</uuid>{loader}"
         vcpu, kib = domain.get("vcpu", ""), domain.get("memory", 0)
         size = f"<memory unit='KiB'>{kib}</memory>{vcpu}" if kib else ""
+        strings = f"<entry>io.systemd.credential:system.hostname={domain.get('hostname', name)}</entry>"
+        system = f"<sysinfo type='smbios'><oemStrings>{strings}</oemStrings></sysinfo>"
+        head += system if "hostname" in domain else ""
         print(f"<domain>{head}{size}<devices>{devices}</devices></domain>")
 
     def dommemstat(self, name: str) -> None:

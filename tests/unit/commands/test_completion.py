@@ -64,3 +64,9 @@ def test_without_a_lab_that_can_be_read_nothing_is_offered(text: str | None) -> 
     Path("lab.yaml").unlink() if text is None else Path("lab.yaml").write_text(text)
     assert offered("ssh", "") == []
     assert offered("snapshot", "restore", "") == []
+
+
+def test_nodes_are_offered_by_names_of_their_own() -> None:
+    Path("lab.yaml").write_text("name: lab\nworkers: {count: 1}\nnodes: {lab-w1: {name: w1-k8s}}\n")
+    assert offered("ssh", "") == ["lab-cp1", "w1-k8s"]
+    assert offered("cp", "w1") == ["w1-k8s:", "w1"]

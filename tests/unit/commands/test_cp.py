@@ -71,3 +71,10 @@ def test_without_machines_or_scp_it_says_what_to_do(given: Given, monkeypatch: p
     Path(".kubelab/lab/ssh_config").unlink()
     told = cp("a", "lab-w1:")
     assert (told.exit_code, "kubelab up" in told.stderr) == (1, True)
+
+
+def test_either_name_of_a_node_is_that_of_its_own_for_scp(given: Given) -> None:
+    Path("lab.yaml").write_text("name: lab\nworkers: {count: 1}\nnodes: {lab-w1: {name: w1-k8s}}\n")
+    for name in ("w1-k8s", "lab-w1"):
+        assert cp(f"{name}:/x:y", "lab-cp1:").exit_code == 0
+        assert given[-1][-2:] == ["w1-k8s:/x:y", "lab-cp1:"]

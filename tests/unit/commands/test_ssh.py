@@ -53,6 +53,14 @@ def test_all_that_follows_the_node_is_the_command(
     assert run(*arguments) == expected
 
 
+def test_a_node_with_a_name_of_its_own_is_reached_by_either(run: Run) -> None:
+    Path("lab.yaml").write_text("name: lab\nworkers: {count: 1}\nnodes: {lab-w1: {name: w1-k8s}}\n")
+    assert run("w1-k8s", "hostname") == run("lab-w1", "hostname") == ["w1-k8s", "--", "hostname"]
+    text = Path(".kubelab/lab/ssh_config").read_text()
+    assert "Host w1-k8s\n  HostName 192.168.60.21\n" in text
+    assert "lab-w1" not in text
+
+
 def test_a_configuration_that_came_with_the_folder_runs_nothing(run: Run) -> None:
     run("lab-cp1")
     text = Path(".kubelab/lab/ssh_config").read_text()

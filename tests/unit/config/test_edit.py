@@ -1,4 +1,4 @@
-"""One number of lab.yaml is changed, and nothing else; or nothing at all."""
+"""One number of lab.yaml is changed, and what a worker that goes has there; or nothing at all."""
 
 from __future__ import annotations
 
@@ -74,3 +74,58 @@ def test_what_lab_yaml_does_not_allow_is_refused_by_its_key(
 ) -> None:
     with pytest.raises(ConfigError, match=key):
         edited(tmp_path, text, count)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "name: lab\nworkers: {count: 2}\nnodes:\n  lab-w1: {name: w1-k8s} # one\n"
+            "  lab-w2: {name: w2-k8s} # two\n# the rest\ndns: [192.0.2.1]\n",
+            "name: lab\nworkers: {count: 1}\nnodes:\n  lab-w1: {name: w1-k8s} # one\n"
+            "# the rest\ndns: [192.0.2.1]\n",
+        ),
+        (
+            "name: lab\nnodes:\n  lab-w2:\n    name: w2-k8s\n    labels:\n      a: b\n\n  # mine\n"
+            "  lab-cp1:\n    name: m-k8s\nworkers:\n  count: 2\n",
+            "name: lab\nnodes:\n\n  # mine\n  lab-cp1:\n    name: m-k8s\nworkers:\n  count: 1\n",
+        ),
+        (
+            "name: lab\nworkers: {count: 2}\nnodes:\n  lab-w2:\n    taints:\n    - a:NoSchedule\n# end",
+            "name: lab\nworkers: {count: 1}\n# end",
+        ),
+        (
+            "name: lab\nworkers: {count: 2}\nnodes: {lab-w2: {name: w2-k8s}}",
+            "name: lab\nworkers: {count: 1}\n",
+        ),
+        (
+            "name: lab\nworkers: {count: 2}\nnodes: {lab-w1: {name: w1-k8s}, lab-w2: {name: w2-k8s}}\n",
+            "name: lab\nworkers: {count: 1}\nnodes: {lab-w1: {name: w1-k8s}}\n",
+        ),
+        (
+            "name: lab\nworkers: {count: 2}\nnodes: {lab-w2: {name: w2-k8s}, lab-w1: {name: w1-k8s}}\n",
+            "name: lab\nworkers: {count: 1}\nnodes: {lab-w1: {name: w1-k8s}}\n",
+        ),
+        (
+            "{name: lab, workers: {count: 2}, nodes: {lab-w2: {name: w2-k8s}}}",
+            "{name: lab, workers: {count: 1}}",
+        ),
+    ],
+)
+def test_what_a_worker_that_goes_has_of_its_own_goes_too(tmp_path: Path, text: str, expected: str) -> None:
+    assert edited(tmp_path, text, 1) == expected
+
+
+def test_what_cannot_be_taken_out_is_told(tmp_path: Path) -> None:
+    text = "<<: {nodes: {lab-w2: {name: n}}}\nname: lab\nworkers: {count: 2}\n"
+    with pytest.raises(ConfigError, match=r"nodes\.lab-w2: .*is not changed") as caught:
+        edited(tmp_path, text, 1)
+    assert "workers.count: 1" in caught.value.hint
+    assert (tmp_path / "lab.yaml").read_text() == text
+
+
+def test_what_another_value_refers_to_is_not_taken_out(tmp_path: Path) -> None:
+    text = "name: lab\nnodes: &n {lab-w2: {name: n}}\nx-n: *n\nworkers: {count: 2}\n"
+    with pytest.raises(ConfigError, match="undefined alias"):
+        edited(tmp_path, text, 1)
+    assert (tmp_path / "lab.yaml").read_text() == text

@@ -54,6 +54,31 @@ def test_a_node_may_have_an_address_of_its_own() -> None:
     assert [node.pod_cidr for node in lab.workers] == ["10.244.21.0/24", "10.244.22.0/24"]
 
 
+def test_a_node_may_have_a_name_of_its_own_and_its_machine_keeps_its_name() -> None:
+    own = inventory(nodes={"lab-cp1": {"name": "m-k8s"}, "lab-w1": {"name": "w1-k8s"}})
+    assert [node.name for node in own.nodes] == ["m-k8s", "w1-k8s", "lab-w2"]
+    assert [node.machine for node in own.nodes] == ["lab-cp1", "lab-w1", "lab-w2"]
+    # All that its machine has is as without one.
+    plain = inventory().nodes
+    assert [(node.ip, node.mac, node.pod_cidr) for node in own.nodes] == [
+        (node.ip, node.mac, node.pod_cidr) for node in plain
+    ]
+    assert inventory(nodes={"lab-w1": {"name": "lab-w1"}}).nodes == plain
+
+
+def test_a_node_is_found_by_either_name() -> None:
+    own = inventory(nodes={"lab-w1": {"name": "w1-k8s"}})
+    assert own.node("w1-k8s") is own.node("lab-w1") is own.workers[0]
+    assert (own.name_of("lab-w1"), own.name_of("lab-w2"), own.name_of("lab-w9")) == (
+        "w1-k8s",
+        "lab-w2",
+        "lab-w9",
+    )
+    with pytest.raises(ConfigError, match="did you mean `w1-k8s`") as caught:
+        own.node("w1-k8")
+    assert caught.value.hint == "the nodes are lab-cp1, w1-k8s, lab-w2"
+
+
 def test_a_pod_range_may_carry_into_the_next_byte() -> None:
     lab = inventory(network={"pods": "10.8.240.0/20", "services": "10.96.0.0/24"}, workers={"count": 0})
     assert lab.first.pod_cidr == "10.8.251.0/24"

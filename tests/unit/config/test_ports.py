@@ -3,9 +3,11 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from provision.config.inventory import inventory_of
 from provision.config.ports import MOST
 from provision.config.schema import ClusterConfig, parse_config
 from provision.errors import ConfigError
+from tests.fakes.config import make_config
 
 NODE = {"host": 8080, "node": "lab-w1", "port": 30080}
 SERVICE = {"host": 8443, "service": "default/web", "port": 443}
@@ -66,3 +68,10 @@ def test_it_is_a_list(text: str) -> None:
 def test_there_are_not_more_than_a_process_may_serve() -> None:
     with pytest.raises(ConfigError, match="65 are too many; allowed: up to 64"):
         parsed(*({**NODE, "host": 2000 + number} for number in range(MOST + 1)))
+
+
+def test_a_port_leads_to_a_node_by_either_of_its_names() -> None:
+    nodes = {"lab-w1": {"name": "w1-k8s"}}
+    for name in ("w1-k8s", "lab-w1"):
+        config = make_config(nodes=nodes, ports=[{"host": 8080, "node": name, "port": 30080}])
+        assert inventory_of(config).node(config.ports[0].node).machine == "lab-w1"

@@ -292,3 +292,17 @@ def test_kubeadm_finds_the_patches_of_lab_yaml_on_every_node() -> None:
     keys = {"kubeadm": {"patches": "patches"}}
     assert (init(**keys)["InitConfiguration"]["patches"], join(**keys)["patches"]) == (folder, folder)
     assert "patches" not in join()
+
+
+def test_a_node_registers_under_its_own_name_and_tells_its_machine() -> None:
+    nodes = {"lab-cp1": {"name": "m-k8s"}, "lab-w1": {"name": "w1-k8s"}}
+    for document, name, machine in (
+        (init(nodes=nodes)["InitConfiguration"], "m-k8s", "lab-cp1"),
+        (join(nodes=nodes), "w1-k8s", "lab-w1"),
+    ):
+        registration = document["nodeRegistration"]
+        assert registration["name"] == name
+        assert arguments(registration, "kubeletExtraArgs")["node-labels"] == f"kubelab/machine={machine}"
+    plain = join(nodes=nodes, worker=1)["nodeRegistration"]
+    assert plain["name"] == "lab-w2"
+    assert "node-labels" not in arguments(plain, "kubeletExtraArgs")

@@ -79,6 +79,7 @@ EDITS: dict[str, dict[str, Any]] = {
     "workers.taints": {"workers": {"taints": ["gpu:NoSchedule"]}},
     "controlPlanes.labels": {"controlPlanes": {"labels": {"disk": "ssd"}}},
     "controlPlanes.taints": {"controlPlanes": {"taints": []}},
+    "nodes.NODE.name": {"nodes": {"lab-w1": {"name": "w1-k8s"}}},
     "nodes.NODE.cpus": {"nodes": {"lab-w1": {"cpus": 1}}},
     "nodes.NODE.memory": {"nodes": {"lab-w1": {"memory": "4G"}}},
     "nodes.NODE.disk": {"nodes": {"lab-w1": {"disk": "20G"}}},
@@ -222,6 +223,51 @@ def test_an_address_is_compared_also_where_the_network_is_gone() -> None:
     # In another range all addresses differ, and one difference says it.
     found = compared(network={"nodes": "192.168.61.0/24"}, nodes={"lab-w1": {"address": "192.168.61.9"}})
     assert [each.key for each in found.differences] == ["network.nodes"]
+
+
+def test_a_name_is_that_which_the_machine_was_made_with_else_that_of_the_node_at_its_address() -> None:
+    own = {"lab-w1": {"name": "w1-k8s"}}
+    made = dataclasses.replace(LAB.made, hostnames={"lab-w1": "w1-k8s", "lab-w2": "lab-w2"})
+    named = {node.name: node_object(node) for node in inventory_of(make_config(nodes=own)).nodes}
+    for cluster in (dataclasses.replace(CLUSTER, nodes=named), None):
+        lab = dataclasses.replace(LAB, made=made, cluster=cluster, silent="" if cluster else "it is off")
+        assert compared(lab, nodes=own).differences == []
+        for nodes, file in (({}, "lab-w1"), ({"lab-w1": {"name": "other"}}, "other")):
+            assert told(compared(lab, nodes=nodes)) == [("nodes.lab-w1.name", "w1-k8s", file, True)]
+    silent = dataclasses.replace(LAB, cluster=dataclasses.replace(CLUSTER, nodes=named))
+    assert told(compared(silent)) == [("nodes.lab-w1.name", "w1-k8s", "lab-w1", True)]
+
+
+def test_an_own_name_that_nobody_can_tell_of_is_not_compared() -> None:
+    found = compared(OFF, nodes={"lab-w1": {"name": "w1-k8s"}})
+    assert found.differences == []
+    assert "nodes.lab-w1.name" in found.unknown
+    assert "nodes.lab-w2.name" not in found.unknown
+
+
+def test_a_worker_that_is_not_there_yet_may_have_any_name() -> None:
+    left = {name: size for name, size in MACHINES.items() if name != "lab-w2"}
+    lab = dataclasses.replace(LAB, made=dataclasses.replace(LAB.made, machines=left))
+    found = compared(lab, nodes={"lab-w2": {"name": "w2-k8s"}})
+    assert [each.key for each in found.differences] == ["workers.count"]
+
+
+def test_what_a_node_with_a_name_of_its_own_has_is_compared_by_its_machine() -> None:
+    own = {"name": "w1-k8s", "memory": "3GiB", "address": "192.168.60.101"}
+    made = dataclasses.replace(
+        LAB.made, hostnames={"lab-w1": "w1-k8s"}, addresses={"lab-w1": "192.168.60.21"}
+    )
+    found = compared(dataclasses.replace(LAB, made=made), nodes={"lab-w1": own})
+    assert [(each.key, each.lab, each.machines) for each in found.differences] == [
+        ("nodes.lab-w1.memory", "2GiB", ("w1-k8s",)),
+        ("nodes.lab-w1.address", "192.168.60.21", ()),
+    ]
+
+
+def test_workers_that_leave_are_told_by_the_names_of_their_nodes() -> None:
+    made = dataclasses.replace(LAB.made, hostnames={"lab-w2": "w2-k8s"})
+    (fewer,) = compared(dataclasses.replace(LAB, made=made), workers={"count": 1}).differences
+    assert fewer.text == "the lab has 2 (w2-k8s), lab.yaml says 1"
 
 
 def test_a_worker_that_is_not_there_yet_may_have_any_address() -> None:

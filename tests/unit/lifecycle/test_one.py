@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import ConfigError, LabError, StepFailed
+from provision.errors import ConfigDrift, ConfigError, LabError, StepFailed
 from provision.lab import start_record
 from provision.lab.start_record import UNKNOWN
 from provision.lifecycle.one import drain_node, restart_node, start_node, stop_node, uncordon_node
@@ -148,3 +148,26 @@ def test_a_drain_needs_the_machine_and_the_control_plane(lab: Lab, off: str) -> 
     with pytest.raises(LabError, match=f"the machine {off} is stopped"):
         drain_node(lab.ctx, "lab-w1")
     assert lab.kubectl.calls == []
+
+
+def test_either_name_of_a_node_means_its_machine_alone(tmp_path: Path) -> None:
+    lab = stoppable_lab(tmp_path, nodes={"lab-w1": {"name": "w1-k8s"}})
+    lab.kubectl.answer("drain *")
+    for name in ("w1-k8s", "lab-w1"):
+        drain_node(lab.ctx, name)
+        assert lab.kubectl.calls[-1].startswith("drain w1-k8s ")
+        assert result(lab)["node"] == "w1-k8s"
+    stop_node(lab.ctx, "lab-w1")
+    assert lab.provider.calls == [("shut_down", id_of("lab-w1"))]
+    assert lab.report.of("next_commands")[-1]["commands"] == ["kubelab node start w1-k8s"]
+    assert lab.machines.states() == {"lab-cp1": RUNNING, "w1-k8s": STOPPED, "lab-w2": RUNNING}
+
+
+def test_a_node_is_not_started_under_another_name_than_it_joined_by(tmp_path: Path) -> None:
+    lab = stoppable_lab(tmp_path, nodes={"lab-w1": {"name": "w1-k8s"}})
+    lab.provider.hostnames = {"lab-cp1": "lab-cp1", "lab-w1": "lab-w1"}
+    for deed in (start_node, restart_node):
+        with pytest.raises(ConfigDrift, match=r"nodes\.lab-w1\.name: the lab has lab-w1") as caught:
+            deed(lab.ctx, "w1-k8s")
+        assert caught.value.exit_code == 2
+    assert lab.provider.calls == []

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from provision.errors import Cancelled, LabError, StepFailed
-from provision.lifecycle.scale import remove
+from provision.config.edit import with_count, with_workers
+from provision.config.schema import load_config
+from provision.errors import Cancelled, ConfigError, LabError, StepFailed
+from provision.lifecycle.scale import refuse_to_remove, remove
 from tests.fakes.lab import Lab, make_lab
 
 FEWER = "name: lab\nworkers: {count: 1} # one\n"
@@ -60,3 +62,25 @@ def test_a_removal_that_did_not_end_leaves_the_file_alone(
         remove(lab.ctx, file, FEWER)
     assert caught.value.hint.startswith(hint)
     assert "count: 2" in file.read_text()
+
+
+def test_a_worker_with_a_name_of_its_own_goes_and_what_the_file_has_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text("name: lab\nworkers: {count: 2}\nnodes:\n  lab-w2: {name: w2-k8s}\n")
+    config = load_config(file)
+    for name in ("w2-k8s", "lab-w2"):
+        refuse_to_remove(config, name)
+    with pytest.raises(ConfigError, match="only the last one, w2-k8s, can go"):
+        refuse_to_remove(config, "lab-w1")
+    text, wanted = with_workers(file, 1)
+    lab = make_lab(tmp_path / "lab", workers={"count": 1})
+    lab.provider.stray, lab.provider.hostnames = ["lab-w2"], {"lab-w2": "w2-k8s"}
+    assert wanted == with_count(config, 1)
+    remove(lab.ctx, file, text)
+    assert lab.machines.calls == ["destroy lab-w2"]
+    assert file.read_text() == "name: lab\nworkers: {count: 1}\n"
+    told = [event["text"] for event in lab.report.of("info")]
+    assert told[-2:] == [
+        "removed w2-k8s",
+        f"{file} says workers.count: 1 now, and nodes.lab-w2 is no more in it",
+    ]

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from provision.errors import ConfigError, ConnectFailed, LabError, MachineBusy, StepFailed, ToolFailed
+from provision.errors import (
+    ConfigDrift,
+    ConfigError,
+    ConnectFailed,
+    LabError,
+    MachineBusy,
+    StepFailed,
+    ToolFailed,
+)
 from provision.lab import start_record
 from provision.lab.context import Context
 from provision.lab.start_record import UNKNOWN, StartRecord
@@ -367,3 +375,22 @@ def test_a_damaged_record_is_an_error_that_says_what_to_do(lab: Lab) -> None:
         start(lab.ctx, FILE)
     assert "remove that file" in caught.value.hint
     assert machines(lab) == {SAVED}
+
+
+def test_nodes_are_not_started_under_other_names_than_they_joined_by(lab: Lab) -> None:
+    lab.provider.hostnames = {"lab-cp1": "m-k8s"}
+    stop(lab.ctx)
+    before = list(lab.provider.calls)
+    with pytest.raises(ConfigDrift, match=r"nodes\.lab-cp1\.name: the lab has m-k8s, lab.yaml says lab-cp1"):
+        start(lab.ctx, FILE)
+    assert lab.provider.calls == before
+
+
+def test_a_lab_with_names_of_its_own_is_stopped_and_started(tmp_path: Path) -> None:
+    lab = stoppable_lab(tmp_path, nodes={"lab-cp1": {"name": "m-k8s"}})
+    lab.provider.hostnames = {"lab-cp1": "m-k8s", "lab-w1": "lab-w1"}
+    cluster(lab)
+    stop(lab.ctx)
+    assert machines(lab) == {STOPPED}
+    start(lab.ctx, FILE)
+    assert machines(lab) == {RUNNING}

@@ -508,3 +508,32 @@ def test_machines_are_restored_without_a_bundle_and_what_is_missing_is_said(lab:
     assert caught.value.hint == "kubelab up"
     assert {vm.state for vm in lab.backend.vms.values()} == {RUNNING}
     assert journal.read(ctx.workspace) is None
+
+
+def test_a_lab_with_names_of_its_own_is_saved_by_machine_and_restored(tmp_path: Path) -> None:
+    lab = running_lab(tmp_path, nodes={"lab-cp1": {"name": "m-k8s"}, "lab-w1": {"name": "w1-k8s"}})
+    manifest = actions.save(lab.ctx, "a")
+    assert manifest.ids == {machine: id_of(machine) for machine in ("lab-cp1", "lab-w1", "lab-w2")}
+    set_disks(lab, "later")
+    assert actions.restore(lab.ctx, "a") == manifest
+    assert disks(lab) == {"now"}
+    assert whole(lab) == {"a": manifest}
+    del lab.backend.vms[id_of("lab-w1")].held["a"]
+    with pytest.raises(SnapshotError, match=r"^w1-k8s has no snapshot `a`"):
+        actions.restore(lab.ctx, "a")
+    actions.delete(lab.ctx, "a")
+    assert whole(lab) == {}
+
+
+def test_a_snapshot_of_other_nodes_is_refused_by_their_names(tmp_path: Path) -> None:
+    lab = running_lab(tmp_path, nodes={"lab-w2": {"name": "w2-k8s"}})
+    saved = actions.save(lab.ctx, "a")
+    store = preconditions.manifests_of(lab.ctx)
+    store.write(saved.model_copy(update={"nodes": saved.nodes[:2]}))
+    with pytest.raises(SnapshotError, match="saved before w2-k8s came") as caught:
+        actions.restore(lab.ctx, "a")
+    assert "set workers.count to 1" in caught.value.hint
+    other = saved.nodes[2].model_copy(update={"id": id_of("another")})
+    store.write(saved.model_copy(update={"nodes": (*saved.nodes[:2], other)}))
+    with pytest.raises(SnapshotError, match="no longer exist: w2-k8s was recreated"):
+        actions.restore(lab.ctx, "a")

@@ -152,3 +152,18 @@ def test_a_snapshot_that_the_user_made_with_other_tools_is_not_ours(lab: Lab) ->
     lab.backend.vms[id_of("lab-w1")].held["My Snap"] = ("now", True)
     show_all(lab.ctx)
     assert lab.report.of("warn") == []
+
+
+def test_nodes_are_told_by_names_of_their_own(tmp_path: Path) -> None:
+    lab = running_lab(tmp_path, nodes={"lab-w1": {"name": "w1-k8s"}})
+    actions.save(lab.ctx, "a")
+    assert rows(lab)[0][4] == "healthy"
+    show_one(lab.ctx, "a")
+    assert [row[0] for row in lab.report.of("table")[-1]["rows"]][-4:] == [
+        "lab-cp1",
+        "w1-k8s",
+        "lab-w2",
+        "can be restored",
+    ]
+    del lab.backend.vms[id_of("lab-w1")].held["a"]
+    assert rows(lab)[0][4] == "missing on w1-k8s"

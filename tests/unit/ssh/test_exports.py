@@ -31,6 +31,13 @@ def config_of(lab: Lab) -> str:
     return ssh_config(lab.ctx.workspace, lab.ctx.inventory)
 
 
+def test_other_tools_know_nodes_by_names_of_their_own() -> None:
+    own = {"workers": {"count": 1}, "nodes": {"lab-w1": {"name": "w1-k8s"}}}
+    groups = exported(Path("/lab"), **own)["children"]
+    assert groups["workers"]["hosts"] == {"w1-k8s": {"ansible_host": "192.168.60.21"}}
+    assert hosts_for_testinfra(inventory_of(make_config(**own))) == ["ssh://lab-cp1", "ssh://w1-k8s"]
+
+
 def test_ansible_gets_the_nodes_by_role_each_with_its_address() -> None:
     groups = exported(Path("/lab"), workers={"count": 2})["children"]
     assert groups["control_plane"]["hosts"] == {"lab-cp1": {"ansible_host": "192.168.60.11"}}

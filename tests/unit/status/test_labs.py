@@ -88,3 +88,10 @@ def test_a_hypervisor_that_does_not_answer_is_told(host: Host, tmp_path: Path) -
     assert told.exit_code == 1
     assert "libvirt does not say which labs it has: error: no connection" in told.stderr
     assert "you have no labs" not in told.stdout
+
+
+def test_nodes_with_names_of_their_own_are_listed_by_them(host: Host, tmp_path: Path) -> None:
+    make(host, "blue", "cp1", tmp_path, hostname="m-k8s")
+    make(host, "blue", "w1", tmp_path, hostname="blue-w1")
+    (lab,) = known()["labs"]
+    assert (lab["name"], [node["name"] for node in lab["nodes"]]) == ("blue", ["m-k8s", "blue-w1"])

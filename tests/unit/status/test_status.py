@@ -50,7 +50,7 @@ def healthy(made: Lab) -> Lab:
     made.ctx.workspace.kubeconfig.write_text("a kubeconfig\n")
     for node in made.ctx.inventory.nodes:
         made.machines.make(node.name)
-        made.backend.vms[id_of(node.name)] = FakeVm()
+        made.backend.vms[id_of(node.machine)] = FakeVm()
     answer(made, whole(made))
     made.kubectl.answer(READYZ, "[+]etcd ok\nreadyz check passed\n")
     certificates(made, {f"{PKI}/ca.crt": 3000, f"{PKI}/apiserver.crt": 300})
@@ -64,7 +64,8 @@ def answer(lab: Lab, items: list[dict[str, Any]]) -> None:
 def whole(lab: Lab, *more: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what a healthy cluster holds, and `more`."""
     nodes = [ready(node) for node in lab.ctx.inventory.nodes]
-    return [*nodes, *(component(name) for name in COMPONENTS), *more]
+    first = lab.ctx.inventory.first.name
+    return [*nodes, *(component(name, first) for name in COMPONENTS), *more]
 
 
 def ready(node: Node, state: str = "True", name: str = "") -> dict[str, Any]:
@@ -82,8 +83,8 @@ def pod(name: str, namespace: str = "default", **status: Any) -> dict[str, Any]:
     return {"kind": "Pod", "metadata": metadata, "spec": spec, "status": fine | status}
 
 
-def component(name: str, **status: Any) -> dict[str, Any]:
-    made = pod(f"{name}-lab-cp1", "kube-system", **status)
+def component(name: str, node: str = "lab-cp1", **status: Any) -> dict[str, Any]:
+    made = pod(f"{name}-{node}", "kube-system", **status)
     made["metadata"]["labels"] = {"component": name, "tier": "control-plane"}
     return made
 
@@ -100,7 +101,7 @@ def certificates(lab: Lab, days: dict[str, float]) -> None:
         pem = certificate(left - FROM_NOW)
         content = f"data {base64.b64encode(pem.encode()).decode()}\n" if path.endswith(".conf") else pem
         text += f"-- {path}\n{content}"
-    lab.runners["lab-cp1"].script[:] = [("BEGIN CERTIFICATE", Result(text, "", 0))]
+    lab.runners[lab.ctx.inventory.first.name].script[:] = [("BEGIN CERTIFICATE", Result(text, "", 0))]
 
 
 def told(lab: Lab) -> dict[str, Any]:
@@ -508,3 +509,14 @@ def test_an_error_that_stays_is_no_change(lab: Lab) -> None:
 
 def test_on_a_terminal_a_watched_lab_is_drawn_anew_every_time(lab: Lab) -> None:
     assert watched(lab, 4, redraw=True) == 4
+
+
+def test_nodes_are_shown_by_names_of_their_own(tmp_path: Path) -> None:
+    named = {"lab-cp1": {"name": "m-k8s"}, "lab-w1": {"name": "w1-k8s"}}
+    lab = make_lab(tmp_path, workers={"count": 1}, nodes=named)
+    healthy(lab)
+    found = gather(lab.ctx)
+    assert found.healthy
+    assert found.states == {"m-k8s": "running", "w1-k8s": "running"}
+    lab.machines.state["w1-k8s"] = "stopped"
+    assert "machine w1-k8s is stopped" in gather(lab.ctx).problems

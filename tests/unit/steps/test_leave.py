@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from provision.cluster.draining import MARK
+from provision.config.names import MACHINE_LABEL
 from provision.engine.steps import plan_steps
 from provision.errors import ConfigError, LabError, StepFailed, VagrantError
 from provision.providers.base import RUNNING, STOPPED
@@ -55,12 +56,28 @@ def also(lab: Lab, name: str, state: str = RUNNING) -> None:
     lab.provider.machines[f"stray-{name}"] = state
 
 
-def node(name: str, *, ready: bool = True, cordoned: bool = False, marked: bool = False) -> dict[str, Any]:
+def node(
+    name: str,
+    *,
+    ready: bool = True,
+    cordoned: bool = False,
+    marked: bool = False,
+    machine: str = "",
+    ident: str = "",
+) -> dict[str, Any]:
+    """Return a Node; `machine` is its label if it has a name of its own, `ident` what its firmware shows."""
     return {
         "kind": "Node",
-        "metadata": {"name": name, "annotations": {MARK: "true"} if marked else {}},
+        "metadata": {
+            "name": name,
+            "labels": {MACHINE_LABEL: machine} if machine else {},
+            "annotations": {MARK: "true"} if marked else {},
+        },
         "spec": {"unschedulable": True} if cordoned else {},
-        "status": {"conditions": [{"type": "Ready", "status": str(ready)}]},
+        "status": {
+            "conditions": [{"type": "Ready", "status": str(ready)}],
+            "nodeInfo": {"systemUUID": ident},
+        },
     }
 
 
@@ -242,4 +259,66 @@ def test_a_node_that_the_user_cordoned_is_not_marked(lab: Lab) -> None:
 
 
 def test_a_worker_that_is_still_to_leave_stays_a_member_until_then(lab: Lab) -> None:
+    assert lab.run(MembersStep()) == []
+
+
+@pytest.fixture
+def named(lab: Lab) -> Lab:
+    """The same lab, whose second worker was made with the name w2-k8s; lab.yaml does not say it any more."""
+    lab.provider.hostnames["lab-w2"] = "w2-k8s"
+    return lab
+
+
+@pytest.mark.parametrize("ident", ["STRAY-LAB-W2", ""])
+def test_the_node_of_a_name_of_its_own_leaves_with_its_machine(named: Lab, ident: str) -> None:
+    members(named, node("w2-k8s", machine="lab-w2", ident=ident))
+    (planned,) = plan_steps([LeaveStep()], named.ctx)
+    assert planned.text == "drain and remove w2-k8s"
+    named.run(LeaveStep())
+    cordon, drain, delete = deeds(named)
+    assert cordon.startswith("patch node w2-k8s -p ")
+    assert drain.startswith("drain w2-k8s --ignore-daemonsets ")
+    assert delete == "delete node w2-k8s --ignore-not-found"
+    assert named.machines.calls == ["destroy lab-w2"]
+    assert ("remove", ["lab-w2"]) in named.provider.calls
+    assert named.ctx.workspace.machine_folders() == ["lab-cp1", "lab-w1"]
+    assert said(named) == ["removed w2-k8s"]
+
+
+def test_the_node_that_runs_on_the_machine_leaves_whatever_both_are_called(named: Lab) -> None:
+    members(named, node("w2-k8s", ident=id_of("elsewhere")), node("renamed", ident="stray-lab-w2"))
+    named.run(LeaveStep())
+    assert [call.split()[:3] for call in deeds(named)[1:]] == [
+        ["drain", "renamed", "--ignore-daemonsets"],
+        ["delete", "node", "renamed"],
+    ]
+
+
+def test_a_node_that_runs_on_a_machine_that_stays_is_not_touched(named: Lab) -> None:
+    members(named, node("w2-k8s", ident=id_of("lab-w1").upper()))
+    with pytest.raises(StepFailed, match=r"w2-k8s is not that of lab-w2: it runs on the machine of lab-w1"):
+        named.run(LeaveStep())
+    assert deeds(named) == []
+    assert (named.provider.stray, named.machines.calls) == (["lab-w2"], [])
+
+
+def test_snapshots_of_a_machine_that_is_gone_are_told_by_the_name_of_its_node(named: Lab) -> None:
+    saved = tuple(SavedNode(name=name, id=id_of(name), size=1) for name in ("lab-cp1", "lab-w1", "lab-w2"))
+    Manifests(named.ctx.workspace.snapshots, "lab").write(manifest("with", nodes=saved))
+    members(named)
+    named.run(LeaveStep())
+    (warning,) = said(named, "warn")
+    assert "saved with w2-k8s" in warning
+
+
+def test_a_cluster_learns_later_that_a_node_with_a_name_of_its_own_is_gone(lab: Lab) -> None:
+    lab.provider.stray.clear()
+    members(lab, node("w2-k8s", machine="lab-w2"), node("theirs"), node("other", machine="lab-cp9"))
+    with pytest.raises(StepFailed, match="ran to its end"):
+        lab.run(MembersStep())
+    assert deeds(lab) == ["delete node w2-k8s --ignore-not-found"]
+
+
+def test_a_node_whose_machine_is_still_to_leave_stays_by_its_label(lab: Lab) -> None:
+    members(lab, node("w2-k8s", machine="lab-w2"))
     assert lab.run(MembersStep()) == []

@@ -83,7 +83,7 @@ def machines(lab: Lab, root: Path) -> dict[str, Machine]:
 def make(root: Path, **options: object) -> tuple[Lab, dict[str, Machine]]:
     found: dict[str, Machine] = {}
     changes = {"connect": lambda node: found[node.name], **options.pop("changes", {})}  # type: ignore[dict-item]
-    lab = make_lab(root, changes=changes, workers={"count": 1}, **options)  # type: ignore[arg-type]
+    lab = make_lab(root, changes=changes, **{"workers": {"count": 1}, **options})  # type: ignore[arg-type]
     found.update(machines(lab, root))
     return lab, found
 
@@ -107,6 +107,16 @@ def test_every_node_knows_its_name_and_all_others(tmp_path: Path) -> None:
         assert {"127.0.0.1 localhost", "192.168.60.11 lab-cp1", "192.168.60.21 lab-w1"} == set(hosts)
         # Not a stub on the loopback address, which CoreDNS would ask in a circle.
         assert node.path("/etc/resolv.conf").read_text() == "nameserver 192.168.60.1\n"
+
+
+def test_nodes_with_names_of_their_own_are_known_by_them(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path, nodes={"lab-cp1": {"name": "m-k8s"}, "lab-w1": {"name": "w1-k8s"}})
+    lab.run(NodesStep())
+    assert list(nodes) == ["m-k8s", "w1-k8s"]
+    for name, node in nodes.items():
+        assert node.path("/proc/sys/kernel/hostname").read_text().strip() == name
+        hosts = node.path("/etc/hosts").read_text().splitlines()
+        assert {"127.0.0.1 localhost", "192.168.60.11 m-k8s", "192.168.60.21 w1-k8s"} == set(hosts)
 
 
 def test_an_emulated_node_switches_less_between_programs_at_once_and_after_a_boot(tmp_path: Path) -> None:
