@@ -17,6 +17,9 @@ ANSWERS: dict[str, Answer] = {
     "kubernetes": "refused",
     "provider": "refused",
     "runtime": "refused",
+    # A machine has the packages of the box it was made of.
+    "packages": "refused",
+    "timeZone": "applied",
     "cni": "refused",
     "cni.name": "refused",
     "cni.version": "refused",
