@@ -11,7 +11,7 @@ import shutil
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,11 @@ from threading import Event
 from provision.artifacts.apt_proxy import mmdebstrap_options
 from provision.artifacts.bundle import Bundle
 from provision.artifacts.debian import KEYRING, debian_sources
+from provision.box.absent import refuse_absent, refuse_replaced
 from provision.box.containerd import containerd_config, containerd_version
-from provision.box.recipe import DISK_GIB, SUITE, BoxRecipe, base_key, guest_packages
-from provision.errors import LabError, ResourceError
+from provision.box.installed import installed_in
+from provision.box.recipe import DISK_GIB, SUITE, BoxRecipe, guest_packages
+from provision.errors import LabError, ResourceError, ToolFailed
 from provision.host.files import cache_dir
 from provision.host.locks import wait_for_lock
 from provision.host.process import run_tool
@@ -47,7 +49,8 @@ class BoxBuilder:
     def find_or_build(self, recipe: BoxRecipe, bundle: Bundle) -> Path:
         """Return the .box file of `recipe`, building it from `bundle` if it is not in the cache.
 
-        Raises ResourceError on too little disk, MissingTool, ToolFailed, Cancelled.
+        Raises ResourceError on too little disk, ConfigError for a package that Debian does not have,
+        MissingTool, ToolFailed, Cancelled.
         """
         boxes = cache_dir() / "boxes"
         boxes.mkdir(parents=True, exist_ok=True)
@@ -59,7 +62,7 @@ class BoxBuilder:
         return recipe.file
 
     def _build(self, recipe: BoxRecipe, bundle: Bundle, boxes: Path) -> None:
-        base = self._base()
+        base = self._base(recipe)
         with self._scratch(boxes) as work:
             overlay = work / "overlay"
             shutil.copytree(data("templates/box/overlay"), overlay)
@@ -75,32 +78,40 @@ class BoxBuilder:
             shutil.rmtree(recipe.folder, ignore_errors=True)
             done.rename(recipe.folder)
 
-    def _base(self) -> Path:
+    def _base(self, recipe: BoxRecipe) -> Path:
         """Return the root filesystem's tar, made from Debian packages if it is not in the cache."""
-        tar = cache_dir() / "rootfs" / f"{base_key()}.tar"
+        tar = cache_dir() / "rootfs" / f"{recipe.base_key}.tar"
         if tar.exists():
             return tar
         tar.parent.mkdir(parents=True, exist_ok=True)
         with self._timed("guest root filesystem"), self._scratch(tar.parent) as work:
             unfinished = work / "rootfs.tar"
-            argv = [
-                "mmdebstrap",
-                f"--keyring={KEYRING}",
-                "--variant=minbase",
-                f"--include={','.join(guest_packages())}",
-            ]
-            argv += ['--aptopt=APT::Install-Recommends "false"']
-            argv += [
-                f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("man", "doc", "locale", "info")
-            ]
-            sources = debian_sources(SUITE)
-            with mmdebstrap_options(sources, work) as proxy:
-                argv += [*proxy, SUITE, str(unfinished), *sources]
-                what = f"mmdebstrap makes a Debian {SUITE} for the nodes"
-                # What it unpacks may not fit into /tmp, which may be in memory.
-                self._run_as_root(argv, what, BASE_DEADLINE, {"TMPDIR": str(work)})
+            try:
+                self._install(recipe.packages, unfinished, work)
+            except ToolFailed as error:
+                refuse_absent(recipe.packages, error.output)
+                raise
+            if recipe.packages:
+                refuse_replaced(recipe.packages, installed_in(unfinished))
             unfinished.rename(tar)
         return tar
+
+    def _install(self, packages: Sequence[str], tar: Path, work: Path) -> None:
+        """Write a root filesystem with the nodes' own packages and `packages` to `tar`."""
+        argv = [
+            "mmdebstrap",
+            f"--keyring={KEYRING}",
+            "--variant=minbase",
+            f"--include={','.join([*guest_packages(), *packages])}",
+        ]
+        argv += ['--aptopt=APT::Install-Recommends "false"']
+        argv += [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("man", "doc", "locale", "info")]
+        sources = debian_sources(SUITE)
+        with mmdebstrap_options(sources, work) as proxy:
+            argv += [*proxy, SUITE, str(tar), *sources]
+            what = f"mmdebstrap makes a Debian {SUITE} for the nodes"
+            # What it unpacks may not fit into /tmp, which may be in memory.
+            self._run_as_root(argv, what, BASE_DEADLINE, {"TMPDIR": str(work)})
 
     def _assemble(self, work: Path, base: Path, bundle: Path, overlay: Path) -> None:
         with self._timed("box disk"):

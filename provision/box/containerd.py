@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from pathlib import Path
 
 from provision.artifacts.bundle import Bundle
+from provision.box.installed import installed_in
 from provision.config.kubernetes_versions import MINORS, minor_of
 from provision.errors import ConfigError, LabError
 from provision.templates import environment
 
 PACKAGE = "containerd"
-STATUS = "var/lib/dpkg/status"
 PAUSE = "pause"
 # From this version on, the form of configuration that names the parts of the CRI plugin one by one.
 VERSION_3 = (2, 0)
@@ -23,12 +22,12 @@ _NUMBERS = re.compile(r"(?:[0-9]+:)?([0-9]+)\.([0-9]+)")
 
 def containerd_version(base: Path) -> tuple[int, int]:
     """Return the version of containerd in a root filesystem's tar; raises LabError if it has none."""
-    with tarfile.open(base, "r:") as tar:
-        for member in tar:
-            if member.name.removeprefix("./") == STATUS:
-                file = tar.extractfile(member)
-                return _version_in(file.read().decode() if file else "", base)
-    return _version_in("", base)
+    found = _NUMBERS.match(installed_in(base).get(PACKAGE, ""))
+    if found is None:
+        raise LabError(
+            f"the root filesystem {base} has no {PACKAGE}", hint="delete that file: it is made again"
+        )
+    return int(found[1]), int(found[2])
 
 
 def containerd_config(bundle: Bundle, version: tuple[int, int]) -> str:
@@ -46,16 +45,6 @@ def containerd_config(bundle: Bundle, version: tuple[int, int]) -> str:
     form = "config-v3" if version >= VERSION_3 else "config-v2"
     template = environment().get_template(f"templates/containerd/{form}.toml.j2")
     return template.render(pause_image=bundle.image(PAUSE).ref, bin_dirs=version >= BIN_DIRS)
-
-
-def _version_in(status: str, base: Path) -> tuple[int, int]:
-    for paragraph in status.split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if re.match(r"[\w-]+: ", line))
-        if fields.get("Package") == PACKAGE:
-            found = _NUMBERS.match(fields.get("Version", ""))
-            if found:
-                return int(found[1]), int(found[2])
-    raise LabError(f"the root filesystem {base} has no {PACKAGE}", hint="delete that file: it is made again")
 
 
 def _text(version: tuple[int, int]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ SUITE = "trixie"
 DISK_GIB = 12
 VERSION = "1.0.0"
 CONTAINERD_TEMPLATES = "templates/containerd"
+_MARK = re.compile(r"-with-([0-9a-f]{8})")
 
 
 def guest_packages() -> list[str]:
@@ -22,23 +25,41 @@ def guest_packages() -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def base_key() -> str:
-    """Return the digest of the root filesystem that all boxes start from."""
-    return _digest(SUITE.encode(), "\n".join(guest_packages()).encode())
+def base_key(packages: Sequence[str] = ()) -> str:
+    """Return the digest of the root filesystem that all boxes with these packages of lab.yaml start from."""
+    further = [",".join(sorted(packages)).encode()] if packages else []
+    return _digest(SUITE.encode(), "\n".join(guest_packages()).encode(), *further)
+
+
+def packages_mark(packages: Sequence[str]) -> str:
+    """Return what the name of a box says of the packages of lab.yaml in it; an empty text for none."""
+    return _digest(*(name.encode() for name in sorted(packages)))[:8] if packages else ""
+
+
+def mark_in(name: str) -> str:
+    """Return the mark of the packages in the name of a box; an empty text for a box without any."""
+    found = _MARK.search(name)
+    return found[1] if found else ""
 
 
 @dataclass(frozen=True)
 class BoxRecipe:
-    """A box for one bundle: `bundle_key` says what Kubernetes it carries."""
+    """A box for one bundle, whose key says what Kubernetes it carries; `packages` are those of lab.yaml."""
 
     kubernetes: str
     bundle_key: str
+    packages: tuple[str, ...] = ()
+
+    @property
+    def base_key(self) -> str:
+        """Return the digest of the root filesystem that it starts from."""
+        return base_key(self.packages)
 
     @property
     def key(self) -> str:
         """Return the digest of everything that goes into the box."""
         folder = data("templates/box")
-        parts = [base_key().encode(), self.bundle_key.encode(), str(DISK_GIB).encode()]
+        parts = [self.base_key.encode(), self.bundle_key.encode(), str(DISK_GIB).encode()]
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 parts += [str(path.relative_to(folder)).encode(), path.read_bytes()]
@@ -47,8 +68,9 @@ class BoxRecipe:
 
     @property
     def name(self) -> str:
-        """Return the name under which Vagrant knows the box."""
-        return f"kubelab-{self.kubernetes}-{self.key[:12]}"
+        """Return the name under which Vagrant knows the box; its end says which packages are in it."""
+        mark = packages_mark(self.packages)
+        return f"kubelab-{self.kubernetes}-{self.key[:12]}" + (f"-with-{mark}" if mark else "")
 
     @property
     def reference(self) -> BoxReference:

@@ -25,6 +25,7 @@ from provision.node.registries import CONFIG, FOLDER
 from provision.node.resolvers import RESOLV_CONF
 from provision.node.sections import sections
 from provision.node.tasks import FOLDER as TASKS
+from provision.node.time_zone import LINK, zone_of
 
 UNITS = ("containerd", "kubelet")
 CONTAINERD_CONFIG = CONFIG
@@ -110,6 +111,8 @@ echo "== proxy mode"
 {PROXY_MODE}
 echo "== pinned images"
 {LIST_PINNED} 2>/dev/null || true
+echo "== time zone"
+readlink {LINK} || true
 echo "== addresses"
 ip -o -4 address show
 echo "== swap units"
@@ -132,6 +135,17 @@ if [ -f /etc/kubernetes/manifests/etcd.yaml ]; then
         --key {ETCD_PKI}/healthcheck-client.key --data '{{"linearizable": true}}' \\
         https://127.0.0.1:2379/v3/cluster/member/list 2>&1 || true
 fi
+"""
+
+
+def packages_script(packages: Sequence[str]) -> str:
+    """Return the script that looks for Debian packages; for none it starts no program."""
+    if not packages:
+        return ""
+    shown = "'${db:Status-Status} ${Package}\\n'"
+    return f"""
+echo "== packages"
+dpkg-query --show --showformat={shown} {" ".join(packages)} 2>/dev/null || true
 """
 
 
@@ -165,7 +179,8 @@ class NodeFacts:
     """The facts of one node. `files` maps path to text, without missing and empty files.
 
     `healthy`: the kubelet's health endpoint answers 200. `etcd` is etcd's answer, on a control plane.
-    `proxy_mode` is what kube-proxy says, such as "nftables"; empty where it does not answer.
+    `proxy_mode` is what kube-proxy says, such as "nftables"; empty where it does not answer. `packages` are
+    those of lab.yaml that are installed.
     """
 
     files: Mapping[str, str]
@@ -177,6 +192,8 @@ class NodeFacts:
     etcd: str
     pinned_images: frozenset[str]
     proxy_mode: str
+    time_zone: str
+    packages: frozenset[str]
 
     def file(self, path: str) -> str:
         """Return a file's text; an empty string if there is no such file."""
@@ -201,10 +218,11 @@ class AllFacts(dict[str, NodeFacts]):
 def gather(ctx: Context) -> AllFacts:
     """Ask all nodes in parallel; a node that does not answer does not affect the others."""
     deadline = ctx.scaled(60)
+    script = SCRIPT + packages_script(ctx.config.packages)
 
     def ask(node: Node) -> NodeFacts | LabError:
         try:
-            return parse(ctx.connect(node).run(SCRIPT, deadline=deadline, what="look at the node").stdout)
+            return parse(ctx.connect(node).run(script, deadline=deadline, what="look at the node").stdout)
         except Cancelled:
             raise
         except LabError as error:
@@ -232,6 +250,8 @@ def parse(text: str) -> NodeFacts:
         etcd="\n".join(parts["etcd"]),
         pinned_images=frozenset(parts["pinned images"]),
         proxy_mode="".join(parts["proxy mode"][-1:]).strip(),
+        time_zone=zone_of("".join(parts["time zone"])),
+        packages=frozenset(map(_installed, parts.get("packages", []))) - {""},
     )
 
 
@@ -244,6 +264,12 @@ def _files(lines: Sequence[str]) -> dict[str, str]:
         else:
             found[path] = f"{found.get(path, '')}{line}\n"
     return found
+
+
+def _installed(line: str) -> str:
+    """Return the package of a line of dpkg-query; an empty text where it is not installed whole."""
+    status, _, package = line.partition(" ")
+    return package if status == "installed" else ""
 
 
 def _address(line: str, files: Mapping[str, str]) -> Address:

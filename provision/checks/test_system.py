@@ -18,6 +18,7 @@ from provision.config.inventory import DISK_SERIAL, disk_serial
 from provision.node.resolvers import RESOLV_CONF, resolvers, resolvers_in
 from provision.node.tasks import FOLDER as TASKS
 from provision.node.tasks import digest
+from provision.node.time_zone import LINK
 from provision.testing.lab import LabUnderTest
 from provision.testing.node import LabNode
 
@@ -99,6 +100,18 @@ def test_the_resolvers_are_those_of_lab_yaml(node: LabNode, lab: LabUnderTest, f
         )
     )
     assert found == wanted, f"{node.name} asks {found} for names, but lab.yaml says {wanted}"
+
+
+@pytest.mark.look(f"kubelab up sets it; kubelab ssh {{node}} -- ls -l {LINK}")
+def test_the_time_zone_is_that_of_lab_yaml(node: LabNode, lab: LabUnderTest, facts: AllFacts) -> None:
+    zone, wanted = facts[node.name].time_zone, lab.config.time_zone
+    assert zone == wanted, f"the time zone of {node.name} is {zone}, but lab.yaml says {wanted}"
+
+
+@pytest.mark.look("kubelab ssh {node} -- dpkg --list")
+def test_the_packages_of_lab_yaml_are_installed(node: LabNode, lab: LabUnderTest, facts: AllFacts) -> None:
+    missing = ", ".join(name for name in lab.config.packages if name not in facts[node.name].packages)
+    assert not missing, f"{node.name} lacks these packages of lab.yaml, or has them in part: {missing}"
 
 
 @pytest.mark.look("kubelab up does what is missing")

@@ -29,7 +29,7 @@ def build(options: Options) -> None:
     with reporting(options) as report:
         config, workspace = read_lab(options.file)
         artifacts, bundle = build(choose_for(config, workspace, report).artifacts, report, options.cancel)
-        recipe = BoxRecipe(artifacts.kubernetes, artifacts.key)
+        recipe = BoxRecipe(artifacts.kubernetes, artifacts.key, config.packages)
         file = BoxBuilder(report, options.cancel).find_or_build(recipe, bundle)
         write_catalog(recipe)
         report.info(f"{recipe.name}: {file} ({size(file.stat().st_size)})")

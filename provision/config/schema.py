@@ -16,11 +16,13 @@ from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
 from provision.config.document import explain, read_document
 from provision.config.lab_file import read_lab_file
+from provision.config.packages import debian_packages
 from provision.config.ports import PortConfig, Ports, wrong_ports
 from provision.config.proxy import ProxyConfig
 from provision.config.resolvers import resolvers
 from provision.config.suggest import did_you_mean
 from provision.config.tasks import Task, tasks
+from provision.config.time_zone import UTC, zone_name
 from provision.extensions import PROVIDERS
 from provision.templates import data
 
@@ -184,6 +186,8 @@ class ClusterConfig(_Model):
     kubernetes: Annotated[str, values.kubernetes()] = "1.36"
     provider: Annotated[str, values.one_of("auto", PROVIDERS)] = "auto"
     runtime: Annotated[str, BeforeValidator(_runtime)] = "containerd"
+    packages: Annotated[tuple[str, ...], debian_packages()] = ()
+    time_zone: Annotated[str, zone_name()] = UTC
     cni: CniConfig = CniConfig(name="auto")
     control_planes: ControlPlanes = ControlPlanes()
     workers: Workers = Workers()

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Literal
 
 # `up` applies it, or refuses it before anything is written, or applies a larger number and refuses a smaller,
-# or applies both, the smaller one after it asked. Or, if the user agrees, it restarts machines for it, or makes
-# workers anew: for a control plane, which holds the cluster, the latter is refused.
+# or applies both, the smaller one after it asked. Or, if the user agrees, it restarts machines, or makes some
+# anew, which are workers: for a control plane, which holds the cluster, that is refused.
 Answer = Literal["applied", "refused", "grows", "both ways", "restarts", "anew"]
 
 ANSWERS: dict[str, Answer] = {
@@ -18,6 +18,9 @@ ANSWERS: dict[str, Answer] = {
     "kubernetes": "refused",
     "provider": "refused",
     "runtime": "refused",
+    # A machine has the packages of the box it was made of.
+    "packages": "refused",
+    "timeZone": "applied",
     "cni": "refused",
     "cni.name": "refused",
     "cni.version": "refused",

@@ -14,7 +14,7 @@ from provision.artifacts.plan import Planned
 from provision.artifacts.unavailable import Unavailable
 from provision.cni.choose import decide, wanted_of
 from provision.config.cni import CniConfig
-from provision.config.schema import ClusterConfig, Network
+from provision.config.schema import ClusterConfig
 from provision.errors import LabError, MadeByNewer
 from provision.lab.decision import Decision, read_decision
 from provision.report.base import Reporter
@@ -26,16 +26,16 @@ MAKERS = {"release": ["skopeo"], "mirror": ["skopeo"], "source": ["go"]}
 
 @dataclass(frozen=True)
 class Chosen:
-    """A bundle that is there or can be made, and the CNI that goes with it."""
+    """A bundle that is there or can be made, and the CNI that goes with it, for the lab of `config`."""
 
     artifacts: Artifacts
     cni: CniConfig
-    network: Network
+    config: ClusterConfig
 
     @property
     def decision(self) -> Decision:
         """Return what is kept of it with the lab."""
-        return Decision.of(self.artifacts, self.cni.name, self.network)
+        return Decision.of(self.artifacts, self.cni.name, self.config)
 
 
 def artifacts_of(config: ClusterConfig) -> Artifacts:
@@ -130,4 +130,4 @@ def _as_decided(config: ClusterConfig, followed: ClusterConfig, decision: Decisi
 
 def with_cni(config: ClusterConfig, artifacts: Artifacts) -> Chosen:
     """Return the bundle with the CNI of `config`, which for `auto` is the best that it has."""
-    return Chosen(artifacts, decide(config.cni, artifacts.has), config.network)
+    return Chosen(artifacts, decide(config.cni, artifacts.has), config)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from provision.artifacts.base import Artifacts
 from provision.config import kubernetes_versions
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
-from provision.config.schema import ClusterConfig, Network
+from provision.config.packages import MOST, PACKAGE
+from provision.config.schema import ClusterConfig
 from provision.errors import LabError
 from provision.extensions import CNIS
 from provision.host.files import write_atomic
@@ -24,6 +25,7 @@ from provision.host.records import read_record
 # A bundle that the user gives may be of a release candidate.
 VERSION = r"^[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,4}([-+][0-9A-Za-z.+-]{1,40})?$"
 RANGE = r"^([0-9.]{7,15}/[0-9]{1,2})?$"
+Package = Annotated[str, StringConstraints(pattern=rf"^{PACKAGE}$")]
 # Where a bundle comes from that `artifacts: auto` may choose.
 BY_AUTO = ("release", "source")
 
@@ -32,7 +34,8 @@ class Decision(BaseModel):
     """The exact version, where its bundle comes from and which it is (its key), and the CNI's name.
 
     The ranges of pods and services are kept for a lab that is off: only its cluster knows them else. They are
-    empty where an older kubelab decided.
+    empty where an older kubelab decided. The packages of lab.yaml are kept for their names: a machine's box
+    says no more than whether they are others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -44,18 +47,20 @@ class Decision(BaseModel):
     cni: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][-a-z0-9]{0,39}$")]
     pods: Annotated[str, StringConstraints(pattern=RANGE)] = ""
     services: Annotated[str, StringConstraints(pattern=RANGE)] = ""
+    packages: Annotated[tuple[Package, ...], Field(max_length=MOST)] = ()
 
     @classmethod
-    def of(cls, artifacts: Artifacts, cni: str, network: Network) -> Decision:
-        """Return the decision for a bundle, a CNI and the ranges of a lab."""
+    def of(cls, artifacts: Artifacts, cni: str, config: ClusterConfig) -> Decision:
+        """Return the decision for a bundle, a CNI, and the ranges and packages of a lab."""
         return cls.model_validate(
             {
                 "kubernetes": artifacts.kubernetes,
                 "artifacts": artifacts.kind,
                 "bundle": artifacts.key,
                 "cni": cni,
-                "pods": str(network.pods),
-                "services": str(network.services),
+                "pods": str(config.network.pods),
+                "services": str(config.network.services),
+                "packages": config.packages,
             }
         )
 

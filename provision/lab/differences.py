@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from provision.box.recipe import mark_in, packages_mark
 from provision.cluster import marks
 from provision.cluster.health import internal_ips
 from provision.cluster.kubeadm_config import Made
@@ -29,6 +30,7 @@ MIB_A_GIB = 1024
 SHOWN = 4
 UNSAID = "the lab does not say it"
 WORKERS = "workers.count"
+PACKAGES = "packages"
 # Of CPUs, MiB or GiB; of further disks the GiB of each.
 Amount = int | tuple[int, ...]
 # What only the cluster knows.
@@ -96,6 +98,7 @@ def compare(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Co
         names = compare_names(inventory, reality)
         found.differences.extend(names.differences)
         found.unknown.update(names.unknown)
+        _compare_packages(found, config, reality)
         _compare_cluster(found, config, inventory, reality)
         _tell_silence(found, reality)
         found.differences.extend(_artifacts(config, reality))
@@ -248,6 +251,29 @@ def _bridge(config: ClusterConfig, inventory: Inventory, reality: Reality) -> It
             found.setdefault(size.bridge, []).append(inventory.name_of(name))
     for bridge, which in found.items():
         yield _difference("network.bridge", bridge or NONE, wanted or NONE, which)
+
+
+def _compare_packages(found: Comparison, config: ClusterConfig, reality: Reality) -> None:
+    """Note where machines were made of boxes with other packages, by the names of the boxes."""
+    wanted = packages_mark(config.packages)
+    # What a box says of its packages -> the machines for which it is so.
+    marks_of: dict[str | None, list[str]] = {}
+    for name, size in reality.made.machines.items():
+        marks_of.setdefault(mark_in(size.box) if size.box else None, []).append(name)
+    for mark, which in marks_of.items():
+        if mark is None:
+            found.unknown[PACKAGES] = f"the hypervisor does not say it of {', '.join(which)}"
+        elif mark != wanted:
+            file = ", ".join(config.packages) or NONE
+            found.differences.append(_difference(PACKAGES, _packages(mark, reality), file, which))
+
+
+def _packages(mark: str, reality: Reality) -> str:
+    """Return the packages that a mark stands for in words: the names, where they were written down."""
+    kept = reality.decision.packages if reality.decision is not None else ()
+    if not mark:
+        return NONE
+    return ", ".join(kept) if mark == packages_mark(kept) else "others"
 
 
 def _compare_cluster(

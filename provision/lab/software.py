@@ -85,7 +85,7 @@ class SoftwareOf:
             cni=cni_of(chosen.cni),
             find_bundle=artifacts.find,
             build_bundle=build,
-            recipe=BoxRecipe(artifacts.kubernetes, artifacts.key),
+            recipe=BoxRecipe(artifacts.kubernetes, artifacts.key, self.config.packages),
             decision=chosen.decision,
         )
 
@@ -104,7 +104,7 @@ class SoftwareOf:
             cni=cni_of(config.cni),
             find_bundle=find,
             build_bundle=lambda: self.chosen().build_bundle(),
-            recipe=BoxRecipe(decision.kubernetes, decision.bundle),
+            recipe=BoxRecipe(decision.kubernetes, decision.bundle, config.packages),
             decision=decision,
         )
 

@@ -45,7 +45,7 @@ class Size:
     """What a machine has: memory in MiB, disk in whole GiB; None for what the hypervisor does not say.
 
     `disks` are the whole GiB of its further disks that were made with it. `bridge` is the host's bridge of
-    its second card, empty without one.
+    its second card, empty without one. `box` is the name of the box that its disk was cloned from.
     """
 
     cpus: int | None = None
@@ -53,6 +53,7 @@ class Size:
     disk: int | None = None
     disks: tuple[int, ...] | None = ()
     bridge: str = ""
+    box: str | None = None
 
 
 @dataclass(frozen=True)

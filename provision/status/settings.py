@@ -1,4 +1,4 @@
-"""The settings of the nodes themselves, compared by asking them: proxy, registries, resolvers, scripts."""
+"""The settings of the nodes themselves, compared by asking them: proxy, time zone, resolvers, scripts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from provision.lab.answers import answer_to
 from provision.lab.context import Context
 from provision.lab.differences import Comparison, Difference
 from provision.lab.reality import ANSWER_SECONDS
-from provision.node import proxy, registries, tasks
+from provision.node import proxy, registries, tasks, time_zone
 from provision.node.files import File, same_files_script
 from provision.node.resolvers import RESOLV_CONF, resolv_conf
 from provision.steps.nodes import hosts_files, proxy_exempt
 
 PROXY, MIRRORS, INSECURE, DNS = "proxy", "registryMirrors", "insecureRegistries", "dns"
+ZONE = "timeZone"
 PLANES, WORKERS = "controlPlanes.provision", "workers.provision"
 DIFFERS = "differs: "
 OFF = "no machine runs"
@@ -69,6 +70,7 @@ def _settings(ctx: Context) -> list[Setting]:
     through, hosts = proxy.proxy_files(config.proxy, proxy_exempt(ctx)), hosts_files(ctx)
     asked = {RESOLV_CONF: File(resolv_conf(config, ctx.inventory))}
     return [
+        Setting(ZONE, config.time_zone, lambda _: time_zone.probe_script(config.time_zone)),
         Setting(
             PROXY,
             "one" if config.proxy else "none",

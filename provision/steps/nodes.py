@@ -23,6 +23,8 @@ from provision.node.proxy import probe_script as proxy_is_set_script
 from provision.node.resolvers import RESOLV_CONF, resolv_conf
 from provision.node.second_card import card_files, reload_script
 from provision.node.speed import MEASURE, WORTH_TELLING
+from provision.node.time_zone import link_script, zone_files
+from provision.node.time_zone import probe_script as in_zone_script
 
 # How long one image may take to be unpacked, on fast machines.
 IMPORT_SECONDS = 120.0
@@ -75,7 +77,8 @@ class NodesStep:
 
     def plan(self, ctx: Context) -> str:
         return (
-            "write hosts, resolvers, registries, CNI and routes on every node; bring what images are missing"
+            "write hosts, resolvers, registries, time zone, CNI and routes on every node;"
+            " bring what images are missing"
         )
 
 
@@ -91,6 +94,7 @@ def node_files(ctx: Context, node: Node) -> dict[str, File]:
     files |= emulation_files(ctx.acceleration)
     files |= proxy_files(ctx.config.proxy, proxy_exempt(ctx))
     files |= card_files(ctx.config.network.bridge)
+    files |= zone_files(ctx.config.time_zone)
     return files | patches.patch_files(ctx.config, node, ctx.acceleration)
 
 
@@ -99,6 +103,7 @@ def probe_script(ctx: Context, node: Node) -> str:
     files = node_files(ctx, node)
     return f"""
 {same_files_script(files)}
+{in_zone_script(ctx.config.time_zone)}
 test "$(cat /proc/sys/kernel/hostname)" = {node.name}
 test "$(wc -l < /proc/swaps)" -eq 1
 test -S /run/containerd/containerd.sock
@@ -115,6 +120,7 @@ def prepare_script(ctx: Context, node: Node) -> str:
     """Return the script that prepares a node and prints which images it lacks; it may run again."""
     files = node_files(ctx, node)
     return f"""
+{link_script(ctx.config.time_zone)}
 {removal_script(ctx.cni.name)}
 {before_script(files)}
 {patches.forget_script()}

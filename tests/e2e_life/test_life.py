@@ -41,6 +41,7 @@ FURTHER_DISK = "/dev/disk/by-id/virtio-kubelab-1"
 # An edit for every key that is refused on a lab that is there.
 REFUSED = {
     "kubernetes": 'kubernetes: "1.35"',
+    "packages": "packages: [tree, vim]",
     "cni": "cni: calico",
     "controlPlanes.disk": "controlPlanes: {disk: 13GiB}",
     "controlPlanes.disks": "controlPlanes: {disks: [1GiB]}",
@@ -120,6 +121,11 @@ def test_a_node_has_the_address_of_its_own(lab: Cluster) -> None:
     assert " 192.168.181.50/24 " in on(lab, "w1", "ip -o -4 address show")
     assert addresses(lab)[W1].startswith("192.168.181.50 ")
     assert addresses(lab)[CP1].startswith("192.168.181.11 ")
+
+
+def test_a_node_has_the_packages_of_the_file(lab: Cluster) -> None:
+    for node in ("cp1", "w1", "w2"):
+        assert on(lab, node, "tree --version").startswith("tree v")
 
 
 def test_snapshots_hold_the_further_disks(lab: Cluster) -> None:
@@ -304,6 +310,23 @@ def test_the_resolvers_of_the_nodes_follow_the_file(lab: Cluster) -> None:
         assert lab.ended("verify", "--quick")[0] == 0
     lab.kubelab("up")
     assert "192.0.2.53" not in on(lab, "w1", "cat /etc/resolv.conf")
+    assert nothing_to_do(lab)
+
+
+def test_the_time_zone_of_the_nodes_follows_the_file(lab: Cluster) -> None:
+    assert on(lab, "w1", "date +%Z").strip() == "KST"
+    running = "systemctl show containerd kubelet systemd-journald --property=MainPID"
+    before = on(lab, "w1", running)
+    with edited(lab, "timeZone: America/Phoenix"):
+        assert lab.ended("diff")[0] == 1
+        lab.kubelab("up")
+        assert lab.ended("diff")[0] == 0
+        for node in ("cp1", "w1", "w2"):
+            assert on(lab, node, "date +%Z; cat /etc/timezone").split() == ["MST", "America/Phoenix"]
+        assert on(lab, "w1", running) == before
+        assert lab.ended("verify", "--quick")[0] == 0
+    lab.kubelab("up")
+    assert on(lab, "w1", "date +%Z").strip() == "KST"
     assert nothing_to_do(lab)
 
 

@@ -35,13 +35,13 @@ name kubernetes provider runtime cni controlPlanes workers network artifacts pro
 nodes pods services mtu mirror bundle files images ca version values manifest sha256 http https noProxy x
 kubeadm kubelet kubeProxy apiServerExtraArgs etcdExtraArgs featureGates apiServerCertSANs clusterDomain
 patches mode
-disks labels taints address
+disks labels taints address packages timeZone
 """
 KEYS = [*_KEYS.split(), ""]
 _WORDS = """
 lab 1.36 1.36.3 1.36.٣ 3GiB 10.0.0.0/16 10.0.0.0/0 999.1.1.1/8 ::/0 auto none calico own quay.io cni.yaml
 http://m.test/ü http://a..b http://[::1]:0 https://me:pw@m.test ../.. ~ - = << ٣ %s{}#{x}
-1_0 0x1F 0777 1:30 1e999 2026-01-01
+1_0 0x1F 0777 1:30 1e999 2026-01-01 Asia/Seoul
 """
 WORDS = [
     *_WORDS.split(),

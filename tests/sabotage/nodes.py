@@ -187,6 +187,14 @@ ROWS: tuple[Sabotage, ...] = (
         script="echo nameserver 192.0.2.1 >/etc/resolv.conf",
     ),
     Sabotage(
+        f"{_SYSTEM}::test_the_time_zone_is_that_of_lab_yaml",
+        node="w1",
+        script="ln -sfn /usr/share/zoneinfo/Asia/Seoul /etc/localtime",
+    ),
+    Sabotage(
+        f"{_SYSTEM}::test_the_packages_of_lab_yaml_are_installed", node="w1", script="dpkg --purge tree"
+    ),
+    Sabotage(
         f"{_SYSTEM}::test_the_scripts_and_files_of_lab_yaml_were_brought",
         node="w1",
         script="mkdir -p /var/lib/kubelab/provision; echo done >/var/lib/kubelab/provision/other",

@@ -11,7 +11,7 @@ from pathlib import Path
 from provision.config.inventory import bridge_name, disk_serial, network_name
 from provision.config.values import MOST_DISKS
 from provision.providers.base import Made, Size
-from provision.providers.libvirt.storage import POOL, disk_files, further_volume
+from provision.providers.libvirt.storage import POOL, box_of, disk_files, further_volume
 from provision.providers.libvirt.virsh import Virsh, attributes
 
 # What Vagrant's plugin calls the cards that it makes.
@@ -79,9 +79,12 @@ def _size(name: str, root: ET.Element, disk: ET.Element | None, further: tuple[i
     vcpus = _number(cpus, "current") or _number(cpus)
     kib = _number(root.find("memory"))
     memory = kib // KIB_A_MIB if kib else None
-    ours = any(Path(file).name == _volume(name) for file in disk_files(root))
-    capacity = _number(disk.find("capacity")) if disk is not None and ours else None
-    return Size(vcpus, memory, capacity // BYTES_A_GIB if capacity else None, further, bridge_of(root))
+    gib, box = None, None
+    if disk is not None and any(Path(file).name == _volume(name) for file in disk_files(root)):
+        capacity = _number(disk.find("capacity"))
+        gib = capacity // BYTES_A_GIB if capacity else None
+        box = box_of(Path(disk.findtext("backingStore/path") or "").name)
+    return Size(vcpus, memory, gib, further, bridge_of(root), box)
 
 
 def bridge_of(root: ET.Element) -> str:

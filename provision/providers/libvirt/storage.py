@@ -25,7 +25,9 @@ from provision.report.base import Reporter
 POOL = "default"
 UPLOAD_DEADLINE = 900.0
 _FURTHER_DISK = re.compile(r"kubelab-(?P<machine>.+)-[0-9]+\.qcow2")
-_BOX_IMAGE = re.compile(r"kubelab-.+_vagrant_box_image_.+\.img")
+# Between the name of a box and its version, in what the plugin calls the image.
+_OF_BOX = "_vagrant_box_image_"
+_BOX_IMAGE = re.compile(rf"kubelab-.+{_OF_BOX}.+\.img")
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,11 @@ def further_volume(machine: str, number: int) -> str:
     return f"kubelab-{machine}-{number}.qcow2"
 
 
+def box_of(volume: str) -> str | None:
+    """Return the box that a volume is the image of by its name; None for other volumes."""
+    return volume.partition(_OF_BOX)[0] if _BOX_IMAGE.fullmatch(volume) else None
+
+
 def machine_of(volume: str) -> str:
     """Return the machine that a volume is a disk of by its name; an empty string for other volumes."""
     if further := _FURTHER_DISK.fullmatch(volume):
@@ -181,4 +188,4 @@ def _real(path: str) -> str:
 
 
 def _box_volume(box: BoxReference) -> str:
-    return f"{box.name}_vagrant_box_image_{box.version}_box.img"
+    return f"{box.name}{_OF_BOX}{box.version}_box.img"

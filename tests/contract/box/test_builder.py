@@ -13,7 +13,7 @@ from provision.artifacts.bundle import Bundle
 from provision.box import builder as module
 from provision.box.builder import BoxBuilder
 from provision.box.recipe import BoxRecipe, base_key
-from provision.errors import Cancelled, MissingTool, ResourceError, ToolFailed
+from provision.errors import Cancelled, ConfigError, MissingTool, ResourceError, ToolFailed
 from provision.host.locks import try_lock
 from provision.report.base import RecordingReporter
 from tests.fakes.artifacts.bundle import make_bundle
@@ -27,6 +27,9 @@ folder=$(mktemp -d)
 mkdir -p "${folder:?}"
 mkdir -p "$folder/var/lib/dpkg"
 printf 'Package: containerd\\nVersion: 1.7.24~ds1-6\\n' > "$folder/var/lib/dpkg/status"
+for each in "$@"; do case $each in
+--include=*tree*) printf '\\nPackage: tree\\nVersion: 2.2.1-1\\n' >> "$folder/var/lib/dpkg/status";;
+esac; done
 for last in "$@"; do case $last in /*.tar) tar -cf "$last" -C "$folder" ./var;; esac; done
 """,
     # The last five arguments are those of assemble.sh.
@@ -131,6 +134,48 @@ def test_another_box_starts_from_the_same_base(builder: Builder) -> None:
     builder.recipe = BoxRecipe("1.36.3", "another")
     builder.build()
     assert [builder.calls.count(name) for name in ("mmdebstrap", "unshare")] == [1, 2]
+
+
+def test_labs_without_packages_of_their_own_share_one_base(builder: Builder) -> None:
+    plain, with_tree = builder.recipe, BoxRecipe("1.36.3", builder.bundle.digest, ("tree",))
+    for recipe in (with_tree, plain, with_tree):
+        builder.recipe = recipe
+        builder.build()
+    bases = {BASE, f"rootfs/{with_tree.base_key}.tar"}
+    assert builder.left == {*bases, f"boxes/{plain.key}", f"boxes/{with_tree.key}"}
+    assert builder.calls.count("mmdebstrap") == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "E: Unable to locate package nosuch",
+        "Error: Unable to locate package nosuch",
+        "E: Package 'nosuch' has no installation candidate",
+    ],
+)
+def test_a_package_that_debian_does_not_have_is_told_in_apts_words(builder: Builder, words: str) -> None:
+    builder.recipe = BoxRecipe("1.36.3", builder.bundle.digest, ("tree", "nosuch"))
+    builder.program("mmdebstrap", f'echo "{words}" >&2; echo "E: apt-get --yes failed" >&2; exit 1')
+    with pytest.raises(ConfigError) as caught:
+        builder.build()
+    assert (caught.value.key, caught.value.exit_code) == ("packages", 2)
+    assert caught.value.message == f"packages: Debian trixie has no package called nosuch: {words}"
+    assert builder.left == set()
+
+
+def test_what_apt_does_not_find_of_the_nodes_own_is_not_put_down_to_lab_yaml(builder: Builder) -> None:
+    builder.recipe = BoxRecipe("1.36.3", builder.bundle.digest, ("tree",))
+    builder.program("mmdebstrap", 'echo "E: Unable to locate package containerd" >&2; exit 1')
+    with pytest.raises(ToolFailed):
+        builder.build()
+
+
+def test_a_name_that_apt_takes_for_something_else_is_refused(builder: Builder) -> None:
+    builder.recipe = BoxRecipe("1.36.3", builder.bundle.digest, ("tree", "t.ee"))
+    with pytest.raises(ConfigError, match=r"no package called t\.ee: apt took it for something else"):
+        builder.build()
+    assert builder.left == set()
 
 
 @pytest.mark.parametrize(

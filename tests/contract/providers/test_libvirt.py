@@ -36,8 +36,8 @@ from provision.report.base import RecordingReporter
 from tests.fakes import stubs
 from tests.fakes.config import make_config
 
-BOX = BoxReference("kubelab-1.36.3-abc", "1.0.0", "file:///cache/box.json", 12)
-IMAGE = "kubelab-1.36.3-abc_vagrant_box_image_1.0.0_box.img"
+BOX = BoxReference("kubelab-1.36.3-abc-with-0123abcd", "1.0.0", "file:///cache/box.json", 12)
+IMAGE = f"{BOX.name}_vagrant_box_image_1.0.0_box.img"
 CONFIG = make_config(workers={"count": 1})
 PROVIDER = Libvirt(RecordingReporter(), Event())
 POOL_FOLDER = "/var/lib/libvirt/images"
@@ -374,11 +374,12 @@ def test_what_there_is_of_a_lab_is_read_in_one_call(host: Host) -> None:
     make_network(make_config(workers={"count": 1}, nodes=own, network=net))
     host.machine("lab-cp1", memory=3 * GIB, vcpu="<vcpu placement='static'>2</vcpu>")
     host.machine("lab-w1", state="shutoff", memory=2 * GIB, vcpu="<vcpu current='1'>4</vcpu>")
-    host.volumes(**{"lab-cp1.img": {"size": 1, "gib": 12}, "lab-w1.img": {"size": 1, "gib": 20}})
+    clone, other = {"size": 1, "backing": IMAGE, "gib": 12}, {"size": 1, "backing": "debian.img", "gib": 20}
+    host.volumes(**{"lab-cp1.img": clone, "lab-w1.img": other})
     before = len(host.state["calls"])
     ids = {"lab-cp1": "id-of-lab-cp1", "lab-w1": "id-of-lab-w1", "lab-w2": "id-of-nothing"}
     assert PROVIDER.made(CONFIG, ids) == Made(
-        {"lab-cp1": Size(2, 3072, 12), "lab-w1": Size(1, 2048, 20)},
+        {"lab-cp1": Size(2, 3072, 12, box=BOX.name), "lab-w1": Size(1, 2048, 20)},
         IPv4Network("192.168.61.0/24"),
         1400,
         {"lab-cp1": "192.168.61.11", "lab-w1": "192.168.61.101"},

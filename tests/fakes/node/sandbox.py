@@ -16,7 +16,7 @@ from provision.errors import CommandFailed, Result
 from tests.fakes.node.runner import FakeShell
 
 TOOLS = ("base64", "cat", "chmod", "cp", "dirname", "grep", "gzip", "ls", "mkdir", "mv", "rm", "sed", "sh")
-TOOLS += ("rmdir", "sha256sum", "tail", "touch", "wc")
+TOOLS += ("ln", "readlink", "rmdir", "sha256sum", "tail", "touch", "wc")
 _ABSOLUTE = re.compile(r"(?<![\w./+-])/(?=(?:boot|etc|home|lib|opt|proc|root|run|srv|sys|usr|var)\b)")
 _ROOT = re.compile(r"(?<=-C )/(?=\s)")
 SYSTEMCTL = 'case "$*" in *is-active*) test -e active;; *) exit 1;; esac'

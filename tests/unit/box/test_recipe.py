@@ -12,7 +12,7 @@ import pytest
 
 from provision.box import recipe as module
 from provision.box.metadata import write_catalog
-from provision.box.recipe import BoxRecipe, guest_packages
+from provision.box.recipe import BoxRecipe, guest_packages, mark_in, packages_mark
 from provision.templates import data
 
 RECIPE = BoxRecipe("1.36.3", "a" * 64)
@@ -116,9 +116,25 @@ def test_the_name_tells_the_version() -> None:
     assert RECIPE.reference.name == RECIPE.name
 
 
+def test_a_box_with_further_packages_is_another_one_whose_name_says_so() -> None:
+    more = BoxRecipe("1.36.3", "a" * 64, ("vim", "tree"))
+    assert (more.key != RECIPE.key, more.base_key != RECIPE.base_key) == (True, True)
+    assert more.name == f"kubelab-1.36.3-{more.key[:12]}-with-{packages_mark(('vim', 'tree'))}"
+    # In whatever order they are written.
+    assert BoxRecipe("1.36.3", "a" * 64, ("tree", "vim")).name == more.name
+    assert BoxRecipe("1.36.3", "a" * 64, ("tree",)).base_key != more.base_key
+
+
+def test_the_packages_are_known_by_the_name_whatever_else_is_in_the_box() -> None:
+    other = BoxRecipe("1.37.1", "b" * 64, ("tree",))
+    assert mark_in(other.name) == mark_in(BoxRecipe("1.36.3", "a" * 64, ("tree",)).name) != ""
+    assert mark_in(other.name) == packages_mark(("tree",)) != packages_mark(("tree", "vim"))
+    assert mark_in(RECIPE.name) == packages_mark(()) == ""
+
+
 def test_packages_are_names_alone() -> None:
     packages = guest_packages()
-    assert {"containerd", "openssh-server"} <= set(packages)
+    assert {"containerd", "openssh-server", "tzdata"} <= set(packages)
     assert not [name for name in packages if not name.replace("-", "").replace(".", "").isalnum()]
     assert len(set(packages)) == len(packages)
 

@@ -26,6 +26,7 @@ from provision.node.clock import Offset
 from provision.node.registries import FOLDER, MARK
 from provision.node.resolvers import RESOLV_CONF
 from provision.node.tasks import FOLDER as TASKS
+from provision.node.time_zone import LINK, ZONES
 from provision.steps.nodes import hosts_files
 from tests.fakes.checks.nodes import BLOCKS, KEYS, days_from_today
 from tests.fakes.checks.world import World, make_world
@@ -66,6 +67,8 @@ MACS = "every_node_has_its_own_mac_address"
 INTERNAL_IPS = "every_node_has_its_own_internal_ip"
 REGISTRIES = "the_registries_are_those_of_lab_yaml"
 RESOLVERS = "the_resolvers_are_those_of_lab_yaml"
+ZONE = "the_time_zone_is_that_of_lab_yaml"
+PACKAGES = "the_packages_of_lab_yaml_are_installed"
 BROUGHT = "the_scripts_and_files_of_lab_yaml_were_brought"
 CLOCK = "the_clock_is_within_a_second_of_the_control_plane"
 CERTIFICATES = "every_certificate_is_valid_and_has_days_left"
@@ -89,6 +92,25 @@ def test_the_further_disks_are_those_of_lab_yaml(tmp_path: Path) -> None:
     assert world.red() == {}
     world.worker.write("/sys/block/vdc/size", "1\n")
     assert list(world.red()) == [DISKS]
+
+
+def test_the_packages_of_lab_yaml_are_installed_whole(tmp_path: Path) -> None:
+    world = make_world(tmp_path, workers={"count": 1}, packages=["tree", "g++"])
+    said = 'for name; do case $name in --*) ;; *) echo "installed $name";; esac; done'
+    for node in world.nodes.values():
+        node.program("dpkg-query", said)
+    assert world.red() == {}
+    world.worker.program("dpkg-query", "echo installed tree; echo half-installed g++; exit 1")
+    red = world.red()
+    assert {name: set(nodes) for name, nodes in red.items()} == {PACKAGES: {"lab-w1"}}
+    assert "lacks these packages of lab.yaml, or has them in part: g++\n" in red[PACKAGES]["lab-w1"]
+
+
+def test_a_lab_without_packages_of_its_own_is_not_asked_for_any(world: World) -> None:
+    for node in world.nodes.values():
+        node.program("dpkg-query", "touch asked")
+    assert world.red() == {}
+    assert not any(node.path("/asked").exists() for node in world.nodes.values())
 
 
 def test_the_script_is_valid_shell_and_lets_no_private_key_out(world: World) -> None:
@@ -242,6 +264,11 @@ FAULTS: list[tuple[Spoil, str, str]] = [
     ),
     (write(RESOLV_CONF, "nameserver 192.0.2.1\n"), RESOLVERS, "asks 192.0.2.1 for names, .*192.168.60.1"),
     (remove(RESOLV_CONF), RESOLVERS, "asks nobody for names"),
+    (
+        lambda world: world.worker.path(LINK).symlink_to(world.worker.path(f"{ZONES}/Asia/Seoul")),
+        ZONE,
+        "the time zone of lab-w1 is Asia/Seoul, but lab.yaml says UTC",
+    ),
     (write(f"{TASKS}/abc", "done\n"), BROUGHT, f"lab-w1 has what lab.yaml does not say: {TASKS}/abc"),
     (
         lambda world: world.offsets.update({"lab-w1": Offset(1.4, 1.5)}),

@@ -30,6 +30,7 @@ kubernetesVersion: v1.36.3
 networking: {podSubnet: 10.244.0.0/16, serviceSubnet: 10.96.0.0/12}
 controllerManager: {extraArgs: [{name: allocate-node-cidrs, value: 'false'}]}
 """
+BOX = "kubelab-1.36.3-0123456789ab"
 ASKED = "get configmaps,daemonsets,deployments,nodes --all-namespaces *"
 
 
@@ -45,7 +46,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     Path("Vagrantfile").write_text(f"# {WRITTEN_BY}\n# name: 'lab-cp1'\n")
     config = make_config(network={"nodes": "198.18.7.0/24"})
     network = {"xml": network_xml(config, inventory_of(config)), "active": True}
-    volumes = {f"{node.name}.img": {"size": 1, "gib": 12} for node in inventory_of(config).nodes}
+    disk = {"size": 1, "gib": 12, "backing": f"{BOX}_vagrant_box_image_1.0.0_box.img"}
+    volumes = {f"{node.name}.img": disk for node in inventory_of(config).nodes}
     host.write({**host.state, "networks": {"kubelab-lab": network}, "volumes": volumes, "pools": ["default"]})
     space = Workspace(folder, "lab")
     space.prepare()
@@ -112,6 +114,7 @@ def written() -> dict[str, bytes]:
 
 EDITS = {
     "controlPlanes.disk": ("", "controlPlanes: {disk: 13GiB}\n"),
+    "packages": ("", "packages: [tree]\n"),
     "network.nodes": ("198.18.7.0/24", "198.18.8.0/24"),
     "network.pods": ("/24}", "/24, pods: 10.245.0.0/16}"),
     "network.services": ("/24}", "/24, services: 10.112.0.0/12}"),
@@ -270,7 +273,8 @@ def test_a_lab_as_lab_yaml_says_has_no_difference_and_is_asked_little(
 ) -> None:
     told = kubelab("diff", "--json")
     # No node is reached by SSH here.
-    nodes_say = {"proxy", "registryMirrors", "dns", "controlPlanes.provision", "workers.provision"}
+    of_pools = {"controlPlanes.provision", "workers.provision"}
+    nodes_say = {"proxy", "registryMirrors", "dns", "timeZone"} | of_pools
     assert set(data(told)["unknown"]) - {"kubeadm.patches", "kubelet", "kubeProxy"} == nodes_say
     assert (data(told)["differences"], told.exit_code) == ([], 0)
     assert len(kubectl.calls) == 1

@@ -158,7 +158,7 @@ def test_another_version_is_another_decision(cache: Path, space: Workspace) -> N
 
 def test_the_file_holds_what_was_decided(cache: Path, space: Workspace) -> None:
     put(cache, BUILT)
-    decision = settle(space)
+    decision = settle(space, text="packages: [vim]")
     assert json.loads(space.decision.read_text()) == {
         "format": 1,
         "kubernetes": BUILT.kubernetes,
@@ -167,6 +167,7 @@ def test_the_file_holds_what_was_decided(cache: Path, space: Workspace) -> None:
         "cni": "bridge",
         "pods": "10.244.0.0/16",
         "services": "10.96.0.0/12",
+        "packages": ["vim"],
     }
     assert read_decision(space.decision) == decision
     assert [path.name for path in space.state.iterdir()] == ["decision.json"]
@@ -200,6 +201,10 @@ def test_what_a_newer_kubelab_decided_is_left_to_it(
         {"cni": 3},
         {"pods": "10.244.0.0/16\n"},
         {"services": "all"},
+        {"packages": "vim"},
+        {"packages": ["vim\n"]},
+        {"packages": ["--yes"]},
+        {"packages": [f"p{number}" for number in range(65)]},
         None,
     ],
 )
@@ -219,11 +224,12 @@ def test_a_file_that_was_changed_is_not_believed(
     assert "decided anew" in told["text"]
 
 
-def test_an_older_kubelab_decided_without_the_ranges(cache: Path, space: Workspace) -> None:
+def test_an_older_kubelab_decided_without_the_ranges_and_packages(cache: Path, space: Workspace) -> None:
     put(cache, BUILT)
     decision = settle(space)
     kept = json.loads(space.decision.read_text())
-    space.decision.write_text(json.dumps({key: kept[key] for key in kept if key not in ("pods", "services")}))
+    later = ("pods", "services", "packages")
+    space.decision.write_text(json.dumps({key: kept[key] for key in kept if key not in later}))
     assert read_decision(space.decision) == decision.model_copy(update={"pods": "", "services": ""})
 
 

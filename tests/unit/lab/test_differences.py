@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from provision.box.recipe import BoxRecipe
 from provision.cluster import kubeadm_config
 from provision.cni.installed import Installed, Record
 from provision.config.inventory import inventory_of
@@ -56,7 +57,9 @@ CLUSTER = Cluster(
     {node.name: node_object(node) for node in inventory_of(make_config()).nodes},
     SETTINGS,
 )
-MACHINES = {"lab-cp1": Size(2, 3072, 12), "lab-w1": Size(2, 2048, 12), "lab-w2": Size(2, 2048, 12)}
+BOX = BoxRecipe("1.36.3", BUNDLE).name
+WORKER = Size(2, 2048, 12, box=BOX)
+MACHINES = {"lab-cp1": Size(2, 3072, 12, box=BOX), "lab-w1": WORKER, "lab-w2": WORKER}
 LAB = Reality(Made(MACHINES, IPv4Network("192.168.60.0/24"), 1500), DECISION, CLUSTER)
 OFF = dataclasses.replace(LAB, cluster=None, silent="machine lab-cp1 is stopped")
 CALICO = {"name": "calico", "version": "v3.33.1", "values": {"encapsulation": "vxlan"}}
@@ -64,6 +67,7 @@ CALICO = {"name": "calico", "version": "v3.33.1", "values": {"encapsulation": "v
 # Key -> what lab.yaml says after the edit.
 EDITS: dict[str, dict[str, Any]] = {
     "kubernetes": {"kubernetes": "1.35"},
+    "packages": {"packages": ["vim", "tcpdump"]},
     "cni.name": {"cni": "flannel"},
     "cni.version": {"cni": {**CALICO, "version": "v3.32.0"}},
     "cni.values": {"cni": {**CALICO, "values": {"encapsulation": "ipip"}}},
@@ -123,6 +127,7 @@ ELSEWHERE = {
     "registryMirrors",
     "insecureRegistries",
     "dns",
+    "timeZone",
     "ports",
 }
 GROUPS = {"cni", "controlPlanes", "workers", "nodes", "network", "proxy", "kubeadm"}
@@ -178,7 +183,7 @@ def test_values_are_told_as_lab_yaml_has_them() -> None:
 
 
 def test_machines_of_one_kind_may_differ() -> None:
-    sizes = {**MACHINES, "lab-w2": Size(2, 4096, None)}
+    sizes = {**MACHINES, "lab-w2": Size(2, 4096, None, box=BOX)}
     found = compared(dataclasses.replace(LAB, made=dataclasses.replace(LAB.made, machines=sizes)))
     assert [(each.text, each.machines) for each in found.differences] == [
         ("the lab has 4GiB (lab-w2), lab.yaml says 2GiB", ("lab-w2",))
@@ -188,7 +193,7 @@ def test_machines_of_one_kind_may_differ() -> None:
 
 
 def test_what_a_node_has_of_its_own_is_no_difference_of_the_others() -> None:
-    sizes = {**MACHINES, "lab-w1": Size(2, 4096, 12)}
+    sizes = {**MACHINES, "lab-w1": Size(2, 4096, 12, box=BOX)}
     lab = dataclasses.replace(LAB, made=dataclasses.replace(LAB.made, machines=sizes))
     assert compared(lab, nodes={"lab-w1": {"memory": "4G"}}).differences == []
     (found,) = compared(lab, nodes={"lab-w1": {"memory": "3G"}}).differences
@@ -196,7 +201,11 @@ def test_what_a_node_has_of_its_own_is_no_difference_of_the_others() -> None:
 
 
 def test_a_machine_has_the_further_disks_that_it_was_made_with() -> None:
-    sizes = {**MACHINES, "lab-w1": Size(2, 2048, 12, (10, 5)), "lab-w2": Size(2, 2048, 12, None)}
+    sizes = {
+        **MACHINES,
+        "lab-w1": Size(2, 2048, 12, (10, 5), box=BOX),
+        "lab-w2": Size(2, 2048, 12, None, box=BOX),
+    }
     lab = dataclasses.replace(LAB, made=dataclasses.replace(LAB.made, machines=sizes))
     found = compared(lab, workers={"count": 3, "disks": ["10GiB"]})
     assert told(found) == [
@@ -286,7 +295,7 @@ def test_more_workers_are_made_and_fewer_are_removed() -> None:
 
 
 def test_no_control_plane_is_removed() -> None:
-    made = dataclasses.replace(LAB.made, machines={**MACHINES, "lab-cp2": Size(2, 3072, 12)})
+    made = dataclasses.replace(LAB.made, machines={**MACHINES, "lab-cp2": Size(2, 3072, 12, box=BOX)})
     (fewer,) = compared(dataclasses.replace(LAB, made=made)).differences
     assert (fewer.key, fewer.refused, fewer.machines) == ("controlPlanes.count", True, ("lab-cp2",))
 
@@ -295,6 +304,36 @@ def test_a_machine_that_is_gone_is_made_again() -> None:
     left = {name: size for name, size in MACHINES.items() if name != "lab-cp1"}
     found = compared(dataclasses.replace(LAB, made=dataclasses.replace(LAB.made, machines=left)))
     assert told(found) == [("controlPlanes.count", "0", "1", False)]
+
+
+def with_boxes(*packages: tuple[str, ...] | None, kept: tuple[str, ...] = ()) -> Reality:
+    """Return the lab with a machine of a box with each of `packages`, None for what does not say it."""
+    names = [BoxRecipe("1.36.3", "b" * 64, each).name if each is not None else None for each in packages]
+    sizes = [dataclasses.replace(size, box=box) for size, box in zip(MACHINES.values(), names, strict=True)]
+    machines = dict(zip(MACHINES, sizes, strict=True))
+    decision = DECISION.model_copy(update={"packages": kept})
+    return dataclasses.replace(LAB, made=dataclasses.replace(LAB.made, machines=machines), decision=decision)
+
+
+def test_packages_are_those_of_the_boxes_in_the_words_that_were_kept() -> None:
+    tree = ("tree",)
+    lab = with_boxes(tree, tree, tree, kept=tree)
+    assert compared(lab, packages=["tree"]).differences == []
+    assert told(compared(lab)) == [("packages", "tree", "none", True)]
+    assert told(compared(lab, packages=["vim", "tree"])) == [("packages", "tree", "vim, tree", True)]
+    # Written down for another box, or never.
+    lab = with_boxes(tree, tree, tree, kept=("vim",))
+    assert told(compared(lab)) == [("packages", "others", "none", True)]
+    assert (
+        compared(with_boxes(("vim", "tree"), *[("tree", "vim")] * 2), packages=["tree", "vim"])
+        == Comparison()
+    )
+
+
+def test_machines_may_have_other_packages_one_by_one() -> None:
+    found = compared(with_boxes(("tree",), (), None), packages=["tree"])
+    assert [(each.lab, each.machines) for each in found.differences] == [("none", ("lab-w1",))]
+    assert found.unknown == {"packages": "the hypervisor does not say it of lab-w2"}
 
 
 def test_a_lab_that_is_not_there_lacks_its_machines_and_nothing_is_told_of_it() -> None:

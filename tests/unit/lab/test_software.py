@@ -63,6 +63,11 @@ def test_what_was_decided_needs_no_bundle(space: Workspace, asked: list[str]) ->
     assert asked == []
 
 
+def test_the_box_has_the_packages_of_lab_yaml(space: Workspace) -> None:
+    DECISION.write(space.decision)
+    assert opened(space, "packages: [tree]").recipe.packages == ("tree",)
+
+
 def test_the_kept_bundle_is_found_in_the_cache(space: Workspace, asked: list[str], tmp_path: Path) -> None:
     DECISION.write(space.decision)
     folder = tmp_path / "cache/bundles" / KEY

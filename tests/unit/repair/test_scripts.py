@@ -36,7 +36,7 @@ from tests.fakes.node.credentials import (
 )
 from tests.fakes.node.sandbox import Sandbox
 
-TOOLS = ("awk", "cut", "date", "ln", "openssl", "timeout")
+TOOLS = ("awk", "cut", "date", "openssl", "timeout")
 REQUESTED = x509.load_pem_x509_csr(request(node_name("lab-w1")).encode())
 SCRIPTS = {
     "survey": survey.SURVEY,

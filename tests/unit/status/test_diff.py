@@ -56,11 +56,13 @@ KEYS = {
     "registryMirrors": {"docker.io": ["http://192.168.60.1:5000"]},
     "insecureRegistries": ["registry.lab:5000"],
     "dns": ["192.168.60.1", "10.1.2.3"],
+    "timeZone": "Asia/Seoul",
 }
 SAID = {
     "registryMirrors": "docker.io",
     "insecureRegistries": "registry.lab:5000",
     "dns": "192.168.60.1, 10.1.2.3",
+    "timeZone": "Asia/Seoul",
 }
 
 

@@ -14,7 +14,7 @@ from provision.cni.none import NoCni
 from provision.config.schema import Kubeadm
 from provision.errors import CommandFailed, NodesError, StepFailed
 from provision.kubeadm.patches import FOLDER as PATCHES
-from provision.node import images
+from provision.node import images, time_zone
 from provision.node.emulation import UNIT
 from provision.steps.nodes import NodesStep, node_files
 from tests.fakes.checks.nodes import Place
@@ -382,12 +382,13 @@ HOSTS = "/etc/containerd/certs.d/{}/hosts.toml"
 CONFIG = "/etc/containerd/config.toml"
 MIRROR = "http://192.168.60.1:5000"
 OWN = "server = 'https://mine.test'\n"
+ASKED = ("registry_mirrors", "insecure_registries", "dns", "time_zone")
 
 
 def asking(lab: Lab, **keys: object) -> Lab:
     """Return the same lab with other keys in its lab.yaml."""
     found = make_config(**keys)
-    changes = {name: getattr(found, name) for name in ("registry_mirrors", "insecure_registries", "dns")}
+    changes = {name: getattr(found, name) for name in ASKED}
     ctx = dataclasses.replace(lab.ctx, config=lab.ctx.config.model_copy(update=changes))
     return dataclasses.replace(lab, ctx=ctx)
 
@@ -527,6 +528,57 @@ def test_nodes_ask_the_resolvers_of_lab_yaml(tmp_path: Path) -> None:
         assert text == "nameserver 10.1.2.3\nnameserver 9.9.9.9\n"
     assert lab.run(NodesStep()) == ["nodes"]
     assert nodes["lab-w1"].path("/etc/resolv.conf").read_text() == "nameserver 192.168.60.1\n"
+
+
+def zone_of(node: Machine) -> str:
+    """Return where the node's time zone leads to, and its name."""
+    link = str(node.path(time_zone.LINK).readlink()).removeprefix(str(node.root))
+    return f"{link.removeprefix(time_zone.ZONES)} {node.path(time_zone.NAME).read_text()}"
+
+
+def test_nodes_are_in_the_time_zone_of_lab_yaml_and_no_program_starts_again(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    for node in nodes.values():
+        node.write(f"{time_zone.ZONES}/Asia/Seoul", "TZif2")
+        # What a box may have instead of a link.
+        node.write(time_zone.LINK, "TZif2")
+    asked = asking(lab, timeZone="Asia/Seoul")
+    for each, said in ((asked, "/Asia/Seoul Asia/Seoul\n"), (lab, "/UTC UTC\n")):
+        assert each.run(NodesStep()) == ["nodes"]
+        assert [zone_of(node) for node in nodes.values()] == [said] * 2
+        assert each.run(NodesStep()) == []
+    assert not any(node.path("/restarts").exists() for node in nodes.values())
+
+
+@pytest.mark.parametrize("path", [time_zone.LINK, time_zone.NAME])
+def test_a_node_that_lost_its_time_zone_gets_it_again(tmp_path: Path, path: str) -> None:
+    lab, nodes = make(tmp_path)
+    for node in nodes.values():
+        node.write(f"{time_zone.ZONES}/Asia/Seoul", "TZif2")
+    lab = asking(lab, timeZone="Asia/Seoul")
+    lab.run(NodesStep())
+    nodes["lab-w1"].path(path).unlink()
+    assert lab.run(NodesStep()) == ["nodes"]
+    assert zone_of(nodes["lab-w1"]) == "/Asia/Seoul Asia/Seoul\n"
+
+
+def test_a_node_without_the_time_zone_says_so_before_it_is_changed(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    nodes["lab-cp1"].write(f"{time_zone.ZONES}/Asia/Seoul", "TZif2")
+    with pytest.raises(StepFailed, match="lab-w1") as caught:
+        asking(lab, timeZone="Asia/Seoul").run(NodesStep())
+    assert "timeZone: this node has no" in caught.value.details
+    assert "/usr/share/zoneinfo/Asia/Seoul" in caught.value.details
+    assert not nodes["lab-w1"].path("/etc/hosts").exists()
+
+
+def test_a_machine_of_a_box_without_zones_is_in_utc(tmp_path: Path) -> None:
+    lab, nodes = make(tmp_path)
+    lab.run(NodesStep())
+    assert not nodes["lab-w1"].path(time_zone.ZONES).exists()
+    for node in nodes.values():
+        node.path(time_zone.LINK).unlink()
+    assert lab.run(NodesStep()) == []
 
 
 def test_a_card_on_the_hosts_bridge_gets_its_address_by_dhcp_and_takes_no_route_from_the_lab(
