@@ -126,3 +126,10 @@ CNIS = Registry(
         "none": "provision.cni.none:NoCni",
     },
 )
+ADDONS = Registry(
+    "kubelab.addons",
+    "add-on",
+    {
+        "storage": "provision.addons.storage:Storage",
+    },
+)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.alias_generators import to_camel
 
 from provision.config import fragments, kubeadm, marks, registries, values
+from provision.config.addons import Addons
 from provision.config.addresses import Role, nodes_prefix, offset_of, pods_prefix, refused_addresses
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
@@ -193,6 +194,7 @@ class ClusterConfig(_Model):
     insecure_registries: Annotated[tuple[str, ...], registries.insecure()] = ()
     dns: Annotated[tuple[IPv4Address, ...], resolvers()] = ()
     ports: Ports = ()
+    addons: Addons = ()
     kubeadm: Kubeadm = Kubeadm()
     kubelet: Annotated[dict[str, Any], fragments.kubelet()] = {}
     kube_proxy: Annotated[dict[str, Any], fragments.kube_proxy()] = {}

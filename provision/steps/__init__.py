@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from provision.engine.steps import Step, Together
 from provision.lab.context import Context
+from provision.steps.addons import AddonImagesStep, AddonsStep
 from provision.steps.artifacts import BoxStep, BundleStep
 from provision.steps.cni import CniCheckStep, CniStep
 from provision.steps.control_plane import ControlPlaneStep
@@ -27,6 +28,7 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     DecisionStep(),
     BundleStep(),
     CniCheckStep(),
+    AddonImagesStep(),
     BoxStep(),
     # Before Vagrant forgets the machines of those that go.
     LeaveStep(),
@@ -41,6 +43,7 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     MembersStep(),
     ResolversStep(),
     Together(CniStep(), MarksStep(), ReadyStep()),
+    AddonsStep(),
     SnapshotStep(),
     PortsStep(),
 )

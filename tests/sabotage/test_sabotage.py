@@ -31,6 +31,7 @@ def cluster() -> Iterator[Cluster]:
     shutil.copy(LAB, FOLDER / "lab.yaml")
     try:
         lab.edit(f"network: {{bridge: {BRIDGE}}}")
+        lab.edit("addons: default")
         lab.edit("ports: [{host: 18080, service: default/kubernetes, port: 443}]")
         run_as_root(["ip", "link", "add", BRIDGE, "type", "bridge"], say=print, deadline=30)
         lab.kubelab("up")

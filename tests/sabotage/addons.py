@@ -1,0 +1,15 @@
+"""How to break an add-on: exactly one thing a row."""
+
+from __future__ import annotations
+
+from tests.sabotage.row import Sabotage
+
+FILE = "test_addons.py"
+
+ROWS: tuple[Sabotage, ...] = (
+    # What makes volumes hears of no claim any more.
+    Sabotage(
+        f"{FILE}::test_a_claim_gets_a_volume_whose_data_outlives_its_pod",
+        kubectl=(("delete", "clusterrolebinding", "kubelab:storage"),),
+    ),
+)
