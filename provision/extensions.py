@@ -131,5 +131,6 @@ ADDONS = Registry(
     "add-on",
     {
         "storage": "provision.addons.storage:Storage",
+        "loadbalancer": "provision.addons.loadbalancer:LoadBalancer",
     },
 )

@@ -13,7 +13,7 @@ from provision.extensions import ADDONS
 
 KEY = "addons"
 EVERYTHING = "default"
-DEFAULT = ("storage",)
+DEFAULT = ("storage", "loadbalancer")
 
 
 def known(name: object) -> str:

@@ -12,7 +12,14 @@ from pydantic.alias_generators import to_camel
 
 from provision.config import fragments, kubeadm, marks, registries, values
 from provision.config.addons import Addons
-from provision.config.addresses import Role, nodes_prefix, offset_of, pods_prefix, refused_addresses
+from provision.config.addresses import (
+    MOST_WORKERS,
+    Role,
+    nodes_prefix,
+    offset_of,
+    pods_prefix,
+    refused_addresses,
+)
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
 from provision.config.document import explain, read_document
@@ -74,7 +81,7 @@ class ControlPlanes(NodePool):
 class Workers(NodePool):
     """The workers."""
 
-    count: Annotated[int, values.whole(f"0 to {values.MOST_WORKERS}", *range(values.MOST_WORKERS + 1))] = 2
+    count: Annotated[int, values.whole(f"0 to {MOST_WORKERS}", *range(MOST_WORKERS + 1))] = 2
     cpus: Annotated[int, values.cpus(values.WORKER_CPUS)] = 2
     memory: Annotated[int, values.memory(values.WORKER_MIB)] = 2048
 
