@@ -132,5 +132,6 @@ ADDONS = Registry(
     {
         "storage": "provision.addons.storage:Storage",
         "loadbalancer": "provision.addons.loadbalancer:LoadBalancer",
+        "metrics-server": "provision.addons.metrics_server:MetricsServer",
     },
 )

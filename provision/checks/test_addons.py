@@ -6,17 +6,42 @@ import pytest
 
 from provision.checks.walk import START_SECONDS, Walk
 from provision.checks.walk_objects import CLAIM, KEEPER, MOUNTS, claim, keeper
+from provision.errors import ToolFailed
+from provision.testing.kubectl import LabKubectl
 from provision.testing.lab import LabUnderTest
 
 WRITE, READ = 'echo "$1" >"$2"', 'cat "$1"'
 # A pod makes the folder of the volume before the one that uses it can start.
 VOLUME_SECONDS = 3 * START_SECONDS
+# A node that has just come back is asked again within a minute.
+TOP_SECONDS = 60.0
 
 
 def needs(lab: LabUnderTest, name: str) -> None:
     """Skip a test unless lab.yaml has the add-on."""
     if name not in lab.config.addons:
         pytest.skip(f"lab.yaml does not have the add-on {name}")
+
+
+@pytest.mark.look(
+    "kubelab kubectl -- logs -n kube-system deploy/metrics-server; kubelab up signs certificates"
+)
+def test_top_answers_for_every_node(lab: LabUnderTest, kubectl: LabKubectl) -> None:
+    needs(lab, "metrics-server")
+    wanted = {node.name for node in lab.nodes}
+    clock, seen = lab.context.clock, "no answer"
+    end = clock.now() + lab.scaled(TOP_SECONDS)
+    while True:
+        try:
+            lines = kubectl.text("top", "nodes", "--no-headers").splitlines()
+            names = {line.split()[0] for line in lines if line.strip() and "unknown" not in line}
+            seen = f"the use of {', '.join(sorted(names)) or 'no node'}"
+        except ToolFailed as error:
+            names, seen = set(), error.details or str(error)
+        if names >= wanted:
+            return
+        assert clock.now() < end, f"kubectl top nodes tells {seen}, not that of {', '.join(sorted(wanted))}"
+        clock.sleep(1.0)
 
 
 @pytest.mark.changes

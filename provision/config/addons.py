@@ -13,7 +13,7 @@ from provision.extensions import ADDONS
 
 KEY = "addons"
 EVERYTHING = "default"
-DEFAULT = ("storage", "loadbalancer")
+DEFAULT = ("storage", "loadbalancer", "metrics-server")
 
 
 def known(name: object) -> str:

@@ -20,6 +20,7 @@ from provision.steps.ports import PortsStep
 from provision.steps.provision import ProvisionStep
 from provision.steps.ready import ReadyStep
 from provision.steps.resolvers import ResolversStep
+from provision.steps.serving import ServingStep
 from provision.steps.sizes import SizesStep
 from provision.steps.snapshot import SnapshotStep
 
@@ -42,6 +43,8 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     Together(ControlPlaneStep(), JoinStep()),
     MembersStep(),
     ResolversStep(),
+    # It starts kubelets again; what follows waits until their nodes are Ready.
+    ServingStep(),
     Together(CniStep(), MarksStep(), ReadyStep()),
     AddonsStep(),
     SnapshotStep(),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from provision.checks import test_addons as addons
 from provision.checks import test_services as services
+from provision.errors import ToolFailed
+from tests.fakes.engine import FakeClock
 from tests.unit.checks.test_walk_checks import FakeWalk
 
 
@@ -49,6 +52,38 @@ def test_without_the_addon_in_lab_yaml_nothing_is_asked() -> None:
     with pytest.raises(pytest.skip.Exception, match="does not have the add-on storage"):
         addons.test_a_claim_gets_a_volume_whose_data_outlives_its_pod(walk)  # type: ignore[arg-type]
     assert walk.applied == []
+
+
+def top(*answers: str) -> None:
+    """Run the check with these answers of `kubectl top nodes`, the last one again and again."""
+    left, clock = list(answers), FakeClock()
+    lab = SimpleNamespace(
+        config=SimpleNamespace(addons=("metrics-server",)),
+        nodes=[SimpleNamespace(name="lab-cp1"), SimpleNamespace(name="lab-w1")],
+        scaled=lambda seconds: seconds,
+        context=SimpleNamespace(clock=clock),
+    )
+
+    def text(*words: str) -> str:
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if answer == "failed":
+            raise ToolFailed(["kubectl", "top"], 1, "Metrics API not available")
+        return answer
+
+    addons.test_top_answers_for_every_node(lab, SimpleNamespace(text=text))  # type: ignore[arg-type]
+
+
+CP1, W1 = "lab-cp1   100m   5%   900Mi   30%\n", "lab-w1   50m   2%   400Mi   20%\n"
+
+
+def test_top_may_take_its_time_to_tell_of_every_node() -> None:
+    top("failed", CP1, f"{CP1}lab-w1   <unknown>   <unknown>   <unknown>   <unknown>\n", CP1 + W1)
+
+
+@pytest.mark.parametrize(("answer", "why"), [(CP1, "the use of lab-cp1, not"), ("failed", "not available")])
+def test_a_node_that_top_never_tells_of_is_named(answer: str, why: str) -> None:
+    with pytest.raises(AssertionError, match=why):
+        top(answer)
 
 
 @pytest.mark.parametrize(("answer", "right"), [("lab-w1", True), ("something else", False)])
