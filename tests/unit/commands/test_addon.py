@@ -10,6 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from provision.cli import group
+from provision.lab.artifacts import tools_of
+from provision.report.base import RecordingReporter
+from tests.fakes.config import make_config
 from tests.fakes.providers.virsh import install
 
 LAB = "name: lab\nprovider: libvirt\ncni: bridge\naddons: []  # none yet\n"
@@ -68,3 +71,17 @@ def test_the_objects_are_printed_and_nothing_is_written() -> None:
     assert told.exit_code == 0, told.output
     assert "kind: StorageClass" in told.stdout
     assert not Path("Vagrantfile").exists()
+
+
+def test_what_an_addon_is_built_from_is_among_what_would_be_fetched() -> None:
+    Path("lab.yaml").write_text(LAB.replace("[]", "[storage]").replace("cni", "artifacts: source\ncni"))
+    told = kubelab("bundle", "create", "--dry-run", "--json")
+    assert told.exit_code == 0, told.output
+    fetched = [each["where"] for each in result(told)["fetch"]]
+    assert "github.com/rancher/local-path-provisioner@v0.0.30" in fetched
+
+
+def test_go_is_needed_for_the_images_of_an_addon_wherever_kubernetes_comes_from() -> None:
+    release = {"artifacts": "release", "kubernetes": "1.36.3"}
+    for names, tools in (([], ["skopeo"]), (["storage"], ["skopeo", "go"])):
+        assert tools_of(make_config(addons=names, **release), None, RecordingReporter()) == tools
