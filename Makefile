@@ -1,5 +1,5 @@
 # Each target is one line; `make lab` and `make test` work on a fresh Debian machine.
-.PHONY: lab check lint fast-tests test faults fuzz e2e e2e-busy e2e-faults e2e-life e2e-mirror e2e-newcomer e2e-sabotage bench lock clean
+.PHONY: lab check lint fast-tests test faults fuzz e2e e2e-addons e2e-busy e2e-faults e2e-life e2e-mirror e2e-newcomer e2e-sabotage bench lock clean
 PYTHON ?= python3
 SUITE ?= bookworm
 ONLY ?=
@@ -37,6 +37,10 @@ e2e: $(STAMP)
 
 e2e-sabotage: $(STAMP)
 	$(BIN)/kubelab doctor --fix --file tests/e2e/lab.yaml && $(BIN)/pytest tests/sabotage
+
+# A lab with volumes, load balancers and metrics, off and on and put back.
+e2e-addons: $(STAMP)
+	$(BIN)/kubelab doctor --fix --file tests/e2e_addons/lab.yaml && $(BIN)/pytest -s tests/e2e_addons
 
 # As much other work as the host has cores; 20 to 40 minutes on two cores without hardware virtualisation.
 e2e-busy: $(STAMP)

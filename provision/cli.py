@@ -25,6 +25,7 @@ COMMANDS = {
     "stop": "Shut all machines down, or save their memory.",
     "start": "Let a stopped lab run again.",
     "node": "List, add, remove, drain, stop and start single nodes.",
+    "addon": "List add-ons, and put them into the lab or take them out.",
     "list": "List all your labs on this host.",
     "diff": "Show where lab.yaml and the lab differ.",
     "status": "Show machines, nodes and pods.",

@@ -126,3 +126,12 @@ CNIS = Registry(
         "none": "provision.cni.none:NoCni",
     },
 )
+ADDONS = Registry(
+    "kubelab.addons",
+    "add-on",
+    {
+        "storage": "provision.addons.storage:Storage",
+        "loadbalancer": "provision.addons.loadbalancer:LoadBalancer",
+        "metrics-server": "provision.addons.metrics_server:MetricsServer",
+    },
+)

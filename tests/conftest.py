@@ -13,7 +13,8 @@ from provision.host.files import cache_dir
 settings.register_profile("kubelab", deadline=None)
 settings.load_profile("kubelab")
 
-REAL = {Path(__file__).parent / name for name in ("e2e", "e2e_faults", "e2e_life", "busy", "sabotage")}
+REAL_NAMES = ("e2e", "e2e_addons", "e2e_faults", "e2e_life", "busy", "sabotage")
+REAL = {Path(__file__).parent / name for name in REAL_NAMES}
 
 
 @pytest.fixture(autouse=True)

@@ -100,45 +100,69 @@ class Cached:
 
     def find(self) -> Bundle | None:
         """Return the bundle if it is there with every file's size right, else None."""
-        if not self.root.is_dir():
-            return None
-        with contextlib.suppress(BundleBroken):
-            return Bundle.open(self.root)
-        return None
+        return find_at(self.root)
 
     def build(self, reporter: Reporter, cancel: threading.Event | None = None) -> Bundle:
         """Return the bundle with every file's digest checked, making it first where needed."""
-        with _lock(self.root.with_name(f"{self.key}.lock"), reporter, cancel):
-            if self.root.is_dir():
-                reporter.progress(f"checking the bundle of Kubernetes {self.kubernetes} in the cache")
-                try:
-                    bundle = Bundle.open(self.root)
-                    bundle.verify()
-                except BundleBroken as broken:
-                    reporter.warn(f"{broken.message}; it is made again")
-                    shutil.rmtree(self.root)
-                else:
-                    return bundle
-            # What fails here ends its own threads, and no other work.
-            self._make(reporter, Within(cancel or threading.Event()))
-            return Bundle.open(self.root)
+        what = f"the bundle of Kubernetes {self.kubernetes}"
+        return made_once(self.root, what, self._make, reporter, cancel)
 
-    def _make(self, reporter: Reporter, cancel: threading.Event) -> None:
-        """Make a bundle beside its place and move it there whole; whatever goes wrong, no half is left."""
+    def _make(self, root: Path, work: Path, reporter: Reporter, cancel: threading.Event) -> None:
         self.origin.check(self.root.parent, self.why)
         reporter.info(f"{self.origin.title}: {self.why}")
-        temporary = self.root.with_name(f".{self.key}.new")
-        try:
-            # A process that was killed could not remove its own.
-            if temporary.exists():
-                shutil.rmtree(temporary)
-            root, work = temporary / "bundle", temporary / "work"
-            root.mkdir(parents=True)
-            work.mkdir()
-            self.origin.make(root, work, reporter, cancel)
-            root.rename(self.root)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        self.origin.make(root, work, reporter, cancel)
+
+
+# Makes a bundle in an empty folder, with a second one for what is in between.
+Make = Callable[[Path, Path, "Reporter", threading.Event], None]
+
+
+def find_at(root: Path) -> Bundle | None:
+    """Return the bundle in a folder if it is there with every file's size right, else None."""
+    if not root.is_dir():
+        return None
+    with contextlib.suppress(BundleBroken):
+        return Bundle.open(root)
+    return None
+
+
+def made_once(
+    root: Path, what: str, make: Make, reporter: Reporter, cancel: threading.Event | None = None
+) -> Bundle:
+    """Return the bundle at `root` with every file's digest checked; it is made first where needed.
+
+    One process at a time makes it; the others wait. Raises what `make` does.
+    """
+    with _lock(root.with_name(f"{root.name}.lock"), reporter, cancel):
+        if root.is_dir():
+            reporter.progress(f"checking {what} in the cache")
+            try:
+                bundle = Bundle.open(root)
+                bundle.verify()
+            except BundleBroken as broken:
+                reporter.warn(f"{broken.message}; it is made again")
+                shutil.rmtree(root)
+            else:
+                return bundle
+        # What fails here ends its own threads, and no other work.
+        _make_whole(root, make, reporter, Within(cancel or threading.Event()))
+        return Bundle.open(root)
+
+
+def _make_whole(final: Path, make: Make, reporter: Reporter, cancel: threading.Event) -> None:
+    """Make a bundle beside its place and move it there whole; whatever goes wrong, no half is left."""
+    temporary = final.with_name(f".{final.name}.new")
+    try:
+        # A process that was killed could not remove its own.
+        if temporary.exists():
+            shutil.rmtree(temporary)
+        root, work = temporary / "bundle", temporary / "work"
+        root.mkdir(parents=True)
+        work.mkdir()
+        make(root, work, reporter, cancel)
+        root.rename(final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager

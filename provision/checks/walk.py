@@ -151,9 +151,9 @@ class Walk:
         names = self.kubectl.text("get", "customresourcedefinitions", "-o", "name").split()
         return any(name.rpartition("/")[2] in kinds for name in names)
 
-    def fetch(self, url: str) -> str:
+    def fetch(self, url: str, seconds: float = RULES_SECONDS) -> str:
         """Return the answer of `url` to the host, once the service rules exist; raises WaitTimeout."""
-        return from_host.fetch_soon(url, self.lab.scaled(RULES_SECONDS), self.lab.context.clock)
+        return from_host.fetch_soon(url, self.lab.scaled(seconds), self.lab.context.clock)
 
     def fetch_forwarded(self, pod: str, port: int) -> str:
         """Return a pod's answer to the host through `kubectl port-forward`; raises ToolFailed, OSError."""

@@ -18,6 +18,7 @@ VOLUMES, WRITER, READER = "volumes", "writer", "reader"
 SETTINGS, PASSWORD = "settings", "password"
 SETTINGS_DATA = {"greeting": "hello from a ConfigMap\n"}
 PASSWORD_DATA = {"password": "open sesame\n"}
+CLAIM, KEEPER = "data", "keeper"
 JOB, CRON_JOB = "once", "every-minute"
 LARGE_MIB = 4
 HOST_FOLDERS = "/run/kubelab-verify"
@@ -85,6 +86,20 @@ def server(site: Site, name: str, node: str, app: str = ECHO) -> Object:
 def service(site: Site, name: str, port: int, spec: Object) -> Object:
     """Return a Service at port 80 for pods that serve at `port`."""
     return _object(site, "v1", "Service", name, spec={**spec, "ports": [{"port": 80, "targetPort": port}]})
+
+
+def claim(site: Site) -> Object:
+    """Return a claim for a volume of the default StorageClass."""
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+    return _object(site, "v1", "PersistentVolumeClaim", CLAIM, spec=spec)
+
+
+def keeper(site: Site) -> Object:
+    """Return a pod that idles with the volume of the claim."""
+    spec = _pod(site, "exec tail -f /dev/null")
+    spec["containers"][0]["volumeMounts"] = [{"name": CLAIM, "mountPath": f"{MOUNTS}/{CLAIM}"}]
+    spec["volumes"] = [{"name": CLAIM, "persistentVolumeClaim": {"claimName": CLAIM}}]
+    return _object(site, "v1", "Pod", KEEPER, spec=spec)
 
 
 def _web(site: Site) -> Object:

@@ -40,15 +40,16 @@ def problems(objects: Sequence[Object], inventory: Inventory, *, network: bool =
     vital = [item for item in objects if not is_own(item)]
     nodes = [item for item in vital if item["kind"] == "Node"]
     found = _node_problems(nodes, inventory, network=network)
-    return found + _unready(vital) if network else found
+    return found + unready(vital) if network else found
 
 
 def own_problems(objects: Sequence[Object]) -> list[str]:
     """Return what of the user's own is not ready."""
-    return _unready([item for item in objects if is_own(item)])
+    return unready([item for item in objects if is_own(item)])
 
 
-def _unready(objects: Sequence[Object]) -> list[str]:
+def unready(objects: Sequence[Object]) -> list[str]:
+    """Return which Pods, Deployments and DaemonSets are not ready, whosever they are."""
     kinds: dict[str, list[Object]] = {"Pod": [], "Deployment": [], "DaemonSet": []}
     for item in objects:
         kinds.setdefault(item["kind"], []).append(item)

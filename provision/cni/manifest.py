@@ -10,6 +10,7 @@ from typing import ClassVar
 from provision.artifacts.bundle import Bundle, Entry
 from provision.artifacts.wanted import Wanted, WantedFile
 from provision.cluster.kubectl import Kubectl
+from provision.cluster.objects import write_all
 from provision.cni.base import Files, Site
 from provision.cni.documents import Document, images_of, one_per_tag, parse, workloads_of
 from provision.cni.installed import Record, look, refuse_change
@@ -18,10 +19,6 @@ from provision.config.inventory import Inventory, Node
 from provision.config.schema import ClusterConfig
 from provision.errors import ConfigError
 
-# Objects that others are made of or live in are there first.
-FIRST = ("Namespace", "CustomResourceDefinition")
-# Some hundred objects, a few of them CRDs that keep an API server busy: times the deadline of one request.
-APPLY_TURNS = 6
 HINT = "a bundle made with artifacts: release or {mirror: URL} holds it; without the internet use cni: bridge"
 
 
@@ -140,15 +137,7 @@ class ManifestCni:
     def install(self, kubectl: Kubectl, site: Site) -> None:
         """Apply the objects for this lab, and write down what was."""
         documents = self.documents(site, self.read(site.files, site))
-        first = [item for item in documents if item["kind"] in FIRST]
-        rest = [item for item in documents if item["kind"] not in FIRST]
-        for group in filter(None, (first, rest)):
-            kubectl.write(group, validate=self.validate, deadline=kubectl.deadline * APPLY_TURNS)
-            definitions = [item for item in group if item["kind"] == "CustomResourceDefinition"]
-            if _uses(definitions, rest):
-                names = [f"crd/{item['metadata']['name']}" for item in definitions]
-                patience = f"--timeout={int(kubectl.deadline)}s"
-                kubectl("wait", "--for=condition=Established", patience, *names)
+        write_all(kubectl, documents, validate=self.validate)
         workloads = tuple(sorted(workloads_of(documents)))
         Record(self.name, self.version, self.digest(), self.settings.values, workloads).write(kubectl)
 
@@ -162,9 +151,3 @@ class ManifestCni:
 
     def _hint(self, there: set[str]) -> str:
         return HINT
-
-
-def _uses(definitions: Sequence[Document], documents: Sequence[Document]) -> bool:
-    """Return whether one of `documents` is of a kind that `definitions` make."""
-    kinds = {item["spec"]["names"]["kind"] for item in definitions}
-    return any(item["kind"] in kinds for item in documents)

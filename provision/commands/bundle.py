@@ -10,6 +10,7 @@ import click
 from provision.commands.common import Options, common_options, reporting
 
 if TYPE_CHECKING:
+    from provision.addons.base import Addon
     from provision.artifacts.base import Artifacts
     from provision.artifacts.plan import Planned
     from provision.report.base import Reporter
@@ -26,16 +27,20 @@ def command() -> None:
 @click.option("--dry-run", is_flag=True, help="Only list what would be fetched; fetches nothing.")
 @common_options
 def create(options: Options, kubernetes: str | None, into: Path | None, dry_run: bool) -> None:
-    """Create the bundle that the lab needs, unless it is in the cache."""
+    """Create the bundle that the lab needs, and the images of its add-ons, unless they are in the cache."""
     import shutil
 
+    from provision.artifacts.source.programs import FOLDER
     from provision.errors import ConfigError
     from provision.lab.artifacts import build
     from provision.report.text import size
 
     with reporting(options) as report:
         if dry_run:
-            _tell_plan(*_chosen(options, kubernetes, report, foresee=True), report)
+            artifacts, asked = _chosen(options, kubernetes, report, foresee=True)
+            programs = [addon.programs() for addon in _addons(options)]
+            missing = [item for each in programs if each.find() is None for item in each.plan()]
+            _tell_plan(artifacts, [*asked, *artifacts.plan(), *missing], report)
             return
         artifacts, _ = _chosen(options, kubernetes, report)
         if into is not None and into.exists():
@@ -43,8 +48,12 @@ def create(options: Options, kubernetes: str | None, into: Path | None, dry_run:
                 f"{into} already exists", key="--into", hint="name a folder that does not exist"
             )
         _, bundle = build(artifacts, report, options.cancel)
+        addons = _addons(options)
+        images = [each.programs().build(report, options.cancel) for each in addons]
         if into is not None:
             shutil.copytree(bundle.root, into)
+            for made in images:
+                shutil.copytree(made.root, into / FOLDER / made.recipe)
         folder = into or bundle.root
         report.info(f"Kubernetes {bundle.kubernetes}: {folder} ({size(bundle.size)})")
         report.result({"folder": str(folder), "kubernetes": bundle.kubernetes, "digest": bundle.digest})
@@ -99,12 +108,19 @@ def _chosen(
     return choose_for(config, workspace, report).artifacts, []
 
 
-def _tell_plan(artifacts: Artifacts, asked: list[Planned], report: Reporter) -> None:
+def _addons(options: Options) -> list[Addon]:
+    """Return the add-ons of lab.yaml, if there is one."""
+    from provision.addons.choose import addons_of
+    from provision.config.schema import load_config
+
+    return addons_of(load_config(options.file).addons) if options.file.exists() else []
+
+
+def _tell_plan(artifacts: Artifacts, planned: list[Planned], report: Reporter) -> None:
     from dataclasses import asdict
 
     from provision.artifacts.plan import hosts_of
 
-    planned = [*asked, *artifacts.plan()]
     if planned:
         rows = [[item.kind, item.where, item.note] for item in planned]
         title = f"What would be fetched for Kubernetes {artifacts.kubernetes} ({artifacts.kind})"

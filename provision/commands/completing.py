@@ -1,4 +1,4 @@
-"""What a shell is told when the user asks it to complete a word: nodes, snapshots, steps.
+"""What a shell is told when the user asks it to complete a word: nodes, snapshots, steps, add-ons.
 
 Nobody sees an error of this, and nothing is changed: where there is no lab there is nothing to complete.
 """
@@ -49,6 +49,13 @@ def steps(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
     found = [step for item in UP for step in (item.steps if isinstance(item, Together) else (item,))]
     return _items([step.id for step in found], incomplete)
+
+
+def addons(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of an add-on."""
+    from provision.extensions import ADDONS
+
+    return _items(ADDONS, incomplete)
 
 
 def _nodes(ctx: click.Context) -> list[str]:

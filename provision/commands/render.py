@@ -9,12 +9,14 @@ from provision.commands.common import Options, common_options, reporting
 
 @click.command("render", short_help="Write the Vagrantfile that `up` would use.")
 @click.option("--kubeadm", is_flag=True, help="Print what `kubeadm init` would read, and write nothing.")
+@click.option("--addons", is_flag=True, help="Print the objects of the add-ons, and write nothing.")
 @common_options
-def command(options: Options, kubeadm: bool) -> None:
+def command(options: Options, kubeadm: bool, addons: bool) -> None:
     """Write the Vagrantfile that `up` would use.
 
     It does not need kubelab: `vagrant up` in its folder creates the same VMs.
     """
+    from provision.lab.addons import rendered
     from provision.lab.opening import open_lab, read_lab
     from provision.snapshots.recovery import recover
     from provision.steps.control_plane import foreseen_documents
@@ -22,8 +24,9 @@ def command(options: Options, kubeadm: bool) -> None:
 
     with reporting(options) as report:
         config, workspace = read_lab(options.file)
-        if kubeadm:
-            text = foreseen_documents(open_lab(config, workspace, report, options.cancel))
+        if kubeadm or addons:
+            lab = open_lab(config, workspace, report, options.cancel)
+            text = rendered(lab) if addons else foreseen_documents(lab)
             if options.json:
                 report.result({"documents": text})
             else:

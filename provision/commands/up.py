@@ -69,11 +69,13 @@ def making(
     restart: bool = False,
     locked: bool = True,
     workers: int | None = None,
+    addons: tuple[str, ...] | None = None,
 ) -> Iterator[tuple[Context, TeeReporter]]:
-    """Give a lab that is to be made as lab.yaml says, or with that many `workers`, and its reporter.
+    """Give a lab that is to be made as lab.yaml says, and its reporter.
 
-    With its lock held (`locked`), and once what was interrupted before is done. Whether machines may be
-    restarted for another size is asked before, but for `restart`.
+    In place of what lab.yaml says, it is made with that many `workers`, or with these `addons`. Its lock is
+    held (`locked`), and what was interrupted before is done. Whether machines may be restarted for another
+    size is asked before, but for `restart`.
     """
     from provision.config.edit import with_count
     from provision.host.facts import gather
@@ -87,6 +89,8 @@ def making(
         config, workspace = read_lab(options.file, facts=facts)
         if workers is not None:
             config = with_count(config, workers)
+        if addons is not None:
+            config = config.model_copy(update={"addons": addons})
         early.close()
         with reporting(options, workspace) as report:
             lab = open_lab(config, workspace, report, options.cancel, facts, agree)

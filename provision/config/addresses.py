@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
 Role = Literal["control-plane", "worker"]
 CONTROL_PLANE_OFFSET = 10
 WORKER_OFFSET = 20
+MOST_WORKERS = 50
 # The address of the host in the node network.
 GATEWAY_OFFSET = 1
 # The port of the API server, on the address of its node.
@@ -55,3 +56,20 @@ def refused_addresses(
             refused[name] = f"{address} is {taken[address]}; allowed: a free address of {network}"
         taken.setdefault(address, f"the address of {name}")
     return refused
+
+
+def balanced_ranges(network: IPv4Network, own: Collection[IPv4Address]) -> list[str]:
+    """Return the ranges of a node network for load balancers, each as "FIRST-LAST"; none without room.
+
+    They are the last quarter of the network, above the address of the last worker that a lab may have,
+    without the addresses of nodes' `own`.
+    """
+    size = network.num_addresses
+    begin = max(size - size // 4, offset_of("worker", MOST_WORKERS) + 1)
+    edges = sorted(int(address - int(network[0])) for address in own if address in network)
+    ranges = []
+    for edge in [*edges, size - 1]:
+        if edge > begin:
+            ranges.append(f"{network[begin]}-{network[edge - 1]}")
+        begin = max(begin, edge + 1)
+    return ranges

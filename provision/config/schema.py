@@ -11,7 +11,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.alias_generators import to_camel
 
 from provision.config import fragments, kubeadm, marks, names, registries, values
-from provision.config.addresses import Role, nodes_prefix, offset_of, pods_prefix, refused_addresses
+from provision.config.addons import Addons
+from provision.config.addresses import (
+    MOST_WORKERS,
+    Role,
+    nodes_prefix,
+    offset_of,
+    pods_prefix,
+    refused_addresses,
+)
 from provision.config.artifacts import ArtifactsConfig
 from provision.config.cni import CniConfig
 from provision.config.document import explain, read_document
@@ -75,7 +83,7 @@ class ControlPlanes(NodePool):
 class Workers(NodePool):
     """The workers."""
 
-    count: Annotated[int, values.whole(f"0 to {values.MOST_WORKERS}", *range(values.MOST_WORKERS + 1))] = 2
+    count: Annotated[int, values.whole(f"0 to {MOST_WORKERS}", *range(MOST_WORKERS + 1))] = 2
     cpus: Annotated[int, values.cpus(values.WORKER_CPUS)] = 2
     memory: Annotated[int, values.memory(values.WORKER_MIB)] = 2048
 
@@ -199,6 +207,7 @@ class ClusterConfig(_Model):
     insecure_registries: Annotated[tuple[str, ...], registries.insecure()] = ()
     dns: Annotated[tuple[IPv4Address, ...], resolvers()] = ()
     ports: Ports = ()
+    addons: Addons = ()
     kubeadm: Kubeadm = Kubeadm()
     kubelet: Annotated[dict[str, Any], fragments.kubelet()] = {}
     kube_proxy: Annotated[dict[str, Any], fragments.kube_proxy()] = {}

@@ -17,7 +17,6 @@ from provision.config.suggest import did_you_mean
 
 SUPPORTED_MINORS = tuple(MINORS)
 CONTROL_PLANE_COUNTS = (1, 3, 5, 7)
-MOST_WORKERS = 50
 LONGEST_NAME = 40
 # kubeadm's preflight checks refuse a control plane with less.
 CONTROL_PLANE_CPUS, CONTROL_PLANE_MIB = 2, 1700

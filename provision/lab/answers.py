@@ -77,6 +77,8 @@ ANSWERS: dict[str, Answer] = {
     "insecureRegistries": "applied",
     "dns": "applied",
     "ports": "applied",
+    # One that is in use, with what would be lost, is not taken away.
+    "addons": "applied",
     # kubeadm made the cluster with them, and what was made with them differs from one to the next.
     "kubeadm": "refused",
     "kubeadm.apiServerExtraArgs": "refused",

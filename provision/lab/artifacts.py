@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
+from provision.addons.choose import addons_of
 from provision.artifacts import choose
 from provision.artifacts.base import Artifacts, OtherWay
 from provision.artifacts.bundle import Bundle
@@ -97,7 +99,11 @@ def tools_of(config: ClusterConfig, workspace: Workspace | None, report: Reporte
     with contextlib.suppress(LabError):
         artifacts = choose_for(config, workspace, report).artifacts if workspace else artifacts_of(config)
         kind = artifacts.kind if artifacts.find() is None else "bundle"
-    return MAKERS.get(kind, []) + (["helm"] if config.cni.is_rendered else [])
+    wanted = MAKERS.get(kind, []) + (["helm"] if config.cni.is_rendered else [])
+    beside = Path(config.artifacts.location) if config.artifacts.kind == "bundle" else None
+    if any(addon.programs().find(beside) is None for addon in addons_of(config.addons)):
+        wanted = list(dict.fromkeys([*wanted, "go"]))
+    return wanted
 
 
 def binding_decision(config: ClusterConfig, workspace: Workspace, report: Reporter) -> Decision | None:

@@ -36,7 +36,7 @@ Amount = int | tuple[int, ...]
 # What only the cluster knows.
 OF_CLUSTER = (
     *("kubernetes", "runtime", "cni", "network.pods", "network.services"),
-    *("kubeadm", settings.KUBELET, settings.KUBE_PROXY),
+    *("addons", "kubeadm", settings.KUBELET, settings.KUBE_PROXY),
 )
 
 
@@ -292,6 +292,7 @@ def _compare_cluster(
         if runtime != config.runtime:
             found.differences.append(_difference("runtime", runtime, config.runtime))
     found.differences.extend(_cni(config, reality))
+    found.differences.extend(_addons(config, reality))
     found.differences.extend(_marks(config, inventory, reality))
     if reality.cluster is not None:
         asked, own = reality.cluster.settings, _own_addresses(inventory, reality)
@@ -372,6 +373,17 @@ def _cni(config: ClusterConfig, reality: Reality) -> Iterator[Difference]:
     record, own = reality.cluster.cni.record, cni_of(wanted) if wanted.is_own else None
     if isinstance(own, Custom) and record is not None and record.digest != own.digest():
         yield _difference("cni.manifest", "another one", wanted.manifest)
+
+
+def _addons(config: ClusterConfig, reality: Reality) -> Iterator[Difference]:
+    """Yield where the cluster has other add-ons; one that is in use is not taken away."""
+    there = reality.cluster.addons if reality.cluster is not None else dict.fromkeys(config.addons, ())
+    if set(there) == set(config.addons):
+        return
+    used = {name: users for name, users in there.items() if users and name not in config.addons}
+    texts = [f"{name} (used by {', '.join(used[name])})" if name in used else name for name in there]
+    lab, file = (", ".join(names) or NONE for names in (texts, config.addons))
+    yield Difference("addons", lab, file, refused=bool(used))
 
 
 def _artifacts(config: ClusterConfig, reality: Reality) -> Iterator[Difference]:

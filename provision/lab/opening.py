@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from provision.addons.choose import check as check_addons
 from provision.config.inventory import Node, inventory_of
 from provision.config.schema import ClusterConfig, load_config
 from provision.errors import ConfigError
@@ -99,6 +100,7 @@ def open_lab(
         refuse_without_box(provider)
         refuse_taken_ports(config, workspace)
         read_patches(config)
+        check_addons(config)
         refuse_another_lab(config, workspace.root, provider, machines)
         seconds = ANSWER_SECONDS * acceleration(facts).factor
         reality = look(config, inventory, workspace, provider, machines, seconds=seconds, cancel=cancel)

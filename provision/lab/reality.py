@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
+from provision.addons.choose import addon_of
+from provision.addons.installed import found_in as addons_in
 from provision.artifacts.bundle import Bundle, BundleBroken
 from provision.artifacts.given import kept_bundle
 from provision.cluster import kubeadm_config
@@ -18,6 +20,7 @@ from provision.cni.installed import KINDS, Installed, found_in
 from provision.config.inventory import Inventory
 from provision.config.schema import ClusterConfig
 from provision.errors import Cancelled, LabError, MadeByNewer, in_one_line
+from provision.extensions import ADDONS
 from provision.lab.decision import Decision, read_decision
 from provision.lab.settings import Settings, settings_in
 from provision.providers.base import MISSING, RUNNING, Made, Provider
@@ -30,13 +33,17 @@ ANSWER_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the API server says of its cluster; `nodes` maps names to Node objects."""
+    """What the API server says of its cluster; `nodes` maps names to Node objects.
+
+    `addons` maps each add-on to what would lose its data without it, asked of those that lab.yaml lacks.
+    """
 
     made: kubeadm_config.Made
     cni: Installed
     runtimes: frozenset[str]
     nodes: Mapping[str, Object] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
+    addons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,8 @@ def look(
         return Reality(made, decision, silent=f"machine {inventory.first.name} is {state}")
     try:
         kubectl = _kubectl(config, workspace, made, decision, seconds, cancel)
-        cluster = _cluster(kubectl.items(f"{KINDS},nodes", "--all-namespaces"))
+        objects = kubectl.items(f"{KINDS},nodes", "--all-namespaces")
+        cluster = _cluster(objects, _addons(kubectl, config, objects))
     except (Cancelled, MadeByNewer):
         raise
     except LabError as error:
@@ -129,8 +137,16 @@ def _bundle(config: ClusterConfig, decision: Decision) -> Bundle | None:
     return None
 
 
-def _cluster(objects: Iterable[Object]) -> Cluster | None:
-    listed = list(objects)
+def _addons(kubectl: Kubectl, config: ClusterConfig, objects: Iterable[Object]) -> dict[str, tuple[str, ...]]:
+    """Return the add-ons that are there, and of those that lab.yaml has no more what uses them."""
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(addons_in(objects), ())
+    for name in found:
+        if name not in config.addons and name in ADDONS:
+            found[name] = tuple(addon_of(name).users(kubectl))
+    return found
+
+
+def _cluster(listed: Sequence[Object], addons: Mapping[str, tuple[str, ...]]) -> Cluster | None:
     made = kubeadm_config.made_with(listed)
     if made is None:
         return None
@@ -139,4 +155,4 @@ def _cluster(objects: Iterable[Object]) -> Cluster | None:
     names = (str(info.get("containerRuntimeVersion", "")).partition(":")[0] for info in infos)
     by_name = {node["metadata"]["name"]: node for node in nodes}
     runtimes = frozenset(filter(None, names))
-    return Cluster(made, found_in(listed), runtimes, by_name, settings_in(listed))
+    return Cluster(made, found_in(listed), runtimes, by_name, settings_in(listed), addons)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,38 +13,19 @@ from provision.kubeadm.unit import CONFIG
 from provision.lab.context import Context
 from provision.node.certificates import CLIENT_PEM, KUBELET_PKI, SERVING_CRT
 from provision.node.files import PRIVATE, File, unpack_script
-from provision.node.sections import sections
+from provision.repair.authority import PKI, request_script, sign, sign_script
 from provision.repair.services import RESTART_CONTROL_PLANE, RESTART_KUBELET, START_SECONDS, run_on
-from provision.repair.signing import checked_certificate, checked_request, pem
+from provision.repair.serving import are_wanted, signed_scripts
+from provision.repair.signing import checked_certificate, checked_request
 from provision.repair.survey import NodeState, Survey
 
-PKI = "/etc/kubernetes/pki"
 AUTHORITIES = (f"{PKI}/ca.crt", f"{PKI}/front-proxy-ca.crt", f"{PKI}/etcd/ca.crt")
 # It only contains the path of the file with the kubelet's certificate.
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
-CLIENT_DAYS = 365
 NEW_KEY = f"{KUBELET_PKI}/kubelab-new.key"
 NEW_CERTIFICATE = f"{KUBELET_PKI}/kubelab-new.crt"
-# The folder of the requests, on the node that signs them.
-SIGNING = "/run/kubelab/signing"
 
 RENEW = f"kubeadm certs renew all --config={CONFIG} >&2\n"
-# The private key never leaves its node.
-REQUEST = f"""
-umask 077
-openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {NEW_KEY} \\
-    -subj '/O=system:nodes/CN=system:node:{{node}}'
-"""
-EXTENSIONS = """
-basicConstraints=critical,CA:FALSE
-keyUsage=critical,digitalSignature
-extendedKeyUsage=clientAuth
-"""
-SIGN = f"""
-echo "== {{node}}"
-openssl x509 -req -days {CLIENT_DAYS} -set_serial 0x{{serial}} -CA {PKI}/ca.crt -CAkey {PKI}/ca.key \\
-    -extfile {SIGNING}/extensions -in {SIGNING}/{{node}}.csr
-"""
 # As the kubelet's own rotation does it: certificate and key in one file, and a link to it.
 INSTALL = f"""
 umask 077
@@ -99,10 +79,12 @@ class CertificateStep:
         ctx.report.progress(f"renewing certificates of {', '.join(wanted)}", self.id)
         requests = self._renew(ctx, wanted)
         signed = _sign(ctx, requests)
+        due_serving = [name for name, found in wanted.items() if found.serving]
+        serving = signed_scripts(ctx, due_serving) if are_wanted(ctx) else {}
         scripts = {}
         for name, found in wanted.items():
             script = install_script(signed[name]) if found.client else ""
-            script += FORGET_SERVING if found.serving else ""
+            script += serving.get(name, FORGET_SERVING) if found.serving else ""
             script += RESTART_CONTROL_PLANE if found.control_plane else ""
             # The kubelet reads certificates only at its start, which also resets its crash back-off.
             scripts[name] = script + RESTART_KUBELET
@@ -132,21 +114,11 @@ class CertificateStep:
         scripts = {}
         for name, found in wanted.items():
             script = RENEW if found.control_plane else ""
-            script += REQUEST.format(node=name) if found.client else ""
+            script += request_script(name, NEW_KEY) if found.client else ""
             if script:
                 scripts[name] = script
         said = run_on(ctx, scripts, "renew certificates", ctx.scaled(30))
         return {name: checked_request(name, text) for name, text in said.items() if wanted[name].client}
-
-
-def sign_script(requests: Mapping[str, x509.CertificateSigningRequest]) -> str:
-    """Return a script for a control plane that prints, for each request, `== NODE` and the certificate."""
-    files = {f"{SIGNING}/{name}.csr": File(pem(request), PRIVATE) for name, request in requests.items()}
-    files[f"{SIGNING}/extensions"] = File(EXTENSIONS, PRIVATE)
-    # A serial number is positive and has 20 bytes at most.
-    serials = {name: f"1{secrets.token_hex(15)}" for name in requests}
-    signing = "".join(SIGN.format(node=name, serial=serial) for name, serial in serials.items())
-    return f"umask 077\ntrap 'rm -rf {SIGNING}' EXIT\n{unpack_script(files)}{signing}"
 
 
 def install_script(certificate: str) -> str:
@@ -158,11 +130,9 @@ def _sign(ctx: Context, requests: Mapping[str, x509.CertificateSigningRequest]) 
     """Sign the requests with the cluster's CA, on the control plane; return node -> certificate in PEM."""
     if not requests:
         return {}
-    first = ctx.inventory.first.name
-    script = sign_script(requests)
-    said = sections(run_on(ctx, {first: script}, "sign the kubelets' certificates", ctx.scaled(20))[first])
+    first, said = ctx.inventory.first.name, sign(ctx, sign_script(requests))
     return {
-        name: checked_certificate(name, first, request, "\n".join(said.get(name, [])))
+        name: checked_certificate(name, first, request, said.get(name, ""))
         for name, request in requests.items()
     }
 

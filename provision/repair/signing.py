@@ -1,4 +1,4 @@
-"""Kubelets' client certificates: a request of one node, signed on another, and never trusted on the way.
+"""Kubelets' certificates: a request of one node, signed on another, and never trusted on the way.
 
 Root on a worker could otherwise ask for a certificate of somebody else, or send a script of its own to the
 control plane. So what a node says is parsed, has to be exactly what was asked for, and is written anew.
@@ -16,6 +16,7 @@ from provision.errors import LabError
 
 # A request or a certificate has less than 2,000 characters.
 LONGEST = 16384
+CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 def checked_request(node: str, text: str) -> x509.CertificateSigningRequest:
@@ -32,16 +33,25 @@ def checked_request(node: str, text: str) -> x509.CertificateSigningRequest:
     return request
 
 
-def checked_certificate(node: str, signer: str, request: x509.CertificateSigningRequest, text: str) -> str:
-    """Return the certificate that `signer` made of a node's request, in PEM; raises LabError as above."""
+def checked_certificate(
+    node: str,
+    signer: str,
+    request: x509.CertificateSigningRequest,
+    text: str,
+    usage: x509.ObjectIdentifier = CLIENT,
+) -> str:
+    """Return the certificate that `signer` made of a node's request, in PEM; raises LabError as above.
+
+    `usage` is what it has to be for, and for nothing else.
+    """
     try:
         made = x509.load_pem_x509_certificate(_short(text))
         _check_key(made.public_key())
         if made.subject != _subject(node) or made.public_key() != request.public_key():
             raise ValueError("it is for somebody else")
-        usage = made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-        if list(usage) != [ExtendedKeyUsageOID.CLIENT_AUTH]:
-            raise ValueError("it is not for a client")
+        said = made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        if list(said) != [usage]:
+            raise ValueError(f"it is not for a {'client' if usage == CLIENT else 'server'}")
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
         raise _refusal(signer, f"its certificate for {node} is not what was asked for", error) from error
     return pem(made)

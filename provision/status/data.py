@@ -18,6 +18,7 @@ from provision.cluster.health import (
 from provision.lab.context import Context
 from provision.providers.base import MISSING
 from provision.report.events import timestamp
+from provision.status.addons import states
 from provision.status.model import Status
 
 
@@ -46,6 +47,7 @@ def data(ctx: Context, found: Status) -> dict[str, Any]:
             for each in found.expiries
         ],
         "ports": [{"port": port.text, "open": port.text in found.relayed} for port in ctx.config.ports],
+        "addons": states(ctx, found.objects),
         "unknown": dict(found.unknown),
         "problems": list(found.problems),
     }

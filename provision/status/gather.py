@@ -65,12 +65,21 @@ def gather(ctx: Context) -> Status:
 
 def gather_nodes(ctx: Context) -> Status:
     """Ask for the machines and the Nodes alone; the result says what did not answer. Raises Cancelled."""
+    return _gather_some(ctx, "nodes")
+
+
+def gather_workloads(ctx: Context) -> Status:
+    """Ask for the machines, Deployments and DaemonSets alone, as `gather_nodes` does."""
+    return _gather_some(ctx, "deployments,daemonsets", "--all-namespaces")
+
+
+def _gather_some(ctx: Context, *what: str) -> Status:
     unknown: dict[str, str] = {}
     states, objects = _states(ctx, unknown), None
     try:
         if blocked := _blocked(ctx, states):
             raise LabError(blocked)
-        objects = _objects(_kubectl(ctx), "nodes")
+        objects = _objects(_kubectl(ctx), *what)
     except Cancelled:
         raise
     except LabError as error:

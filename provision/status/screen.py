@@ -14,6 +14,7 @@ from provision.lab.halted import START
 from provision.providers.base import MISSING, PAUSED, RUNNING
 from provision.report.text import age
 from provision.snapshots.journal import report_unfinished
+from provision.status.addons import in_words
 from provision.status.data import data
 from provision.status.gather import gather
 from provision.status.model import Status
@@ -96,6 +97,7 @@ def _lab_rows(known: Data, now: dt.datetime) -> list[list[str]]:
         ["last verify", _verify(known["verify"], now)],
         ["snapshot", unknown.get("snapshot") or _snapshot(known["snapshot"], now)],
         ["certificates", _certificates(known["certificates"], unknown.get("certificates"), told)],
+        *([f"add-on {each['name']}", in_words(each)] for each in known["addons"]),
         *(["port", f"{each['port']}{'' if each['open'] else ': closed'}"] for each in known["ports"]),
     ]
 

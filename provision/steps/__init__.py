@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from provision.engine.steps import Step, Together
 from provision.lab.context import Context
+from provision.steps.addons import AddonImagesStep, AddonsStep
 from provision.steps.anew import AnewStep
 from provision.steps.artifacts import BoxStep, BundleStep
 from provision.steps.cni import CniCheckStep, CniStep
@@ -20,6 +21,7 @@ from provision.steps.ports import PortsStep
 from provision.steps.provision import ProvisionStep
 from provision.steps.ready import ReadyStep
 from provision.steps.resolvers import ResolversStep
+from provision.steps.serving import ServingStep
 from provision.steps.sizes import SizesStep
 from provision.steps.snapshot import SnapshotStep
 
@@ -28,6 +30,7 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     DecisionStep(),
     BundleStep(),
     CniCheckStep(),
+    AddonImagesStep(),
     BoxStep(),
     # Before Vagrant forgets the machines of those that go.
     LeaveStep(),
@@ -42,7 +45,10 @@ UP: tuple[Step[Context] | Together[Context], ...] = (
     Together(ControlPlaneStep(), JoinStep()),
     MembersStep(),
     ResolversStep(),
+    # It starts kubelets again; what follows waits until their nodes are Ready.
+    ServingStep(),
     Together(CniStep(), MarksStep(), ReadyStep()),
+    AddonsStep(),
     SnapshotStep(),
     PortsStep(),
 )

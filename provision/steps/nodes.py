@@ -13,6 +13,7 @@ from provision.errors import Result
 from provision.host.proxies import LOOPBACK
 from provision.kubeadm import patches
 from provision.kubeadm.runtime import wait_for_runtime
+from provision.lab.addons import image_files
 from provision.lab.context import Context
 from provision.node import images, registries
 from provision.node.clock import set_clock
@@ -147,9 +148,8 @@ def hosts_files(ctx: Context) -> dict[str, File]:
 
 
 def wanted_images(ctx: Context) -> list[str]:
-    """Return the names of the bundle's images; none where the bundle is not in the cache any more."""
-    bundle = ctx.find_bundle()
-    return sorted(image.ref for image in bundle.images()) if bundle is not None else []
+    """Return the names of the images that nodes keep: those of the bundle, and of the add-ons."""
+    return sorted(image_files(ctx))
 
 
 def _tell_own(ctx: Context, answers: Mapping[str, Result]) -> None:
@@ -162,15 +162,12 @@ def _tell_own(ctx: Context, answers: Mapping[str, Result]) -> None:
 
 
 def _bring_images(ctx: Context, node: Node, missing: Collection[str]) -> None:
-    """Put those of the bundle's images onto a node that it said are `missing`."""
-    bundle = ctx.find_bundle()
-    lacked = [image for image in bundle.images() if image.ref in missing] if bundle is not None else []
+    """Put those images onto a node that it said are `missing`."""
+    lacked = {ref: archive for ref, archive in image_files(ctx).items() if ref in missing}
     if lacked:
-        names = ", ".join(image.ref for image in lacked)
-        ctx.report.info(f"{node.name}: images are missing there, and are put back: {names}")
-    for image in lacked:
-        assert bundle is not None
-        images.bring(ctx.connect(node), image.ref, bundle.path(image), deadline=ctx.scaled(IMPORT_SECONDS))
+        ctx.report.info(f"{node.name}: images are missing there, and are brought: {', '.join(lacked)}")
+    for ref, archive in lacked.items():
+        images.bring(ctx.connect(node), ref, archive, deadline=ctx.scaled(IMPORT_SECONDS))
 
 
 def proxy_exempt(ctx: Context) -> list[object]:

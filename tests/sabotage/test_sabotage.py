@@ -32,6 +32,7 @@ def cluster() -> Iterator[Cluster]:
     try:
         lab.edit(f"network: {{bridge: {BRIDGE}}}")
         lab.edit("packages: [tree]")
+        lab.edit("addons: default")
         lab.edit("ports: [{host: 18080, service: default/kubernetes, port: 443}]")
         run_as_root(["ip", "link", "add", BRIDGE, "type", "bridge"], say=print, deadline=30)
         lab.kubelab("up")

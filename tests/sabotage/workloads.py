@@ -145,10 +145,6 @@ ROWS: tuple[Sabotage, ...] = (
         script=nft("prerouting", "tcp dport 30000-32767 drop"),
     ),
     Sabotage(
-        "test_services.py::test_a_load_balancer_gives_an_address_that_answers_the_host",
-        objects=(defined("ipaddresspools", "metallb.io", "IPAddressPool"),),
-    ),
-    Sabotage(
         "test_dns.py::test_service_names_resolve_on_every_node",
         node="w1",
         script=nft("prerouting", 'iifname "cni0" udp dport 53 drop'),

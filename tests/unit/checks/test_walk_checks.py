@@ -28,12 +28,13 @@ WHOLE = str(4 * 2**20)
 class FakeWalk:
     """Two nodes with a pod each; `answers` gives the output of a script, by a word in it."""
 
-    def __init__(self, answers: dict[str, str] | None = None) -> None:
+    def __init__(self, answers: dict[str, str] | None = None, addons: tuple[str, ...] = ()) -> None:
         self.answers = answers or {}
         self.namespace, self.domain = "ns", "cluster.local"
         self.site = Site("ns", "busybox:1", ["lab-cp1", "lab-w1"], ["lab-w1"], linger=2)
         self.lab = SimpleNamespace(
             scaled=lambda seconds: seconds,
+            config=SimpleNamespace(addons=addons),
             control_plane=SimpleNamespace(name="lab-cp1"),
             context=SimpleNamespace(cni=SimpleNamespace(name="bridge", enforces_policies=False)),
         )
@@ -61,7 +62,7 @@ class FakeWalk:
     def remaining(self) -> float:
         return 1.0
 
-    def fetch(self, url: str) -> str:
+    def fetch(self, url: str, seconds: float = 1.0) -> str:
         return self.answers[url]
 
     def fetch_forwarded(self, pod: str, port: int) -> str:
@@ -211,7 +212,7 @@ def test_a_cron_job_is_known_by_the_job_that_it_made(owner: str, found: bool) ->
     ("check", "reason"),
     [
         (policy.test_a_network_policy_is_enforced, r"\(bridge\) does not enforce NetworkPolicies"),
-        (services.test_a_load_balancer_gives_an_address_that_answers_the_host, "no load balancer"),
+        (services.test_a_load_balancer_gives_an_address_that_answers_the_host, "add-on loadbalancer"),
     ],
 )
 def test_what_the_cluster_does_not_have_is_skipped_and_said(

@@ -52,6 +52,7 @@ def test_the_script_of_a_shell_asks_kubelab(shell: str) -> None:
         (["snapshot", "save", ""], []),
         (["up", "--from", "n"], ["network", "nodes"]),
         (["up", "--until", "mach"], ["machines"]),
+        (["addon", "enable", "sto"], ["storage"]),
         (["comp"], ["completion"]),
     ],
 )

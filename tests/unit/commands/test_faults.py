@@ -53,6 +53,9 @@ CALLED = {
     "node stop lab-w1": READ_LAB,
     "node start lab-w1": READ_LAB,
     "node restart lab-w1": READ_LAB,
+    "addon list": READ_LAB,
+    "addon enable storage": READ_LAB,
+    "addon disable storage": READ_LAB,
     "destroy": READ_LAB,
     "diff": READ_LAB,
     "bundle create": READ_LAB,
@@ -120,7 +123,7 @@ def test_the_table_names_every_command() -> None:
         command = group.get_command(click.Context(group), name)
         leaves = getattr(command, "commands", None)
         found |= {f"{name} {leaf}" for leaf in leaves} if leaves else {name}
-    arguments = re.compile(r"( lab-w1| bash| x)+$")
+    arguments = re.compile(r"( lab-w1| bash| storage| x)+$")
     assert found == {arguments.sub("", call) for call in CALLED}
 
 

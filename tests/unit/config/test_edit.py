@@ -1,4 +1,4 @@
-"""One number of lab.yaml is changed, and what a worker that goes has there; or nothing at all."""
+"""One value of lab.yaml is changed, and what a worker that goes has there; or nothing at all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.config.edit import with_workers
+from provision.config.edit import with_addons, with_workers
 from provision.errors import ConfigError
 
 
@@ -128,4 +128,53 @@ def test_what_another_value_refers_to_is_not_taken_out(tmp_path: Path) -> None:
     text = "name: lab\nnodes: &n {lab-w2: {name: n}}\nx-n: *n\nworkers: {count: 2}\n"
     with pytest.raises(ConfigError, match="undefined alias"):
         edited(tmp_path, text, 1)
+    assert (tmp_path / "lab.yaml").read_text() == text
+
+
+def with_list(folder: Path, text: str, *names: str) -> str:
+    file = folder / "lab.yaml"
+    file.write_bytes(text.encode())
+    found, config = with_addons(file, names)
+    assert config.addons == names
+    assert file.read_bytes() == text.encode()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name: lab\naddons: []  # mine\n", "name: lab\naddons: [storage]  # mine\n"),
+        ("addons: none\nname: lab\n", "addons: [storage]\nname: lab\n"),
+        ("{addons: default, name: lab}", "{addons: [storage], name: lab}"),
+        ("name: lab\naddons:\n  - storage\n\n# end\n", "name: lab\naddons:\n  - storage\n\n# end\n"),
+        ("addons:\r\n- storage\r\nname: lab\r\n", "addons:\r\n- storage\r\nname: lab\r\n"),
+        ("name: lab", "name: lab\naddons: [storage]\n"),
+        ("name: lab\r\n", "name: lab\r\naddons: [storage]\r\n"),
+    ],
+)
+def test_only_the_list_of_addons_is_another_one(tmp_path: Path, text: str, expected: str) -> None:
+    assert with_list(tmp_path, text, "storage") == expected
+
+
+def test_the_last_addon_is_taken_out_of_brackets(tmp_path: Path) -> None:
+    assert with_list(tmp_path, "name: lab\naddons: [storage]\n") == "name: lab\naddons: []\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("{name: lab}", ["storage"]),
+        ("name: lab\n...\n", ["storage"]),
+        ("name: lab\naddons: &all []\n", ["storage"]),
+        ("name: lab\naddons:\n  - storage  # to keep\n", []),
+        ("name: lab\naddons:\n  - storage\n", []),
+        ("x-all: &all [storage]\nname: lab\naddons: *all\n", []),
+    ],
+)
+def test_where_it_is_no_plain_list_the_line_to_write_is_told(
+    tmp_path: Path, text: str, names: list[str]
+) -> None:
+    with pytest.raises(ConfigError, match=r"addons: .*is not changed") as caught:
+        with_list(tmp_path, text, *names)
+    assert f"addons: [{', '.join(names)}]" in caught.value.hint
     assert (tmp_path / "lab.yaml").read_text() == text

@@ -97,6 +97,7 @@ EDITS: dict[str, dict[str, Any]] = {
     "network.mtu": {"network": {"mtu": 1400}},
     "network.bridge": {"network": {"bridge": "br0"}},
     "artifacts": {"artifacts": "release"},
+    "addons": {"addons": ["storage"]},
     "kubeadm.apiServerExtraArgs": {"kubeadm": {"apiServerExtraArgs": {"v": "2"}}},
     "kubeadm.controllerManagerExtraArgs": {"kubeadm": {"controllerManagerExtraArgs": {"v": "2"}}},
     "kubeadm.schedulerExtraArgs": {"kubeadm": {"schedulerExtraArgs": {"v": "2"}}},
@@ -374,7 +375,7 @@ def test_what_was_and_was_not_compared_is_told_once() -> None:
     found = compared(older, network={"pods": "10.245.0.0/16"}, workers={"count": 3})
     assert (found.kept, list(found.unknown)) == (
         ["kubernetes", "cni"],
-        ["runtime", "network.pods", "network.services", "kubeadm", "kubelet", "kubeProxy"],
+        ["runtime", "network.pods", "network.services", "addons", "kubeadm", "kubelet", "kubeProxy"],
     )
     report = RecordingReporter()
     tell(found, report)
@@ -382,7 +383,8 @@ def test_what_was_and_was_not_compared_is_told_once() -> None:
         "workers.count: the lab has 2, lab.yaml says 3",
         "the cluster was not asked (machine lab-cp1 is stopped):"
         " kubernetes, cni compared with what `up` kept",
-        "not compared with the lab: runtime, network.pods, network.services, kubeadm, kubelet, kubeProxy"
+        "not compared with the lab: runtime, network.pods, network.services, addons, kubeadm, kubelet,"
+        " kubeProxy"
         " (the cluster was not asked: machine lab-cp1 is stopped)",
     ]
 
@@ -474,3 +476,13 @@ def test_a_second_card_is_compared_machine_by_machine() -> None:
     assert found.text == "the lab has br0 (lab-w1), lab.yaml says none"
     (found,) = compared(lab, network={"bridge": "br0"}).differences
     assert (found.lab, found.file, found.machines) == ("none", "br0", ("lab-cp1", "lab-w2"))
+
+
+def test_an_addon_that_is_in_use_is_not_taken_away() -> None:
+    cluster = dataclasses.replace(CLUSTER, addons={"storage": ()})
+    assert told(compared(dataclasses.replace(LAB, cluster=cluster))) == [("addons", "storage", "none", False)]
+    used = dataclasses.replace(CLUSTER, addons={"storage": ("default/data", "default/more")})
+    (found,) = compared(dataclasses.replace(LAB, cluster=used)).differences
+    assert (found.refused, found.lab) == (True, "storage (used by default/data, default/more)")
+    kept = compared(dataclasses.replace(LAB, cluster=used), addons=["storage"])
+    assert kept.differences == []

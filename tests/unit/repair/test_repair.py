@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from provision.errors import Cancelled, Result, StepFailed
+from provision.repair import certificates, serving
 from provision.repair.cluster import repair
 from provision.repair.credentials import CredentialStep
 from provision.repair.survey import Survey
@@ -341,6 +342,24 @@ def test_one_kubelets_certificate_touches_no_other_node(world: World, path: str)
     assert "systemctl restart kubelet" in world.worker.done
     assert {"pkill", "systemctl restart kubelet", "kubeadm certs renew all"}.isdisjoint(world.first.done)
     assert world.machines["lab-w2"].done == []
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_a_serving_certificate_that_an_addon_verifies_is_signed_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch, verified: bool
+) -> None:
+    asked: list[str] = []
+
+    def signed(ctx: object, names: list[str]) -> dict[str, str]:
+        asked.extend(names)
+        return dict.fromkeys(names, serving.INSTALL)
+
+    monkeypatch.setattr(certificates, "are_wanted", lambda ctx: verified)
+    monkeypatch.setattr(certificates, "signed_scripts", signed)
+    world.worker.files[SERVING] = 0.5
+    assert world.repair().changed == ["certificates"]
+    assert asked == (["lab-w1"] if verified else [])
+    assert "systemctl restart kubelet" in world.worker.done
 
 
 def test_an_authority_that_has_ended_is_an_error_that_says_so(world: World) -> None:

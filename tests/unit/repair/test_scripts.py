@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,11 +18,18 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from provision.config.inventory import inventory_of
+from provision.errors import LabError
 from provision.node.clock import Offset
+from provision.node.files import PRIVATE, File, unpack_script
 from provision.node.sections import sections
 from provision.repair import certificates, clocks, services, survey
+from provision.repair.authority import SIGNING, request_script, sign_script
+from provision.repair.serving import EXTENSIONS, INSTALL, NEW_CERTIFICATE, SERVING_KEY, is_good
+from provision.repair.serving import NEW_KEY as NEW_SERVING_KEY
 from provision.repair.signing import checked_certificate, checked_request
 from provision.repair.survey import NodeState, parse_state
+from tests.fakes.config import make_config
 from tests.fakes.node.credentials import (
     CLIENT,
     KEY_DATA,
@@ -44,8 +52,8 @@ SCRIPTS = {
     "containerd": services.RESTART_CONTAINERD,
     "kubelet": services.RESTART_KUBELET,
     "control plane": services.RESTART_CONTROL_PLANE,
-    "request": certificates.REQUEST.format(node="lab-w1"),
-    "sign": certificates.sign_script({"lab-w1": REQUESTED}),
+    "request": request_script("lab-w1", certificates.NEW_KEY),
+    "sign": sign_script({"lab-w1": REQUESTED}),
     "install": certificates.install_script("C") + certificates.FORGET_SERVING,
 }
 
@@ -148,10 +156,10 @@ def test_a_kubelet_gets_a_client_certificate_whose_key_never_left_its_node(
     node.write(CLIENT.replace("current", "2025-01-01-00-00-00"), "old")
     node.path(CLIENT).symlink_to(node.path(CLIENT.replace("current", "2025-01-01-00-00-00")))
 
-    asked = node.run(certificates.REQUEST.format(node="lab-w1")).stdout
+    asked = node.run(request_script("lab-w1", certificates.NEW_KEY)).stdout
     assert "PRIVATE" not in asked
     wanted = checked_request("lab-w1", asked)
-    said = sections(first.run(certificates.sign_script({"lab-w1": wanted})).stdout)["lab-w1"]
+    said = sections(first.run(sign_script({"lab-w1": wanted})).stdout)["lab-w1"]
     given = checked_certificate("lab-w1", "lab-cp1", wanted, "\n".join(said))
     node.run(certificates.install_script(given))
 
@@ -167,13 +175,45 @@ def test_a_kubelet_gets_a_client_certificate_whose_key_never_left_its_node(
     usage = made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
     assert [path.name for path in found.parent.iterdir() if "new" in path.name] == []
-    assert not first.path(certificates.SIGNING).exists()
+    assert not first.path(SIGNING).exists()
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
+def test_a_kubelet_serves_with_a_certificate_for_its_name_and_address_whatever_it_asks_for(
+    node: Sandbox, tmp_path: Path
+) -> None:
+    first = Sandbox("lab-cp1", tmp_path / "first")
+    for tool in TOOLS:
+        (first.bin / tool).symlink_to(shutil.which(tool) or "/missing")
+    authority = make_authority(first)
+    node.write(SERVING, "of its own")
+    node.write(SERVING_KEY, "old")
+
+    wanted = checked_request("lab-w1", node.run(request_script("lab-w1", NEW_SERVING_KEY)).stdout)
+    lab = inventory_of(make_config(workers={"count": 1}))
+    extensions = {"lab-w1": EXTENSIONS.format(node=lab.node("lab-w1"))}
+    said = sections(first.run(sign_script({"lab-w1": wanted}, extensions, 3650)).stdout)["lab-w1"]
+    usage = ExtendedKeyUsageOID.SERVER_AUTH
+    given = checked_certificate("lab-w1", "lab-cp1", wanted, "\n".join(said), usage)
+    with pytest.raises(LabError, match="not for a client"):
+        checked_certificate("lab-w1", "lab-cp1", wanted, "\n".join(said))
+    node.run(f"{unpack_script({NEW_CERTIFICATE: File(given, PRIVATE)})}{INSTALL}")
+
+    pem = node.path(SERVING).read_text()
+    made = x509.load_pem_x509_certificate(pem.encode())
+    key = load_pem_private_key(node.path(SERVING_KEY).read_bytes(), None)
+    assert key.public_key() == made.public_key()
+    assert node.path(SERVING_KEY).stat().st_mode & 0o777 == 0o600
+    now = dt.datetime.now(dt.UTC)
+    assert is_good(pem, lab.node("lab-w1"), authority, now + dt.timedelta(days=3000))
+    assert not is_good(pem, lab.node("lab-w1"), authority, now + dt.timedelta(days=4000))
+    assert not is_good(pem, lab.node("lab-cp1"), authority, now)
+    assert not is_good(pem, lab.node("lab-w1"), made, now)
+    assert not is_good("", lab.node("lab-w1"), authority, now)
 
 
 def make_authority(first: Sandbox) -> x509.Certificate:
     """Give the control plane a certificate authority and return its certificate."""
-    import datetime as dt
-
     from cryptography.hazmat.primitives import hashes
 
     key = ec.generate_private_key(ec.SECP256R1())

@@ -186,7 +186,7 @@ def test_an_image_that_is_gone_comes_whole_from_the_bundle_and_is_pinned(tmp_pat
     assert nodes["lab-w1"].path("/images").read_text() == f"docker.io/library/mine:1\n{PAUSE} pinned\n"
     assert not nodes["lab-w1"].path(images.FOLDER).exists()
     assert [event["text"] for event in lab.report.of("info") if PAUSE in event["text"]] == [
-        f"lab-w1: images are missing there, and are put back: {PAUSE}"
+        f"lab-w1: images are missing there, and are brought: {PAUSE}"
     ]
     assert not nodes["lab-cp1"].path("/imported").exists()
 

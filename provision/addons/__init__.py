@@ -1,0 +1,1 @@
+"""What a lab has beside its cluster: one file an add-on."""
