@@ -34,7 +34,8 @@ Vagrant.configure("2") do |config|
   config.ssh.private_key_path = KEY
   config.ssh.insert_key = false
 
-  # A network of the lab's own, in which every node has its address by its MAC. Vagrant removes it with the last VM.
+  # A network of the lab's own, in which every node has its address by its MAC. `kubelab destroy` removes it: Vagrant
+  # would with the first VM that goes, once libvirt has lost count of those on it, as after a restore.
   network_xml = <<~'NETWORK'
     <network>
       <name>kubelab-lab</name>
@@ -83,6 +84,7 @@ Vagrant.configure("2") do |config|
         libvirt.qemu_use_session = false
         libvirt.management_network_name = 'kubelab-lab'
         libvirt.management_network_address = '192.168.60.0/24'
+        libvirt.management_network_keep = true
         libvirt.management_network_mac = node[:mac]
         hostname = node.fetch(:hostname, node[:name])
         # The guest's systemd reads these at boot: its name, and the one key that may log in.

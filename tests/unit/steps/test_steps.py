@@ -81,7 +81,7 @@ def test_a_dry_run_of_a_new_lab_makes_nothing(
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     fresh = changed(lab.ctx, find_bundle=lambda: None, build_bundle=build_bundle, connect=connect)
     planned = plan_steps(UP, fresh)
-    done = ["host", "addon-images", "leave", "sizes", "dns", "serving", "addons", "ports"]
+    done = ["host", "addon-images", "leave", "anew", "sizes", "dns", "serving", "addons", "ports"]
     assert [step.id for step in planned if step.done] == done
     assert [step.id for step in planned] == [step.id for step in STEPS]
     assert (lab.machines.calls, lab.provider.calls) == ([], [])
