@@ -98,7 +98,7 @@ def compare(config: ClusterConfig, inventory: Inventory, reality: Reality) -> Co
         names = compare_names(inventory, reality)
         found.differences.extend(names.differences)
         found.unknown.update(names.unknown)
-        _compare_packages(found, config, reality)
+        _compare_packages(found, config, inventory, reality)
         _compare_cluster(found, config, inventory, reality)
         _tell_silence(found, reality)
         found.differences.extend(_artifacts(config, reality))
@@ -253,13 +253,16 @@ def _bridge(config: ClusterConfig, inventory: Inventory, reality: Reality) -> It
         yield _difference("network.bridge", bridge or NONE, wanted or NONE, which)
 
 
-def _compare_packages(found: Comparison, config: ClusterConfig, reality: Reality) -> None:
+def _compare_packages(
+    found: Comparison, config: ClusterConfig, inventory: Inventory, reality: Reality
+) -> None:
     """Note where machines were made of boxes with other packages, by the names of the boxes."""
     wanted = packages_mark(config.packages)
     # What a box says of its packages -> the machines for which it is so.
     marks_of: dict[str | None, list[str]] = {}
     for name, size in reality.made.machines.items():
-        marks_of.setdefault(mark_in(size.box) if size.box else None, []).append(name)
+        mark = mark_in(size.box) if size.box else None
+        marks_of.setdefault(mark, []).append(inventory.name_of(name))
     for mark, which in marks_of.items():
         if mark is None:
             found.unknown[PACKAGES] = f"the hypervisor does not say it of {', '.join(which)}"

@@ -45,11 +45,7 @@ REFUSED = {
     "cni": "cni: calico",
     "controlPlanes.disk": "controlPlanes: {disk: 13GiB}",
     "controlPlanes.disks": "controlPlanes: {disks: [1GiB]}",
-    "workers.disks": "workers: {disks: [2GiB]}",
     "nodes.NODE.name": "nodes: {kubelab-life-w1: {name: w1-k8s}}",
-    "nodes.NODE.disks": "nodes: {kubelab-life-w1: {disks: []}}",
-    "workers.disk": "workers: {disk: 13GiB}",
-    "nodes.NODE.disk": "nodes: {kubelab-life-w1: {disk: 13GiB}}",
     "nodes.NODE.address": "nodes: {kubelab-life-w1: {address: 192.168.181.60}}",
     "network.nodes": f"{{network: {{nodes: 192.168.182.0/24}}, nodes: {{{W1}: {{address: 192.168.182.9}}}}}}",
     "network.pods": "network: {pods: 10.245.0.0/16}",
@@ -215,6 +211,28 @@ def test_workers_come_and_go(lab: Cluster) -> None:
                 assert {lab.kubelab("ssh", name, "hostname").strip() for name in (OWN, f"{LAB}-w3")} == {OWN}
                 assert OWN in lab.kubelab("ssh", CP1, "cat /etc/hosts")
             assert lab.ended("verify", "--quick")[0] == 0
+
+
+def test_workers_with_other_disks_are_made_anew(lab: Cluster) -> None:
+    before = addresses(lab)
+    kubectl(lab, "create", "deployment", "web", "--image=busybox:1.37", "--replicas=2", "--", *HTTPD)
+    try:
+        with edited(lab, f"nodes: {{{LAB}-w2: {{disks: [2GiB]}}}}"):
+            assert lab.ended("up", "--json")[0] == 2
+            assert addresses(lab) == before
+            lab.kubelab("up", "--yes")
+            assert lab.ended("diff")[0] == 0
+            assert int(on(lab, "w2", f"blockdev --getsize64 {FURTHER_DISK}")) == 2**31
+            after = addresses(lab)
+            assert {name for name in before if after[name] != before[name]} == {f"{LAB}-w2"}
+            kubectl(lab, "rollout", "status", "deployment/web", "--timeout=300s")
+        lab.kubelab("up", "--yes")
+        assert int(on(lab, "w2", f"blockdev --getsize64 {FURTHER_DISK}")) == 2**30
+        assert lab.ended("verify", "--quick")[0] == 0
+        with edited(lab, f"nodes: {{{CP1}: {{disk: 13GiB}}}}"):
+            assert lab.ended("up")[0] == 2
+    finally:
+        kubectl(lab, "delete", "deployment", "web", "--now")
 
 
 def test_another_memory_is_given_by_a_restart(lab: Cluster) -> None:
