@@ -66,14 +66,17 @@ def up(
 def _in_turns(
     ctx: Context, report: TeeReporter, from_id: str | None, until_id: str | None
 ) -> tuple[Context, Outcome]:
-    """Run the steps once for each worker that is made anew: all others serve its pods meanwhile."""
+    """Run the steps once for each worker that is made anew: all others serve its pods meanwhile.
+
+    A run of some of the steps, which may not make it anew to the end, has one worker's turn.
+    """
     names = [node.name for node in made_anew(ctx)]
-    if not names or from_id is not None or until_id is not None:
+    if not names:
         return _run(ctx, report, from_id, until_id)
     found = Outcome()
-    for number, name in enumerate(names, 1):
+    for number, name in enumerate(names if from_id is None and until_id is None else names[:1], 1):
         report.info(f"{name} is made anew, worker {number} of {len(names)}")
-        ctx, outcome = _run(dataclasses.replace(ctx, turn=name), report, None, None)
+        ctx, outcome = _run(dataclasses.replace(ctx, turn=name), report, from_id, until_id)
         found = found.joined(outcome)
     return ctx, found
 

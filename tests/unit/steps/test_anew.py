@@ -91,6 +91,12 @@ def test_up_makes_one_after_the_other_anew(lab: Lab, monkeypatch: pytest.MonkeyP
     assert lab.machines.calls == ["destroy lab-w2", "made lab-w2", "destroy lab-w1", "made lab-w1"]
 
 
+def test_a_run_of_some_of_the_steps_removes_one_worker(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "UP", (AnewStep(),))
+    lifecycle.up(lab.ctx, TeeReporter(lab.report), Path("lab.yaml"), until_id="anew")
+    assert lab.machines.calls == ["destroy lab-w2"]
+
+
 def test_what_any_of_two_runs_did_was_done() -> None:
     first = Outcome(changed=["b"], skipped=["a", "c"], durations={"a": 1.0, "b": 2.0, "c": 3.0})
     later = Outcome(changed=["c"], skipped=["a", "b"], durations={"a": 1.0, "b": 1.0, "c": 1.0})
