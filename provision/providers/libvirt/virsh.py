@@ -71,12 +71,22 @@ class Virsh:
         return {machine: states[machine] for machine in ids if machine in states}
 
     def resume(self, ids: Sequence[str]) -> None:
-        """Let those of the machines run on that are paused; raises ToolFailed, also where one stays so."""
+        """Let those of the machines run on that are paused; raises ToolFailed where one stays so.
+
+        One that is off by then does not: libvirt, started anew, ends a machine whose state it cannot read.
+        """
         for machine, state in self.states(ids).items():
             if state == PAUSED:
-                said = self("resume", machine)
-                if self.states([machine]).get(machine) == PAUSED:
-                    raise UnknownAnswer(["virsh", "resume", machine], said, hint=HINT)
+                self._resume(machine)
+
+    def _resume(self, machine: str) -> None:
+        said, failed = "", None
+        try:
+            said = self("resume", machine)
+        except ToolFailed as error:
+            failed = error
+        if self.states([machine]).get(machine) == PAUSED:
+            raise failed or UnknownAnswer(["virsh", "resume", machine], said, hint=HINT)
 
     def definitions(self, machines: Sequence[str]) -> dict[str, ET.Element]:
         """Return machine -> its definition, of those domains that exist; all are asked for in one process.

@@ -28,7 +28,7 @@ from provision.errors import (
     UnknownAnswer,
 )
 from provision.host.locks import host_lock, try_lock
-from provision.providers.base import BOXES_LOCK, RUNNING, LabMachine, Made, Size
+from provision.providers.base import BOXES_LOCK, RUNNING, STOPPED, LabMachine, Made, Size
 from provision.providers.libvirt.provider import Libvirt
 from provision.providers.libvirt.resize import resized
 from provision.providers.vagrantfile import network_xml
@@ -625,6 +625,19 @@ def test_a_machine_that_stays_paused_though_libvirt_said_otherwise_is_told(host:
     honest.rename(program)
     PROVIDER.resume([machine])
     assert PROVIDER.states([machine]) == {machine: RUNNING}
+
+
+def test_a_machine_that_libvirt_itself_ended_meanwhile_is_off_and_no_fault(host: Host) -> None:
+    machine = host.domain("lab-w1", "paused")
+    program = host.folder / "virsh"
+    honest = program.rename(host.folder / "honest")
+    ended = (
+        f"{honest} --quiet --connect qemu:///system destroy {machine}; echo domain is not running >&2; exit 1"
+    )
+    program.write_text(f'#!/bin/sh\ncase "$*" in *resume*) {ended};; esac\nexec {honest} "$@"\n')
+    program.chmod(0o755)
+    PROVIDER.resume([machine])
+    assert PROVIDER.states([machine]) == {machine: STOPPED}
 
 
 def test_an_answer_with_a_null_character_is_none_of_libvirts(host: Host) -> None:
