@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from provision.config.inventory import Node
 from provision.lab.context import Context
-from provision.lab.differences import compare_sizes
+from provision.lab.sizes import as_made
 
 
 def made_anew(ctx: Context) -> list[Node]:
     """Return the workers whose turn it is, the highest number first; without a turn, all that have to be."""
-    made = ctx.provider.made(ctx.config, ctx.machines.known_ids())
-    differences = compare_sizes(ctx.config, ctx.inventory, made).differences
-    names = {name for each in differences if each.anew for name in each.machines}
+    names = {name for each in as_made(ctx) if each.anew for name in each.machines}
     turn = names & {ctx.turn} if ctx.turn else names
     return [node for node in reversed(ctx.inventory.workers) if node.name in turn]

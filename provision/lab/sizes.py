@@ -9,8 +9,13 @@ from provision.lab.differences import Difference, compare_sizes
 
 def other_sizes(ctx: Context) -> list[Difference]:
     """Return where lab.yaml asks for another size that a restart brings about; asks the hypervisor."""
+    return [each for each in as_made(ctx) if each.restarts]
+
+
+def as_made(ctx: Context) -> list[Difference]:
+    """Return all sizes in which machines that are there differ from lab.yaml; asks the hypervisor."""
     made = ctx.provider.made(ctx.config, ctx.machines.known_ids())
-    return [each for each in compare_sizes(ctx.config, ctx.inventory, made).differences if each.restarts]
+    return compare_sizes(ctx.config, ctx.inventory, made).differences
 
 
 def nodes_of(ctx: Context, differences: list[Difference]) -> list[Node]:
